@@ -1,0 +1,1 @@
+"""A reproducibility package for "Generative Adversarial Networks" (arXiv:1406.2661)."""

@@ -1,0 +1,59 @@
+"""The command line; every stage of the pipeline is one call of it.
+
+What a command needs is imported when it runs, so that ``--help`` answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from paper_repro.errors import UserError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="paper_repro",
+        description='Rerun "Generative Adversarial Networks" (arXiv:1406.2661).',
+        epilog="`make quick` or `make repro` run all of it; the stages are in dvc.yaml.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(module=f"paper_repro.{module}", function=name.replace("-", "_"))
+        return command
+
+    add("fetch", "data.fetch", "bring the data sets to data/raw")
+    command = add("prepare", "data.prepare", "write a profile's part of a data set")
+    command.add_argument("profile")
+    command.add_argument("name", metavar="dataset")
+    command = add("train", "training.train", "train a run listed in params.yaml")
+    command.add_argument("key", metavar="run")
+    command.add_argument("--fresh", action="store_true", help="discard its checkpoint")
+    command.add_argument(
+        "--adopt",
+        action="store_true",
+        help="go on from the newest checkpoint of the same recipe that other code made",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the process's exit code."""
+    options = vars(_parser().parse_args(arguments))
+    del options["command"]
+    module, function = options.pop("module"), options.pop("function")
+    try:
+        getattr(importlib.import_module(module), function)(**options)
+    except UserError as error:
+        print(f"paper_repro: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("paper_repro: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

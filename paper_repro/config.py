@@ -1,0 +1,341 @@
+"""``params.yaml`` as frozen, strictly typed objects.
+
+The file is read as DVC reads it (YAML 1.2). An unknown key, a missing key or a value of the wrong
+type is an error that names the file and the key. An experiment is its entry under ``experiments``
+with the entry of the same name under ``profiles.<profile>.experiments`` laid over it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from paper_repro.errors import UserError
+
+PARAMS = Path("params.yaml")
+
+M = TypeVar("M", bound="Model")
+
+Probability = Annotated[float, Field(gt=0, le=1)]
+
+
+class Model(BaseModel):
+    """Strict: no conversions, no unknown keys, no changes after reading."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class UniformInit(Model):
+    """Weights from U(−uniform, uniform)."""
+
+    uniform: PositiveFloat
+
+
+class Layer(Model):
+    """What every fully connected layer has: dropout applies to its *inputs*."""
+
+    units: PositiveInt
+    init: UniformInit
+    bias: float | Literal["logit_of_marginals"] = 0.0
+    keep: Probability = 1.0  # probability that an input is kept
+    scale: PositiveFloat = 1.0  # factor on the inputs that are kept
+
+
+class Relu(Layer):
+    """max(0, xW + b)."""
+
+    layer: Literal["relu"]
+
+
+class Sigmoid(Layer):
+    """1 / (1 + exp(−(xW + b)))."""
+
+    layer: Literal["sigmoid"]
+
+
+class Maxout(Layer):
+    """Unit j is the maximum over the contiguous columns j·pieces … j·pieces + pieces − 1."""
+
+    layer: Literal["maxout"]
+    pieces: PositiveInt
+
+
+AnyLayer = Annotated[Relu | Sigmoid | Maxout, Field(discriminator="layer")]
+Layers = Annotated[tuple[AnyLayer, ...], Field(min_length=1)]
+
+
+class Momentum(Model):
+    """Linear from `start` in epoch 1 to `end` in epoch `saturate_epoch`, then constant."""
+
+    start: Annotated[float, Field(ge=0, lt=1)]
+    end: Annotated[float, Field(ge=0, lt=1)]
+    saturate_epoch: Annotated[int, Field(ge=2)]
+
+
+class Sgd(Model):
+    """Stochastic gradient descent with classical momentum and its schedules."""
+
+    learning_rate: PositiveFloat
+    learning_rate_decay: Annotated[float, Field(ge=1)]  # divisor, once an update
+    learning_rate_min: PositiveFloat
+    momentum: Momentum
+    max_column_norm: PositiveFloat | None  # of every weight matrix of both players
+
+
+class Parzen(Model):
+    """The Parzen-window measure: `sigma_points` values, logarithmic between the two ends."""
+
+    samples: PositiveInt
+    sigma_images: PositiveInt  # σ is chosen on the first so many validation images
+    sigma_log10_min: float
+    sigma_log10_max: float
+    sigma_points: PositiveInt
+
+    def sigmas(self) -> list[float]:
+        """Return the grid of bandwidths, in pixels' units."""
+        if self.sigma_points == 1:
+            return [10**self.sigma_log10_min]
+        step = (self.sigma_log10_max - self.sigma_log10_min) / (self.sigma_points - 1)
+        return [10 ** (self.sigma_log10_min + i * step) for i in range(self.sigma_points)]
+
+
+class GradientNorms(Model):
+    """When the norm of the generator's gradient is logged under both of its losses."""
+
+    epochs: NonNegativeInt  # in the first so many epochs,
+    every: PositiveInt  # at every so-manieth update
+
+
+class Experiment(Model):
+    """One experiment of the paper, complete: networks, objectives, update, schedules, measure."""
+
+    dataset: str
+    noise: Literal["uniform", "gaussian"]
+    noise_dimension: PositiveInt
+    generator: Layers
+    discriminator: Layers
+    discriminator_loss: Literal["half_sum", "sum"]
+    generator_loss: Literal["non_saturating", "minimax"]
+    update: Literal["simultaneous", "alternating"]
+    k: PositiveInt
+    sgd: Sgd
+    batch_size: PositiveInt
+    epochs: PositiveInt
+    validate_every: PositiveInt
+    selection: Literal["best_validation", "last"]
+    parzen: Parzen
+    gradient_norms: GradientNorms
+    precision: Literal["float32", "bfloat16"]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.epochs % self.validate_every:
+            raise ValueError(
+                f"epochs ({self.epochs}) must be a multiple of validate_every "
+                f"({self.validate_every}), so that the last epoch is measured"
+            )
+        if self.update == "simultaneous" and self.k != 1:
+            raise ValueError(f"k ({self.k}) other than 1 needs `update: alternating`")
+        last = self.discriminator[-1]
+        if last.layer != "sigmoid" or last.units != 1:
+            raise ValueError("the discriminator must end in one sigmoid unit")
+        if any(layer.keep != 1 or layer.scale != 1 for layer in self.generator):
+            raise ValueError("dropout belongs to the discriminator only")
+        if any(layer.bias == "logit_of_marginals" for layer in self.discriminator) or any(
+            layer.bias == "logit_of_marginals" for layer in self.generator[:-1]
+        ):
+            raise ValueError("bias `logit_of_marginals` belongs to the generator's last layer")
+        return self
+
+
+class DataSize(Model):
+    """How many images of each part a profile uses, and what replaces a data set that is absent."""
+
+    train: PositiveInt
+    valid: PositiveInt
+    test: PositiveInt
+    fallback: Literal["digits"] | None
+
+
+class Run(Model):
+    """One training run: a profile's experiment with one seed."""
+
+    profile: str
+    experiment: str
+    dataset: str
+    seed: NonNegativeInt
+
+    @property
+    def key(self) -> str:
+        """The run's name in stages and files."""
+        return f"{self.profile}-{self.experiment}-{self.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's small results lie."""
+        return Path("reports", self.profile, "runs", self.key)
+
+
+def read_params(path: Path = PARAMS) -> dict[str, Any]:
+    """Read the parameter file into plain values.
+
+    Raises
+    ------
+    UserError
+        If the file is absent, no YAML, or no mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file in {Path.cwd()}; run from the repository's root"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold a mapping of parameter groups")
+    return content
+
+
+def _group(params: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the mapping under a dotted key."""
+    value: Any = params
+    for depth, key in enumerate(keys):
+        if not isinstance(value, Mapping) or key not in value:
+            known = ", ".join(map(str, value)) if isinstance(value, Mapping) else "no mapping"
+            raise UserError(
+                f"{PARAMS}: {'.'.join(keys[: depth + 1])}: no such key (there: {known})"
+            )
+        value = value[key]
+    if not isinstance(value, dict):
+        raise UserError(f"{PARAMS}: {'.'.join(keys)}: must be a mapping, not {value!r}")
+    return value
+
+
+def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; only mappings merge, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _overlay(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _has(mapping: Any, path: tuple[str | int, ...]) -> bool:
+    for key in path:
+        if isinstance(mapping, Mapping) and key in mapping:
+            mapping = mapping[key]
+        elif isinstance(mapping, list) and isinstance(key, int) and key < len(mapping):
+            mapping = mapping[key]
+        else:
+            return False
+    return True
+
+
+def _parse(model: type[M], value: Mapping[str, Any], *places: tuple[str, Any]) -> M:
+    """Validate `value`; `places` are the dotted keys it came from, the strongest first."""
+    try:
+        # By way of JSON, where pydantic's strict mode takes a list for a tuple.
+        return model.model_validate_json(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise UserError(f"{PARAMS}: {places[-1][0]}: {error}") from None
+        first = error.errors()[0]
+        path = tuple(part for part in first["loc"] if part not in ("relu", "sigmoid", "maxout"))
+        place = next((name for name, part in places if _has(part, path)), places[-1][0])
+        key = ".".join(str(part) for part in (place, *path))
+        shown = first["input"]
+        got = "" if isinstance(shown, dict | list | tuple) else f" (got {shown!r})"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UserError(f"{PARAMS}: {key}: {first['msg']}{got}{more}") from None
+
+
+def parse_experiment(value: Mapping[str, Any]) -> Experiment:
+    """Return an experiment from plain values, complete (`UserError` as `experiment`)."""
+    return _parse(Experiment, value, ("experiment", value))
+
+
+def experiment(params: Mapping[str, Any], profile: str, name: str) -> Experiment:
+    """Return an experiment as a profile runs it.
+
+    Raises
+    ------
+    UserError
+        If a key is missing, unknown or of the wrong type; names file and key.
+    """
+    below = _group(params, "experiments", name)
+    above = _group(params, "profiles", profile, "experiments", name)
+    return _parse(
+        Experiment,
+        _overlay(below, above),
+        (f"profiles.{profile}.experiments.{name}", above),
+        (f"experiments.{name}", below),
+    )
+
+
+def data_size(params: Mapping[str, Any], profile: str, dataset: str) -> DataSize:
+    """Return the part of a data set that a profile uses (`UserError` as `experiment`)."""
+    value = _group(params, "profiles", profile, "data", dataset)
+    return _parse(DataSize, value, (f"profiles.{profile}.data.{dataset}", value))
+
+
+def runs(params: Mapping[str, Any], profile: str | None = None) -> dict[str, Run]:
+    """Return the listed runs by key, of one profile or of all, in the order of the file.
+
+    Raises
+    ------
+    UserError
+        If a run's key or data set disagrees with its profile, experiment and seed.
+    """
+    found = {}
+    for key, value in _group(params, "runs").items():
+        entry = _group(params, "runs", key)
+        run = _parse(Run, value, (f"runs.{key}", entry))
+        if key != run.key:
+            raise UserError(f"{PARAMS}: runs.{key}: by its entries it must be called {run.key}")
+        dataset = experiment(params, run.profile, run.experiment).dataset
+        if run.dataset != dataset:
+            raise UserError(
+                f"{PARAMS}: runs.{key}.dataset: is {run.dataset!r}, but "
+                f"experiments.{run.experiment}.dataset is {dataset!r}"
+            )
+        if profile in (None, run.profile):
+            found[key] = run
+    return found
+
+
+def run(params: Mapping[str, Any], key: str) -> Run:
+    """Return one listed run.
+
+    Raises
+    ------
+    UserError
+        If no such run is listed.
+    """
+    listed = runs(params)
+    if key not in listed:
+        raise UserError(f"{PARAMS}: runs.{key}: no such run (there: {', '.join(listed)})")
+    return listed[key]
+
+
+def updates_per_epoch(experiment: Experiment, n_train: int) -> int:
+    """Return how many updates one pass over the training set takes; short batches are kept."""
+    return math.ceil(math.ceil(n_train / experiment.batch_size) / experiment.k)

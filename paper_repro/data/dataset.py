@@ -1,0 +1,129 @@
+"""A prepared data set as the later stages read it.
+
+``data/processed/<profile>/<dataset>/`` holds ``dataset.json`` and one array a part:
+``train.npy``, ``valid.npy``, ``test.npy``, each (n, *shape). Bytes stand for [0, 1].
+"""
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from paper_repro.errors import UserError
+from paper_repro.files import digest, read_json, sha256_bytes, write_bytes, write_json
+
+PROCESSED = Path("data/processed")
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a prepared data set; the images are read when asked for."""
+
+    name: str
+    folder: Path
+    status: str  # "ok" or "not run"
+    reason: str | None = None  # why not, and
+    todo: str | None = None  # what to do
+    canonical: bool = False  # the official bytes, all of them checked
+    stand_in: str | None = None  # what it really is, where it replaces the named data set
+    shape: tuple[int, ...] = ()  # of one image
+    counts: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are images."""
+        return self.status == "ok"
+
+    @property
+    def dimension(self) -> int:
+        """Values of one image."""
+        return int(np.prod(self.shape))
+
+    def digest(self) -> str:
+        """Return a hash of all its bytes."""
+        return digest(self.sha256)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a result says of the data that it came from."""
+        return {k: v for k, v in asdict(self).items() if k != "folder"}
+
+    def load(self, part: str) -> torch.Tensor:
+        """Return a part's images, float32, (n, d), in [0, 1] where they are bytes.
+
+        Raises
+        ------
+        UserError
+            If the file is absent or not the one that was prepared.
+        """
+        path = self.folder / f"{part}.npy"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run `dvc repro` to prepare it") from None
+        if sha256_bytes(content) != self.sha256[part]:
+            raise UserError(
+                f"{path}: not the bytes that were prepared (see dataset.json); "
+                "delete the folder and run `dvc repro`"
+            )
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        images = torch.from_numpy(array).reshape(len(array), -1)
+        return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+
+def processed_folder(profile: str, name: str) -> Path:
+    """Return where a profile's data set lies."""
+    return PROCESSED / profile / name
+
+
+def read_dataset(profile: str, name: str) -> Dataset:
+    """Return a prepared data set (`UserError` if it was not prepared or its record is damaged)."""
+    folder = processed_folder(profile, name)
+    path = folder / "dataset.json"
+    record = read_json(path)
+    try:
+        record["shape"] = tuple(record["shape"])
+        return Dataset(folder=folder, **record)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not the record of a data set ({error}); delete it and run `dvc repro`"
+        ) from None
+
+
+def write_dataset(
+    folder: Path,
+    name: str,
+    parts: dict[str, npt.NDArray[Any]],
+    *,
+    canonical: bool,
+    stand_in: str | None,
+) -> None:
+    """Write a data set's parts, each (n, *shape), and last its record."""
+    hashes = {}
+    for part in PARTS:
+        buffer = io.BytesIO()
+        np.save(buffer, np.ascontiguousarray(parts[part]), allow_pickle=False)
+        write_bytes(folder / f"{part}.npy", buffer.getvalue())
+        hashes[part] = sha256_bytes(buffer.getvalue())
+    dataset = Dataset(
+        name=name,
+        folder=folder,
+        status="ok",
+        canonical=canonical,
+        stand_in=stand_in,
+        shape=parts["train"].shape[1:],
+        counts={part: len(parts[part]) for part in PARTS},
+        sha256=hashes,
+    )
+    write_json(folder / "dataset.json", dataset.record())
+
+
+def write_not_run(folder: Path, name: str, reason: str, todo: str) -> None:
+    """Write the record of a data set that can't be had."""
+    dataset = Dataset(name=name, folder=folder, status="not run", reason=reason, todo=todo)
+    write_json(folder / "dataset.json", dataset.record())

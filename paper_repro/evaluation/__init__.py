@@ -1,0 +1,1 @@
+"""What is measured on a sampler: one module a measure."""

@@ -1,0 +1,37 @@
+"""A sampler: what turns a seed into n samples. Nothing else of a model reaches a measure."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from paper_repro import config
+from paper_repro.models.networks import Network
+from paper_repro.models.noise import draw_noise
+from paper_repro.randomness import generator as seeded
+
+CHUNK = 1000  # samples made at a time
+
+
+class Sampler(Protocol):
+    """Anything that turns a seed into samples."""
+
+    def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
+        """Return n samples, (n, d), of the named stream of random draws."""
+        ...
+
+
+@dataclass(frozen=True)
+class GeneratorSampler:
+    """Samples G(z), z from a CPU generator whatever the device, so that any machine can check."""
+
+    network: Network
+    experiment: config.Experiment
+
+    @torch.no_grad()
+    def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
+        """Return G(z), (n, d), on the network's device."""
+        settings = self.experiment
+        z = draw_noise(n, settings.noise_dimension, settings.noise, seeded(seed, stream))
+        device = next(self.network.parameters()).device
+        return torch.cat([self.network(part.to(device)) for part in z.split(CHUNK)])

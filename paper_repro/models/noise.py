@@ -1,0 +1,21 @@
+"""The noise z that a generator starts from: the prior p_z(z) of section 3."""
+
+import math
+
+import torch
+
+
+def draw_noise(
+    n: int, dimension: int, distribution: str, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw z, (n, dimension), on the generator's device.
+
+    ``uniform`` is U(−√3, √3), of unit variance as in the released ``mnist.yaml``; ``gaussian`` is
+    N(0, 1), as in its other configuration files.
+    """
+    z = torch.empty(n, dimension, device=generator.device)
+    if distribution == "uniform":
+        return z.uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
+    if distribution == "gaussian":
+        return z.normal_(generator=generator)
+    raise ValueError(f"unknown noise distribution {distribution!r}")

@@ -1,0 +1,1 @@
+"""From the runs' JSON to results, tables and the page."""

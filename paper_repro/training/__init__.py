@@ -1,0 +1,1 @@
+"""Adversarial training: objectives, the update, its schedules, the loop, checkpoints."""

@@ -1,0 +1,125 @@
+"""Checkpoints: a training run's whole state in one file, so that it can go on as if never stopped.
+
+A file is named by the run's recipe (all that decides its course but `epochs`, so that raising them
+continues a finished run) and by the code that made it. Edited code starts anew beside the old
+file, as a user of DVC expects; ``--adopt`` takes the newest file of the same recipe over.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paper_repro import config
+from paper_repro.data.dataset import Dataset
+from paper_repro.errors import UserError
+from paper_repro.files import digest
+from paper_repro.models.storage import load_tensors, save_tensors
+from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS
+
+CHECKPOINTS = Path("checkpoints")
+
+
+@dataclass
+class Progress:
+    """How far a run has come, all but its tensors."""
+
+    update: int = 0  # updates done, over all epochs
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(DIAGNOSTICS))  # of this epoch
+    norm_sums: list[float] = field(default_factory=lambda: [0.0] * len(GRADIENT_NORMS))
+    norm_count: int = 0
+    curve: list[dict[str, float | None]] = field(default_factory=list)  # a row an epoch
+    validation: list[dict[str, float]] = field(default_factory=list)  # a row a measured epoch
+    sittings: list[dict[str, Any]] = field(default_factory=list)  # when and on what it was trained
+
+    def reset_sums(self) -> None:
+        """Begin an epoch."""
+        self.sums = [0.0] * len(DIAGNOSTICS)
+        self.norm_sums = [0.0] * len(GRADIENT_NORMS)
+        self.norm_count = 0
+
+    def best(self) -> dict[str, float] | None:
+        """Return the first of the validation rows with the highest likelihood."""
+        return max(self.validation, key=lambda row: row["valid_nats"], default=None)
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """Where a run keeps its state."""
+
+    folder: Path
+    recipe: str
+    code: str
+
+    @property
+    def path(self) -> Path:
+        """The file of this recipe and this code."""
+        return self.folder / f"{self.recipe[:16]}-{self.code[:16]}.safetensors"
+
+    def adopt(self) -> Path | None:
+        """Move the newest file of this recipe and other code here; return where it was."""
+        others = [p for p in self.folder.glob(f"{self.recipe[:16]}-*") if p != self.path]
+        if self.path.exists() or not others:
+            return None
+        newest = max(others, key=lambda path: path.stat().st_mtime)
+        newest.replace(self.path)
+        return newest
+
+    def save(
+        self, tensors: dict[str, torch.Tensor], draws: torch.Tensor, progress: Progress
+    ) -> None:
+        """Write the state, whole or not at all.
+
+        Raises
+        ------
+        UserError
+            If a tensor holds NaN or infinity: the file of before is kept.
+        """
+        finite = [tensor.isfinite().all() for tensor in tensors.values()]
+        if not bool(torch.stack(finite).all()):
+            raise self.diverged(progress.update)
+        save_tensors(self.path, {**tensors, "draws": draws}, asdict(progress))
+
+    def diverged(self, update: int) -> UserError:
+        """Return the error of a run whose numbers are no longer finite."""
+        return UserError(
+            f"training diverged: NaN or infinity by update {update}; the last good checkpoint "
+            f"is kept in {self.path}; a lower sgd.learning_rate in {config.PARAMS} may help"
+        )
+
+    def load(
+        self, device: torch.device
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor, Progress] | None:
+        """Return what `save` wrote; None if there is no file (`UserError` if it is damaged)."""
+        if not self.path.is_file():
+            return None
+        tensors, record = load_tensors(self.path, device=device)
+        try:
+            return tensors, tensors.pop("draws").cpu(), Progress(**record)
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.path}: not a checkpoint of this version ({error}); delete it and run again"
+            ) from None
+
+
+def checkpoint_file(
+    run: config.Run,
+    experiment: config.Experiment,
+    dataset: Dataset,
+    device: torch.device,
+    code: str,
+) -> CheckpointFile:
+    """Return where the run's state belongs."""
+    recipe = digest(
+        {
+            # Without what stands at its default: a key added later leaves finished runs alone.
+            "experiment": experiment.model_dump(
+                exclude={"epochs", "device"}, exclude_defaults=True
+            ),
+            "seed": run.seed,
+            "data": dataset.digest(),
+            "device": device.type,  # its random states can't move to another kind
+        }
+    )
+    return CheckpointFile(CHECKPOINTS / run.key, recipe, code)

@@ -1,0 +1,265 @@
+"""The training loop: epochs of updates, a measurement now and then, a checkpoint every minute."""
+
+import datetime
+import math
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from paper_repro import config
+from paper_repro.data.dataset import Dataset
+from paper_repro.errors import Interrupted, UserError
+from paper_repro.evaluation import parzen
+from paper_repro.evaluation.sampler import GeneratorSampler
+from paper_repro.models.networks import Gan, build_gan, initialise
+from paper_repro.randomness import generator as seeded
+from paper_repro.training import interrupt, objectives, sgd
+from paper_repro.training.checkpoint import CheckpointFile, Progress
+from paper_repro.training.draws import Draws
+from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS, Trainer
+
+CHECKPOINT_SECONDS = 60.0
+BEST = "best."  # names the parameters of the best epoch in a checkpoint
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device that `auto` stands for, or the named one (ValueError if absent)."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {name}: torch finds no CUDA device here; use `auto` or `cpu`")
+    return device
+
+
+def new_trainer(
+    experiment: config.Experiment, train: torch.Tensor, seed: int, device: torch.device
+) -> Trainer:
+    """Return both players initialised from the seed, before the first update.
+
+    Parameters
+    ----------
+    train : (n, d) the training images.
+    """
+    gan = build_gan(experiment, train.shape[1], device)
+    marginals = train.mean(0, dtype=torch.float64).float().to(device)
+    initialise(gan, marginals, seeded(seed, "init", device=device))
+    draws = Draws(experiment, gan.discriminator, seeded(seed, "draws", device=device))
+    return Trainer(experiment, gan, draws)
+
+
+def epoch_order(n: int, seed: int, epoch: int, device: torch.device) -> torch.Tensor:
+    """Return the permutation of n images for an epoch: its own stream, so nothing to save."""
+    stream = seeded(seed, "order", epoch, device=device)
+    return torch.randperm(n, generator=stream, device=device)
+
+
+@torch.no_grad()
+def validate(
+    gan: Gan, experiment: config.Experiment, images: torch.Tensor, seed: int, epoch: int
+) -> dict[str, float]:
+    """Measure an epoch on validation images, (m, d): the Parzen estimate and D without dropout.
+
+    Draws from a stream of its own, so that the weights don't depend on how often it is called.
+    """
+    settings = experiment.parzen
+    sampler = GeneratorSampler(gan.generator, experiment)
+    samples = sampler.sample(settings.samples, seed, f"validation/{epoch}")
+    images = images[: settings.sigma_images]
+    sigmas = settings.sigmas()
+    likelihoods = parzen.log_likelihoods(images, samples, sigmas)
+    best = parzen.best_bandwidth(likelihoods)
+    nats, error = parzen.mean_and_standard_error(likelihoods[best])
+    data = gan.discriminator.logits(images)
+    fake = gan.discriminator.logits(samples[: len(images)])
+    return {
+        "epoch": epoch,
+        "valid_nats": nats,
+        "valid_se": error,
+        "sigma": sigmas[best],
+        "d_valid": float(data.sigmoid().mean()),
+        "d_samples": float(fake.sigmoid().mean()),
+        "value": float(objectives.value(data, fake)),
+    }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves: both players of the last epoch and of the one best on validation.
+
+    `best` is empty where the last epoch is the one that counts.
+    """
+
+    last: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor]
+    progress: Progress
+
+
+class Loop:
+    """One run from its checkpoint, if there is one, to its last epoch.
+
+    Parameters
+    ----------
+    sitting : what the record says of this machine and code.
+    title : names the run on the progress bar.
+    """
+
+    def __init__(
+        self,
+        experiment: config.Experiment,
+        dataset: Dataset,
+        seed: int,
+        device: torch.device,
+        checkpoint: CheckpointFile,
+        sitting: dict[str, Any],
+        title: str,
+    ) -> None:
+        self.experiment = experiment
+        self.seed = seed
+        self.checkpoint = checkpoint
+        self.title = title
+        self.images = dataset.load("train").to(device)  # (n, d)
+        self.valid = dataset.load("valid").to(device)
+        self.trainer = new_trainer(experiment, self.images, seed, device)
+        self.best: dict[str, torch.Tensor] = {}  # both players of the best epoch
+        self.progress = Progress()
+        self.per_epoch = config.updates_per_epoch(experiment, len(self.images))
+        self.total = experiment.epochs * self.per_epoch
+        self.clock = time.monotonic()
+        self._restore(device)
+        if self.progress.update < self.total:
+            started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            self.progress.sittings.append(
+                {
+                    "from_update": self.progress.update,
+                    "started": started,
+                    "seconds": 0.0,
+                    **sitting,
+                }
+            )
+
+    def _restore(self, device: torch.device) -> None:
+        saved = self.checkpoint.load(device)
+        if saved is None:
+            return
+        tensors, draws, self.progress = saved
+        if self.progress.update > self.total:
+            raise UserError(
+                f"{self.checkpoint.path}: already at epoch "
+                f"{self.progress.update // self.per_epoch}, past epochs: "
+                f"{self.experiment.epochs}; raise epochs in {config.PARAMS}, or delete the file "
+                "to train anew"
+            )
+        for name, tensor in self.trainer.state().items():
+            tensor.copy_(tensors[name])
+        self.best = {
+            name.removeprefix(BEST): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(BEST)
+        }
+        self.trainer.draws.generator.set_state(draws)
+
+    def _save(self) -> None:
+        now = time.monotonic()
+        self.progress.sittings[-1]["seconds"] += now - self.clock
+        self.clock = now
+        best = {BEST + name: tensor for name, tensor in self.best.items()}
+        draws = self.trainer.draws.generator.get_state()
+        self.checkpoint.save(self.trainer.state() | best, draws, self.progress)
+
+    def run(self) -> Trained:
+        """Train to the last epoch.
+
+        Raises
+        ------
+        Interrupted
+            On SIGINT or SIGTERM, after the state was saved.
+        UserError
+            If the parameters are no longer finite.
+        """
+        with (
+            interrupt.on_signals() as stop,
+            tqdm(
+                total=self.total,
+                initial=self.progress.update,
+                desc=self.title,
+                unit="update",
+                mininterval=1 if sys.stderr.isatty() else 30,
+            ) as bar,
+        ):
+            while self.progress.update < self.total:
+                self._epoch(bar, stop)
+        return Trained(self.trainer.gan.state(), self.best, self.progress)
+
+    def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
+        progress, settings, device = self.progress, self.experiment, self.images.device
+        epoch = progress.update // self.per_epoch + 1
+        momentum = sgd.momentum(epoch, settings.sgd.momentum)
+        size = settings.batch_size * settings.k
+        order = epoch_order(len(self.images), self.seed, epoch, device)
+        sums = torch.tensor(progress.sums, dtype=torch.float64, device=device)
+        norm_sums = torch.tensor(progress.norm_sums, dtype=torch.float64, device=device)
+        for index in range(progress.update % self.per_epoch, self.per_epoch):
+            norms = (
+                epoch <= settings.gradient_norms.epochs
+                and index % settings.gradient_norms.every == 0
+            )
+            rate = sgd.learning_rate(progress.update + 1, settings.sgd)
+            x = self.images[order[index * size : (index + 1) * size]]
+            diagnostics, measured = self.trainer.update(x, rate, momentum, norms=norms)
+            sums += diagnostics
+            if measured is not None:
+                norm_sums += measured
+                progress.norm_count += 1
+            progress.update += 1
+            bar.update()
+            if index + 1 < self.per_epoch and (stop.requested or self._due()):
+                progress.sums, progress.norm_sums = sums.tolist(), norm_sums.tolist()
+                self._save()
+                self._leave_if(stop)
+        self._finish_epoch(epoch, rate, momentum, sums.tolist(), norm_sums.tolist())
+        if epoch % settings.validate_every == 0:
+            bar.set_postfix(epoch=epoch, valid=f"{progress.validation[-1]['valid_nats']:.1f} nats")
+        if stop.requested or progress.update == self.total or self._due():
+            self._save()
+            self._leave_if(stop)
+
+    def _finish_epoch(
+        self, epoch: int, rate: float, momentum: float, sums: list[float], norm_sums: list[float]
+    ) -> None:
+        progress, count = self.progress, self.progress.norm_count
+        row: dict[str, float | None] = {
+            "epoch": epoch,
+            "updates": progress.update,
+            "learning_rate": rate,
+            "momentum": momentum,
+        }
+        row |= {name: x / self.per_epoch for name, x in zip(DIAGNOSTICS, sums, strict=True)}
+        row |= {
+            name: x / count if count else None
+            for name, x in zip(GRADIENT_NORMS, norm_sums, strict=True)
+        }
+        if not all(math.isfinite(x) for x in sums):
+            raise self.checkpoint.diverged(progress.update)
+        progress.curve.append(row)
+        progress.reset_sums()
+        if epoch % self.experiment.validate_every == 0:
+            gan = self.trainer.gan
+            progress.validation.append(validate(gan, self.experiment, self.valid, self.seed, epoch))
+            keep = self.experiment.selection == "best_validation"
+            if keep and progress.best() is progress.validation[-1]:
+                self.best = {name: tensor.clone() for name, tensor in gan.state().items()}
+
+    def _due(self) -> bool:
+        return time.monotonic() - self.clock > CHECKPOINT_SECONDS
+
+    def _leave_if(self, stop: interrupt.Stop) -> None:
+        if stop.requested and self.progress.update < self.total:
+            raise Interrupted(
+                f"{self.title}: stopped at update {self.progress.update} of {self.total}, saved "
+                f"in {self.checkpoint.path}; the same command goes on from there"
+            )

@@ -1,0 +1,41 @@
+"""The two players' objectives (equation 1 and section 3), on the discriminator's logits.
+
+With D = sigmoid(l): −log D = softplus(−l) and −log(1 − D) = softplus(l), which never overflow.
+The released code (``adversary/__init__.py``) halves the discriminator's and lets the generator
+maximise log D(G(z)).
+"""
+
+import torch
+from torch.nn.functional import softplus
+
+
+def discriminator_loss(
+    logits_data: torch.Tensor, logits_samples: torch.Tensor, kind: str
+) -> torch.Tensor:
+    """Return what D minimises, in nats: the sum of the two means of eq. 1, or half of it.
+
+    Parameters
+    ----------
+    logits_data, logits_samples : (n, 1) D's logits on data and on samples.
+    kind : "half_sum" (released code) or "sum" (paper).
+    """
+    total = softplus(-logits_data).mean() + softplus(logits_samples).mean()
+    return 0.5 * total if kind == "half_sum" else total
+
+
+def generator_loss(logits_samples: torch.Tensor, kind: str) -> torch.Tensor:
+    """Return what G minimises, in nats.
+
+    Parameters
+    ----------
+    logits_samples : (n, 1) D's logits on samples.
+    kind : "non_saturating", mean −log D(G(z)), or "minimax", mean log(1 − D(G(z))).
+    """
+    if kind == "non_saturating":
+        return softplus(-logits_samples).mean()
+    return -softplus(logits_samples).mean()
+
+
+def value(logits_data: torch.Tensor, logits_samples: torch.Tensor) -> torch.Tensor:
+    """Return V(D, G) = E log D(x) + E log(1 − D(G(z))) of equation 1, in nats."""
+    return -discriminator_loss(logits_data, logits_samples, "sum")

@@ -1,0 +1,126 @@
+"""Stage ``train@<run>``: from a prepared data set to a model, its curves and its record."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from paper_repro import config, provenance
+from paper_repro.data.dataset import Dataset, read_dataset
+from paper_repro.errors import UserError
+from paper_repro.files import write_json, write_text
+from paper_repro.models.storage import model_path, save_tensors
+from paper_repro.training.checkpoint import checkpoint_file
+from paper_repro.training.loop import Loop, Trained, resolve_device
+from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS
+
+CURVE = ("epoch", "updates", "learning_rate", "momentum", *DIAGNOSTICS, *GRADIENT_NORMS)
+VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma", "d_valid", "d_samples", "value")
+
+
+def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
+    write_text(path, pd.DataFrame(rows, columns=list(columns)).to_csv(index=False))
+
+
+def _write_outputs(
+    run: config.Run, record: dict[str, Any], training: dict[str, Any], trained: Trained | None
+) -> None:
+    """Write all outputs of the stage; `record` goes into the model, `training` into the report."""
+    tensors = {}
+    if trained:
+        tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
+    curve = trained.progress.curve if trained else []
+    validation = trained.progress.validation if trained else []
+    _write_table(run.folder / "curve.csv", curve, CURVE)
+    _write_table(run.folder / "validation.csv", validation, VALIDATION)
+    write_json(run.folder / "training.json", record | training)
+    save_tensors(model_path(run.key), tensors, record)
+
+
+def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
+    """Train a listed run, or write that it can't be run.
+
+    Parameters
+    ----------
+    fresh : discard the checkpoint and start anew.
+    adopt : go on from the newest checkpoint of the same recipe that other code made.
+
+    Raises
+    ------
+    UserError
+        On bad parameters or data, an absent device, divergence, an interrupt, or code, data or
+        parameters that changed during the run.
+    """
+    run, experiment, dataset = _inputs(key)
+    record: dict[str, Any] = {**run.model_dump(), "status": dataset.status}
+    if not dataset.ok:
+        record |= {"reason": dataset.reason, "todo": dataset.todo}
+        _write_outputs(run, record, {}, None)
+        print(f"{key}: not run: {dataset.reason}")
+        return
+    _check(run, experiment, dataset)
+    try:
+        device = resolve_device(experiment.device)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"{config.PARAMS}: experiments.{run.experiment}.device: {error}") from None
+    code = provenance.code_digest(__name__)
+    checkpoint = checkpoint_file(run, experiment, dataset, device, code)
+    if fresh:
+        checkpoint.path.unlink(missing_ok=True)
+    if adopt and (adopted := checkpoint.adopt()):
+        print(f"{key}: going on from {adopted}, which other code made", file=sys.stderr)
+    environment = provenance.environment(__name__, device)
+    trained = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key).run()
+    # DVC hashes the inputs after the command: an edit during the run would be recorded as the
+    # code that made the model.
+    if (run, experiment, dataset) != _inputs(key) or code != provenance.code_digest(__name__):
+        raise UserError(
+            f"{key}: code, data or parameters changed while it ran; the checkpoint "
+            f"{checkpoint.path} is kept; run again with what it should be"
+        )
+    record |= {
+        "epochs": experiment.epochs,
+        "updates": trained.progress.update,
+        "selected": "best" if trained.best else "last",
+        "best_epoch": _best_epoch(experiment, trained),
+        "data": dataset.record(),
+    }
+    training = {
+        "parameters": {
+            "generator": sum(t.numel() for n, t in trained.last.items() if n[0] == "g"),
+            "discriminator": sum(t.numel() for n, t in trained.last.items() if n[0] == "d"),
+        },
+        "experiment_parameters": experiment.model_dump(mode="json"),
+        "seconds": sum(sitting["seconds"] for sitting in trained.progress.sittings),
+        "sittings": trained.progress.sittings,
+    }
+    _write_outputs(run, record, training, trained)
+
+
+def _inputs(key: str) -> tuple[config.Run, config.Experiment, Dataset]:
+    params = config.read_params()
+    run = config.run(params, key)
+    experiment = config.experiment(params, run.profile, run.experiment)
+    return run, experiment, read_dataset(run.profile, run.dataset)
+
+
+def _best_epoch(experiment: config.Experiment, trained: Trained) -> int:
+    best = trained.progress.best()
+    return int(best["epoch"]) if trained.best and best else experiment.epochs
+
+
+def _check(run: config.Run, experiment: config.Experiment, dataset: Dataset) -> None:
+    """Raise a `UserError` for what the parameters' types can't rule out."""
+    where = f"{config.PARAMS}: experiments.{run.experiment}"
+    if experiment.precision != "float32":
+        raise UserError(
+            f"{where}.precision: {experiment.precision} is declared, but this version trains in "
+            "float32 only"
+        )
+    if experiment.generator[-1].units != dataset.dimension:
+        raise UserError(
+            f"{where}.generator: the last layer has {experiment.generator[-1].units} units, an "
+            f"image of {dataset.name} has {dataset.dimension} values"
+        )
