@@ -36,6 +36,16 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="go on from the newest checkpoint of the same recipe that other code made",
     )
+    command = add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood")
+    command.add_argument("key", metavar="run")
+    command = add("figure2", "figures.figure2", "draw a trained run's figure 2")
+    command.add_argument("key", metavar="run")
+    command = add("report", "report.report", "write a profile's results, table and page")
+    command.add_argument("profile")
+    command = add("plan", "plan", "say what a repro of a profile's report will do")
+    command.add_argument("profile")
+    command = add("readme", "report.readme", "fill the README's numbers from the reports")
+    command.add_argument("--check", action="store_true", help="only say whether it is current")
     return parser
 
 

@@ -1,0 +1,32 @@
+"""The training images nearest to samples: the sixth column of figure 2."""
+
+import torch
+
+
+@torch.no_grad()
+def nearest(
+    queries: torch.Tensor, images: torch.Tensor, chunk: int = 10_000
+) -> tuple[list[int], list[float]]:
+    """Return the index of each query's nearest image and their squared L2 distance.
+
+    Parameters
+    ----------
+    queries : (m, d)
+    images : (n, d)
+    chunk : images compared at a time; bounds the memory.
+
+    Returns
+    -------
+    Two lists of m; the first of equally near images wins.
+    """
+    best = torch.full((len(queries),), torch.inf, dtype=torch.float64)
+    index = torch.zeros(len(queries), dtype=torch.int64)
+    for start in range(0, len(images), chunk):
+        # Differences, not a matrix product: the queries are few, and equal images must give 0.
+        block = images[start : start + chunk]
+        squared = torch.stack([(block - query).square().sum(1) for query in queries]).double()
+        smallest = squared.min(1)
+        nearer = smallest.values < best
+        best[nearer] = smallest.values[nearer]
+        index[nearer] = smallest.indices[nearer] + start
+    return index.tolist(), best.tolist()

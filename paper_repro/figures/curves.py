@@ -1,0 +1,67 @@
+"""Training curves: the Parzen estimate on validation images, D on data and samples, the value."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import seaborn as sns
+
+from paper_repro.figures.canvas import new_figure, save, save_note
+
+
+def draw_curves(
+    runs: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
+    path: Path,
+    *,
+    title: str,
+    paper_mean: float | None,
+) -> None:
+    """Draw three panels over epochs, one line a seed.
+
+    Parameters
+    ----------
+    runs : by label, the per-epoch table and the table of measured epochs.
+    paper_mean : the paper's test mean in nats, drawn for orientation where it is comparable.
+    """
+    if not runs:
+        save_note(path, f"{title}: not run")
+        return
+    figure = new_figure(10, 3.4)
+    nats, probability, value = figure.subplots(1, 3)
+    curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
+    measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
+    sns.lineplot(measured, x="epoch", y="valid_nats", hue="run", marker="o", markersize=3, ax=nats)
+    if paper_mean is not None:
+        nats.axhline(paper_mean, color="black", linestyle=":")
+        nats.annotate(
+            f"paper, test: {paper_mean:g}",
+            (0.02, paper_mean),
+            xycoords=("axes fraction", "data"),
+            va="bottom",
+            fontsize=8,
+        )
+    nats.set(ylabel="nats", title="Parzen estimate, validation")
+    lines = curve.melt(
+        ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
+    ).replace({"d_data": "on data", "d_samples": "on samples"})
+    sns.lineplot(lines, x="epoch", y="D", hue="mean of D", style="run", ax=probability)
+    probability.axhline(0.5, color="black", linestyle=":")
+    probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
+    sns.lineplot(curve, x="epoch", y="value", hue="run", ax=value)
+    value.axhline(-math.log(4), color="black", linestyle=":")
+    value.annotate(
+        "−log 4",
+        (0.98, -math.log(4)),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        fontsize=8,
+    )
+    value.set(ylabel="V(D, G), nats, dropout on", title="Value")
+    for axes in (nats, probability, value):
+        legend = axes.get_legend()
+        if legend is not None:
+            sns.move_legend(axes, "best", fontsize=7, title=None)
+    sns.despine(figure)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)

@@ -1,0 +1,88 @@
+"""Stage ``figure2@<run>``: figure 2 of the paper.
+
+4 rows × 6 columns: 20 samples of one draw, row by row in columns 1–5; column 6, framed in yellow,
+the training image nearest (squared L2) to that row's fifth sample.
+"""
+
+import torch
+from torchvision.utils import make_grid
+
+from paper_repro import config
+from paper_repro.data.dataset import Dataset, read_dataset
+from paper_repro.evaluation.nearest import nearest
+from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.files import write_json
+
+ROWS, SAMPLES_A_ROW = 4, 5
+FRAME = 2  # pixels
+YELLOW = (1.0, 0.85, 0.0)
+
+
+def _framed(image: torch.Tensor, colour: tuple[float, float, float]) -> torch.Tensor:
+    """Return a (rows, columns) image in [0, 1] as (3, rows + 4, columns + 4) with a frame."""
+    channels = [torch.nn.functional.pad(image, (FRAME,) * 4, value=value) for value in colour]
+    return torch.stack(channels)
+
+
+def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return the picture, (3, height, width) in [0, 1].
+
+    Parameters
+    ----------
+    samples : (20, d) in [0, 1]
+    neighbours : (4, d) the training image for each row's fifth sample.
+    shape : (rows, columns) of one image.
+    """
+    tiles = []
+    for row in range(ROWS):
+        first = row * SAMPLES_A_ROW
+        own = samples[first : first + SAMPLES_A_ROW]
+        tiles += [_framed(image.reshape(shape), (0.0, 0.0, 0.0)) for image in own]
+        tiles.append(_framed(neighbours[row].reshape(shape), YELLOW))
+    picture: torch.Tensor = make_grid(
+        torch.stack(tiles), nrow=SAMPLES_A_ROW + 1, padding=1, pad_value=1.0
+    )
+    return picture
+
+
+def _title(run: config.Run, dataset: Dataset, epoch: int) -> str:
+    data = f"stand-in: {dataset.stand_in}" if dataset.stand_in else dataset.name.upper()
+    reduced = "" if run.profile == "paper" else f", {run.profile} profile (not the paper's setup)"
+    return f"{data}, seed {run.seed}, epoch {epoch}{reduced}"
+
+
+def figure2(key: str) -> None:
+    """Draw a run's figure 2, or write that it was not run (`UserError` on bad inputs)."""
+    params = config.read_params()
+    run = config.run(params, key)
+    experiment = config.experiment(params, run.profile, run.experiment)
+    record = read_run_record(run)
+    picture_path, data_path = run.folder / "figure2.png", run.folder / "figure2.json"
+    if record["status"] != "ok":
+        save_note(picture_path, f"Not run: {record['reason']}")
+        write_json(data_path, {"status": record["status"], "reason": record["reason"]})
+        return
+    dataset = read_dataset(run.profile, run.dataset)
+    train = dataset.load("train")
+    sampler = load_sampler(run, experiment, record["selected"])
+    samples = sampler.sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
+    fifth = samples[SAMPLES_A_ROW - 1 :: SAMPLES_A_ROW]
+    indices, distances = nearest(fifth, train)
+    picture = grid(samples, train[indices], dataset.shape)
+    height, width = picture.shape[1:]
+    figure = new_figure(6, 6 * height / width + 0.35)
+    axes = figure.subplots()
+    axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(_title(run, dataset, record["best_epoch"]), fontsize=9)
+    save(figure, picture_path)
+    write_json(
+        data_path,
+        {
+            "status": "ok",
+            "epoch": record["best_epoch"],
+            "nearest_training_index": indices,
+            "squared_distance": distances,
+        },
+    )

@@ -1,0 +1,71 @@
+"""What a repro of a profile's report will do, in one line, and about how long it takes here."""
+
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from paper_repro import config
+from paper_repro.errors import UserError
+
+
+def _changed_stages(profile: str) -> set[str]:
+    """Return the stages that DVC would run for the profile's report, but for those always run."""
+    try:
+        with Repo() as repo:
+            status: dict[str, Any] = repo.status(targets=[f"report@{profile}"], with_deps=True)
+    except DvcException as error:
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from None
+    return {stage for stage, changes in status.items() if changes != ["always changed"]}
+
+
+def plan(profile: str) -> None:
+    """Print one line: what will run for the profile's report, and about how long it takes.
+
+    Raises
+    ------
+    UserError
+        If the profile or a parameter is unknown, or the pipeline can't be read.
+    """
+    params = config.read_params()
+    listed = config.runs(params, profile)
+    if not listed:
+        raise UserError(f"{config.PARAMS}: runs: no run of a profile {profile!r} is listed")
+    changed = _changed_stages(profile)
+    if not changed:
+        print(f"report@{profile}: nothing to do but look at the data; all results are current.")
+        return
+    training = [
+        run
+        for run in listed.values()
+        if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
+    ]
+    if not training:
+        print(f"report@{profile}: no training, {len(changed)} short stage(s); a minute or so.")
+        return
+    print(f"report@{profile}: {_training(params, training)}", flush=True)
+
+
+def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
+    # Imported here, because a repro with nothing to train should not wait for torch.
+    from paper_repro import provenance
+    from paper_repro.report.tables import duration
+    from paper_repro.training import estimate
+    from paper_repro.training.loop import resolve_device
+
+    parts, seconds = [], 0.0
+    for run in runs:
+        experiment = config.experiment(params, run.profile, run.experiment)
+        try:
+            device = resolve_device(experiment.device)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{config.PARAMS}: {run.experiment}.device: {error}") from None
+        size = config.data_size(params, run.profile, run.dataset)
+        left = estimate.updates_left(run, experiment, size.train)
+        seconds += left * estimate.seconds_per_update(experiment, device)
+        parts.append(f"train {run.key} ({left:,} updates to epoch {experiment.epochs})")
+    hardware = provenance.hardware(device)
+    return (
+        f"{', '.join(parts)}, then measure, draw and report: about {duration(seconds + 60)} on "
+        f"this {hardware['device']} ({hardware['threads']} threads)."
+    )

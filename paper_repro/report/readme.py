@@ -1,0 +1,78 @@
+"""The README's numbers: text between its markers, from the committed results."""
+
+import difflib
+from pathlib import Path
+
+from paper_repro.errors import UserError
+from paper_repro.files import read_json, write_text
+from paper_repro.report import tables
+from paper_repro.report.page import deviations
+from paper_repro.report.results import results_path
+
+README = Path("README.md")
+
+
+def _results() -> str:
+    path = results_path("paper")
+    if not path.is_file():
+        return f"No run of the paper profile is committed yet ({path})."
+    results = read_json(path)
+    parts = [tables.markdown(tables.ours(results)), tables.markdown(tables.seeds(results))]
+    for row in results["rows"]:
+        for seed in row["seeds"]:
+            sittings = results["provenance"][seed["run"]]["training"]
+            last = sittings[-1]
+            parts.append(
+                f"`{seed['run']}`: {tables.duration(seed['training_seconds'])} on {last['device']} "
+                f"({last['threads']} threads), torch {last['versions']['torch']}; "
+                f"{sum(1 for s in sittings if s['seconds'])} sitting(s)."
+            )
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def _deviations() -> str:
+    lines = ["| # | Topic | Paper's text | Released code | Here | Switch |", "|" + " --- |" * 6]
+    lines += [
+        f"| {i} | {d['topic']} | {d['text']} | {d['code']} | {d['ours']} | `{d['switch']}` |"
+        for i, d in enumerate(deviations(), 1)
+    ]
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """Return the README with every marked part made anew.
+
+    Raises
+    ------
+    UserError
+        If a pair of markers is missing.
+    """
+    for name, content in (("results", _results()), ("deviations", _deviations())):
+        begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise UserError(f"{README}: the markers {begin} and {end} are missing; restore them")
+        text = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return text
+
+
+def readme(*, check: bool = False) -> None:
+    """Fill the README's numbers, or with `check` only say whether they are current.
+
+    Raises
+    ------
+    UserError
+        If markers are missing or, with `check`, if a number is not current.
+    """
+    old = README.read_text(encoding="utf-8")
+    new = filled(old)
+    if check and old != new:
+        first = next(
+            line
+            for line in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
+            if line[0] in "+-" and not line.startswith(("+++", "---"))
+        )
+        raise UserError(f"{README}: not current ({first[:100]}…); run `make readme`")
+    if not check:
+        write_text(README, new)
