@@ -3,7 +3,6 @@ import pytest
 import torch
 
 from paper_repro.randomness import generator
-from paper_repro.training import sgd
 from paper_repro.training.draws import draw_masks
 from paper_repro.training.loop import new_trainer
 from paper_repro.training.update import GRADIENT_NORMS
@@ -145,8 +144,44 @@ def test_the_diagnostics_are_the_paper_s_quantities(params, float64):
     assert norms is None
 
 
-def test_momentum_is_classical_and_not_nesterov():
-    parameter, velocity = [torch.tensor([1.0])], [torch.tensor([0.5])]
-    sgd.step(parameter, velocity, [torch.tensor([2.0])], rate=0.1, momentum=0.5)
-    assert velocity[0].item() == pytest.approx(0.5 * 0.5 - 0.1 * 2)
-    assert parameter[0].item() == pytest.approx(1 + 0.05)
+def test_column_norms_hold_before_and_after_every_update(params):
+    sgd_settings = small_experiment(params).sgd.model_copy(update={"max_column_norm": 0.3})
+    experiment = small_experiment(params).model_copy(update={"sgd": sgd_settings})
+    trainer = new_trainer(experiment, data(), 3, torch.device("cpu"))
+    for _ in range(3):
+        for parameter in (*trainer.g_parameters, *trainer.d_parameters):
+            if parameter.dim() == 2:
+                assert parameter.norm(dim=0).max() <= 0.3
+        trainer.update(data()[:10], 0.5, 0.5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(params, float64, update):
+    experiment = small_experiment(params, update=update)
+    trainers = [new_trainer(experiment, data(), 3, torch.device(d)) for d in ("cpu", "cuda")]
+    cpu, gpu = trainers
+    for name, tensor in gpu.state().items():
+        tensor.copy_(cpu.state()[name])
+    noise, masks = cpu.draws.noise(10), cpu.draws.masks(20)
+    for trainer in trainers:
+        device = trainer.g_parameters[0].device
+        trainer.draws = FixedDraws(noise.to(device), [m.to(device) for m in masks])
+        for step in range(20):
+            trainer.update(data()[step * 5 :][:10].to(device), 0.1, 0.5)
+    for name, tensor in gpu.state().items():
+        torch.testing.assert_close(tensor.cpu(), cpu.state()[name], rtol=1e-9, atol=1e-12)
+
+
+class FixedDraws:
+    """The same noise and masks at every update."""
+
+    def __init__(self, z, drawn):
+        self.z, self.drawn = z, drawn
+
+    def noise(self, n):
+        return self.z[:n]
+
+    def masks(self, n):
+        return [mask[:n] for mask in self.drawn]

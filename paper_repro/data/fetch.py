@@ -205,16 +205,16 @@ def _public_places(source: Source) -> list[Place]:
 
 def _declared(name: str) -> str | None:
     """Return what the user declares to stand in for a data set."""
+    declared = {}
     for part in filter(None, os.environ.get(STAND_IN, "").split(",")):
-        dataset, equals, title = (piece.strip() for piece in part.partition("="))
-        if dataset not in SOURCES or not equals or not title:
+        dataset, _, title = (piece.strip() for piece in part.partition("="))
+        if dataset not in SOURCES or not title:
             raise UserError(
                 f"{STAND_IN}: {part!r}: must be <data set>=<what it really is>, comma-separated; "
                 f"data sets: {', '.join(SOURCES)}"
             )
-        if dataset == name:
-            return title
-    return None
+        declared[dataset] = title
+    return declared.get(name)
 
 
 def _accept(file: SourceFile, content: bytes, where: str, stand_in: str | None) -> None:

@@ -30,7 +30,16 @@ def draw_curves(
     nats, probability, value = figure.subplots(1, 3)
     curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
     measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
-    sns.lineplot(measured, x="epoch", y="valid_nats", hue="run", marker="o", markersize=3, ax=nats)
+    sns.lineplot(
+        measured,
+        x="epoch",
+        y="valid_nats",
+        hue="run",
+        marker="o",
+        markersize=3,
+        estimator=None,
+        ax=nats,
+    )
     if paper_mean is not None:
         nats.axhline(paper_mean, color="black", linestyle=":")
         nats.annotate(
@@ -44,10 +53,12 @@ def draw_curves(
     lines = curve.melt(
         ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
     ).replace({"d_data": "on data", "d_samples": "on samples"})
-    sns.lineplot(lines, x="epoch", y="D", hue="mean of D", style="run", ax=probability)
+    sns.lineplot(
+        lines, x="epoch", y="D", hue="mean of D", style="run", estimator=None, ax=probability
+    )
     probability.axhline(0.5, color="black", linestyle=":")
     probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
-    sns.lineplot(curve, x="epoch", y="value", hue="run", ax=value)
+    sns.lineplot(curve, x="epoch", y="value", hue="run", estimator=None, ax=value)
     value.axhline(-math.log(4), color="black", linestyle=":")
     value.annotate(
         "−log 4",

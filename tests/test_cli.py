@@ -1,0 +1,74 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paper_repro.__main__ import main
+from paper_repro.data.dataset import processed_folder
+from tests.conftest import ROOT
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys, paper_repro.__main__ as m\n"
+        "try:\n    m.main(['--help'])\nexcept SystemExit as e:\n    assert e.code == 0\n"
+        "sys.exit('torch' in sys.modules or 'pydantic' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert "train" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train", "paper-mnist-9"], ["evaluate", "x"], ["figure2", "x"], ["prepare", "papr", "mnist"]],
+)
+def test_an_unknown_name_is_one_line_and_a_failure(workspace, capsys, arguments):
+    if arguments[0] == "prepare":
+        Path("data/raw/mnist").mkdir(parents=True)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("paper_repro: params.yaml: ")
+    assert "\n" not in error
+    assert "no such key" in error or "no such run" in error
+
+
+def test_a_wrong_type_reaches_the_shell_as_one_line(workspace, capsys):
+    workspace.change(batch_size="100")
+    assert main(["train", workspace.key]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "params.yaml: experiments.mnist.batch_size" in error
+    assert "'100'" in error
+    assert "\n" not in error
+
+
+def test_outside_the_repository_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "paper-mnist-0"]) == 2
+    assert "run from the repository's root" in capsys.readouterr().err
+
+
+def test_a_model_of_another_network_is_named(workspace, capsys):
+    assert main(["train", workspace.key]) == 0
+    workspace.experiment["generator"][0]["units"] = 12
+    workspace.write()
+    capsys.readouterr()
+    assert main(["evaluate", workspace.key]) == 2
+    assert "not the network of experiments.mnist.generator" in capsys.readouterr().err
+
+
+def test_a_missing_or_damaged_model_is_named(workspace, capsys):
+    assert main(["evaluate", workspace.key]) == 2
+    assert "models/quick-mnist-0.safetensors: no such file" in capsys.readouterr().err
+    Path("models").mkdir()
+    Path("models/quick-mnist-0.safetensors").write_bytes(b"\0" * 50)
+    assert main(["evaluate", workspace.key]) == 2
+    assert "models/quick-mnist-0.safetensors: damaged" in capsys.readouterr().err
+
+
+def test_a_damaged_record_of_the_data_is_named(workspace, capsys):
+    path = processed_folder("quick", "mnist") / "dataset.json"
+    path.write_text('{"name": "mnist"}')
+    assert main(["train", workspace.key]) == 2
+    assert f"{path}: not the record of a data set" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from paper_repro import files
+from paper_repro.errors import UserError
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "sub" / "a.txt"
+    files.write_text(path, "old")
+
+    def fail():
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path):
+    files.write_text(tmp_path / "a", "x")
+    (tmp_path / "b").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_holds_finite_numbers_only(tmp_path, number):
+    path = tmp_path / "a.json"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(path, {"a": number})
+    assert not path.exists()
+
+
+def test_json_comes_back(tmp_path):
+    content = {"b": [1, 2.5], "a": {"ü": None}}
+    files.write_json(tmp_path / "a.json", content)
+    assert files.read_json(tmp_path / "a.json") == content
+    assert list(json.loads((tmp_path / "a.json").read_text())) == ["b", "a"]
+
+
+def test_damaged_json_names_the_file(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"a\.json: not valid JSON"):
+        files.read_json(path)
+    with pytest.raises(UserError, match="no such file"):
+        files.read_json(tmp_path / "b.json")
+
+
+def test_digest_ignores_the_order_of_keys_and_nothing_else():
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
+    assert files.digest({"a": 1}) != files.digest({"a": 1.5})

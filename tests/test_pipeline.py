@@ -1,0 +1,98 @@
+"""dvc.yaml against the code: what a stage runs is what it lists."""
+
+import ast
+
+import pytest
+from ruamel.yaml import YAML
+
+from paper_repro import __main__ as command_line
+from paper_repro import config, provenance
+from tests.conftest import ROOT
+
+PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+LOCK = YAML(typ="safe", pure=True).load(ROOT / "dvc.lock")["stages"]
+
+
+def body(stage):
+    return PIPELINE[stage].get("do", PIPELINE[stage])
+
+
+def module(stage):
+    """The module that the stage's command runs, from the command line's own table."""
+    words = body(stage)["cmd"].split()[3:]
+    options = vars(command_line._parser().parse_args(words))
+    return options["module"]
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_lists_the_modules_that_it_imports(stage):
+    listed = {dep for dep in body(stage)["deps"] if dep.endswith(".py")}
+    closure = provenance.import_closure(module(stage))
+    assert listed == {path.relative_to(ROOT).as_posix() for path in closure}
+
+
+def test_the_closure_follows_every_form_of_import():
+    closure = {
+        p.relative_to(ROOT).as_posix()
+        for p in provenance.import_closure("paper_repro.training.train")
+    }
+    # from paper_repro import config; from paper_repro.x import y; by way of another module
+    assert {
+        "paper_repro/config.py",
+        "paper_repro/training/loop.py",
+        "paper_repro/models/maxout.py",
+        "paper_repro/evaluation/parzen.py",
+    } <= closure
+    assert not any("report" in path or "figures" in path for path in closure)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "paper_repro").rglob("*.py")),
+    ids=lambda p: p.relative_to(ROOT).as_posix(),
+)
+def test_imports_are_absolute_and_packages_hold_only_a_docstring(path):
+    tree = ast.parse(path.read_text())
+    assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    if path.name == "__init__.py":
+        assert len(tree.body) == 1
+        assert isinstance(tree.body[0], ast.Expr)
+
+
+def test_the_code_s_hash_sees_behaviour_and_not_comments(tmp_path, monkeypatch):
+    package = tmp_path / "pack"
+    package.mkdir()
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    (package / "b.py").write_text("X = 1\n")
+    source = package / "a.py"
+    source.write_text("from pack import b\n\ndef f():\n    return b.X\n")
+    first = provenance.code_digest("pack.a")
+    source.write_text(
+        '"""Doc."""\nfrom pack import b  # why\ndef f():\n    """Doc."""\n    return b.X'
+    )
+    assert provenance.code_digest("pack.a") == first
+    (package / "b.py").write_text("X = 2\n")
+    assert provenance.code_digest("pack.a") != first
+
+
+def test_stages_depend_on_the_groups_of_parameters_that_they_read():
+    for stage in ("train", "evaluate", "figure2"):
+        assert body(stage)["params"] == [
+            "experiments.${item.experiment}",
+            "profiles.${item.profile}.experiments.${item.experiment}",
+            "runs.${key}",
+        ]
+
+
+def test_profiles_are_those_of_the_parameters(params):
+    assert set(PIPELINE["report"]["foreach"]) == set(params["profiles"])
+    assert set(PIPELINE["prepare"]["matrix"]["profile"]) == set(params["profiles"])
+    datasets = {dataset for p in params["profiles"].values() for dataset in p["data"]}
+    assert set(PIPELINE["prepare"]["matrix"]["dataset"]) == datasets
+
+
+def test_the_lock_holds_every_listed_run(params):
+    for key in config.runs(params):
+        for stage in ("train", "evaluate", "figure2"):
+            assert f"{stage}@{key}" in LOCK

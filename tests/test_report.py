@@ -1,0 +1,267 @@
+import base64
+import copy
+import json
+import re
+
+import pandas as pd
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.__main__ import main
+from paper_repro.data.dataset import read_dataset
+from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.evaluation.nearest import nearest
+from paper_repro.evaluation.parzen import log_likelihoods
+from paper_repro.evaluation.trained import load_sampler
+from paper_repro.figures.figure2 import FRAME, YELLOW, figure2, grid
+from paper_repro.report import readme, tables
+from paper_repro.report.report import report
+from paper_repro.report.results import collect, comparable
+from paper_repro.training.train import train
+from tests.conftest import ROOT
+
+KEYS = {"experiment", "dataset", "status", "canonical_data", "paper", "seeds", "mean", "seed_sd"}
+SEED_KEYS = {"seed", "epochs", "best_epoch", "sigma", "valid_mean", "test_mean", "test_se"}
+
+
+@pytest.fixture
+def reported(workspace):
+    """A profile of two seeds, trained, measured, drawn and reported."""
+    other = "quick-mnist-1"
+    workspace.values["runs"][other] = {**workspace.values["runs"][workspace.key], "seed": 1}
+    workspace.write()
+    for key in (workspace.key, other):
+        train(key)
+        evaluate(key)
+        figure2(key)
+    report("quick")
+    return json.loads((workspace.folder / "reports/quick/results.json").read_text())
+
+
+def test_results_have_the_agreed_form(reported):
+    assert set(reported) == {"profile", "provenance", "rows"}
+    row = reported["rows"][0]
+    assert set(row) >= KEYS
+    assert all(set(seed) >= SEED_KEYS for seed in row["seeds"])
+    assert row["status"] == "ok"
+    assert row["paper"] == {"mean": 225.0, "se": 2.0}
+    assert row["canonical_data"] is False
+    assert row["comparable"] is False
+    means = [seed["test_mean"] for seed in row["seeds"]]
+    assert row["mean"] == pytest.approx(sum(means) / 2)
+    assert row["seed_sd"] == pytest.approx(abs(means[0] - means[1]) / 2**0.5)
+
+
+def test_the_measure_is_the_script_s(workspace):
+    train(workspace.key)
+    evaluate(workspace.key)
+    stored = json.loads((workspace.run.folder / "metrics.json").read_text())
+    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    dataset = read_dataset("quick", "mnist")
+    samples = load_sampler(workspace.run, experiment, "best").sample(50, 0, "evaluation")
+    sigmas = experiment.parzen.sigmas()
+    on_valid = log_likelihoods(dataset.load("valid")[:20], samples, sigmas).mean(1)
+    sigma = sigmas[int(on_valid.argmax())]
+    on_test = log_likelihoods(dataset.load("test"), samples, [sigma])[0].numpy()
+    assert stored["sigma"] == sigma
+    assert stored["test_mean"] == pytest.approx(on_test.mean())
+    assert stored["test_se"] == pytest.approx(on_test.std() / 40**0.5)
+
+
+def test_evaluation_draws_fresh_samples(workspace):
+    train(workspace.key)
+    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    sampler = load_sampler(workspace.run, experiment, "best")
+    first = sampler.sample(5, 0, "evaluation")
+    assert torch.equal(first, sampler.sample(5, 0, "evaluation"))
+    assert not torch.equal(first, sampler.sample(5, 0, "validation/2"))
+    assert not torch.equal(first, sampler.sample(5, 1, "evaluation"))
+
+
+def test_numbers_on_the_page_and_in_the_table_are_those_of_the_results(reported, workspace):
+    folder = workspace.folder / "reports/quick"
+    page, table = (folder / "index.html").read_text(), (folder / "table1.md").read_text()
+    for row in reported["rows"]:
+        for seed in row["seeds"]:
+            for text in (
+                tables.number(seed["test_mean"], seed["test_se"]),
+                tables.number(seed["last_test_mean"], seed["last_test_se"]),
+                f"{seed['sigma']:.4f}",
+                seed["run"],
+            ):
+                assert text in page
+                assert text in table
+        assert tables.number(row["mean"]) in page
+        assert tables.number(row["seed_sd"]) in table
+    assert "not comparable" in table
+    assert "Not comparable with the paper" in page
+
+
+def test_the_page_is_one_file_with_described_pictures(reported, workspace):
+    folder = workspace.folder / "reports/quick"
+    page = (folder / "index.html").read_text()
+    pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*? alt="([^"]+)"', page)
+    assert len(pictures) == page.count("<img") == 2
+    assert all(alt for _, alt in pictures)
+    shown = {base64.b64decode(content) for content, _ in pictures}
+    assert shown == {(folder / f"{n}_mnist.png").read_bytes() for n in ("figure2", "curves")}
+    assert not re.search(r'(src|href)="(?!data:|#|https://arxiv|results\.json|table1\.md)', page)
+    assert "<script" not in page
+
+
+def test_a_second_report_has_the_same_bytes(reported, workspace):
+    folder = workspace.folder / "reports/quick"
+    first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    report("quick")
+    assert first == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert set(first) == {
+        "results.json",
+        "table1.md",
+        "index.html",
+        "figure2_mnist.png",
+        "curves_mnist.png",
+    }
+
+
+def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
+    workspace.prepare(stand_in="Random dots & lines")
+    train(workspace.key)
+    evaluate(workspace.key)
+    figure2(workspace.key)
+    report("quick")
+    folder = workspace.folder / "reports/quick"
+    row = json.loads((folder / "results.json").read_text())["rows"][0]
+    assert row["stand_in"] == "Random dots & lines"
+    assert "Random dots & lines" in (folder / "table1.md").read_text()
+    assert (folder / "index.html").read_text().count("Random dots &amp; lines") >= 3
+
+
+def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
+    (workspace.folder / "data/processed/quick/mnist/dataset.json").write_text(
+        json.dumps(
+            {
+                "name": "mnist",
+                "status": "not run",
+                "reason": "MNIST is not there",
+                "todo": "set a mirror",
+                "shape": [],
+            }
+        )
+    )
+    for command in (
+        ["train", workspace.key],
+        ["evaluate", workspace.key],
+        ["figure2", workspace.key],
+        ["report", "quick"],
+    ):
+        assert main(command) == 0
+    folder = workspace.folder / "reports/quick"
+    row = json.loads((folder / "results.json").read_text())["rows"][0]
+    assert (row["status"], row["reason"], row["todo"]) == (
+        "not run",
+        "MNIST is not there",
+        "set a mirror",
+    )
+    assert row["mean"] is None
+    assert "not run: MNIST is not there; set a mirror" in (folder / "table1.md").read_text()
+    assert "MNIST is not there" in (folder / "index.html").read_text()
+    assert (folder / "figure2_mnist.png").stat().st_size > 1000
+
+
+def test_only_the_paper_s_recipe_on_its_data_is_comparable():
+    assert comparable("paper", canonical=True)
+    assert not comparable("paper", canonical=False)
+    assert not comparable("quick", canonical=True)
+
+
+def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):
+    del workspace.values["runs"]["quick-mnist-1"]
+    workspace.write()
+    row = collect("quick")["rows"][0]
+    assert [seed["seed"] for seed in row["seeds"]] == [0]
+    assert row["seed_sd"] is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [(225.04, 1.96, "225.0 ± 2.0"), (-43.46, None, "−43.5"), (None, None, "–")],
+)
+def test_numbers_are_shown_with_one_decimal(mean, error, text):
+    assert tables.number(mean, error) == text
+
+
+def test_figure_2_is_laid_out_as_in_the_paper():
+    samples = torch.arange(1, 21)[:, None].expand(20, 12) / 100  # each its own grey
+    neighbours = torch.tensor([0.5, 0.6, 0.7, 0.8])[:, None].expand(4, 12)
+    picture = grid(samples, neighbours, (3, 4))
+    height, width = 3 + 2 * FRAME + 1, 4 + 2 * FRAME + 1
+    assert picture.shape == (3, 4 * height + 1, 6 * width + 1)
+
+    def tile(row, column):
+        top, left = 1 + row * height, 1 + column * width
+        return picture[:, top : top + height - 1, left : left + width - 1]
+
+    for row in range(4):
+        for column in range(5):
+            inside = tile(row, column)[:, FRAME:-FRAME, FRAME:-FRAME]
+            assert inside.unique().item() == pytest.approx((row * 5 + column + 1) / 100)
+        last = tile(row, 5)
+        assert last[:, FRAME:-FRAME, FRAME:-FRAME].unique().item() == neighbours[row, 0]
+        assert last[:, 0, 0].tolist() == pytest.approx(YELLOW)
+        assert tile(row, 4)[:, 0, 0].tolist() == [0, 0, 0]
+
+
+def test_column_6_belongs_to_each_row_s_fifth_sample(reported, workspace):
+    data = json.loads((workspace.run.folder / "figure2.json").read_text())
+    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    samples = load_sampler(workspace.run, experiment, "best").sample(20, 0, "figure2")
+    train_images = read_dataset("quick", "mnist").load("train")
+    distances = torch.cdist(samples[[4, 9, 14, 19]], train_images).square()
+    assert data["nearest_training_index"] == distances.argmin(1).tolist()
+    assert data["squared_distance"] == pytest.approx(distances.min(1).values.tolist(), rel=1e-4)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100])
+def test_nearest_finds_the_first_nearest_whatever_the_chunk(chunk):
+    images = torch.tensor([[0.0, 0], [1, 1], [1, 1], [5, 5]])
+    queries = torch.tensor([[0.9, 1], [5, 5], [0.1, 0]])
+    index, squared = nearest(queries, images, chunk)
+    assert index == [1, 3, 0]
+    assert squared == pytest.approx([0.01, 0, 0.01], abs=1e-7)
+
+
+def test_the_readme_s_numbers_are_current(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = readme.README.read_text(encoding="utf-8")
+    assert readme.filled(text) == text
+
+
+def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, reported, capsys):
+    results = copy.deepcopy(reported)
+    folder = tmp_path / "reports/paper"
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(results))
+    (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert main(["readme"]) == 0
+    assert main(["readme", "--check"]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert tables.number(reported["rows"][0]["seeds"][0]["test_mean"]) in text
+    results["rows"][0]["seeds"][0]["test_mean"] += 1
+    (folder / "results.json").write_text(json.dumps(results))
+    assert main(["readme", "--check"]) == 2
+    assert "run `make readme`" in capsys.readouterr().err
+
+
+def test_committed_results_agree_with_their_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path in sorted((ROOT / "reports").glob("*/results.json")):
+        committed = json.loads(path.read_text())
+        for row in committed["rows"]:
+            for seed in row["seeds"]:
+                folder = path.parent / "runs" / seed["run"]
+                metrics = json.loads((folder / "metrics.json").read_text())
+                assert seed["test_mean"] == metrics["test_mean"]
+                validation = pd.read_csv(folder / "validation.csv")
+                assert seed["best_epoch"] == validation.epoch[validation.valid_nats.idxmax()]
+                assert seed["epochs"] == validation.epoch.max()

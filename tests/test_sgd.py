@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.training import sgd
+
+
+@pytest.fixture
+def settings(params):
+    return config.experiment(params, "paper", "mnist").sgd
+
+
+@pytest.mark.parametrize(
+    ("epoch", "expected"),
+    [(1, 0.5), (2, 0.5 + 0.2 / 249), (125.5, 0.6), (249, 0.7 - 0.2 / 249), (250, 0.7), (999, 0.7)],
+)
+def test_momentum_rises_linearly_over_250_epochs(settings, epoch, expected):
+    assert sgd.momentum(epoch, settings.momentum) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("update", [1, 2, 500, 75_000, 750_000])
+def test_the_learning_rate_decays_once_an_update(settings, update):
+    expected = 0.1 * math.exp(-(update - 1) * math.log(1.000004))
+    assert sgd.learning_rate(update, settings) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_learning_rate_halves_in_347_epochs_and_has_a_floor(settings):
+    assert sgd.learning_rate(1, settings) == 0.1
+    assert sgd.learning_rate(1 + 347 * 500, settings) == pytest.approx(0.05, rel=2e-3)
+    assert sgd.learning_rate(10_000_000, settings) == 1e-6
+
+
+def test_column_norms_are_bounded_as_in_pylearn2():
+    weight = torch.tensor([[3.0, 0.3, 0.0], [4.0, 0.4, 0.0]])
+    bias = torch.tensor([9.0, 9.0])
+    sgd.bound_column_norms([weight, bias], 1.9365)
+    norms = weight.norm(dim=0)
+    assert norms[0].item() == pytest.approx(1.9365, rel=1e-6)
+    assert norms[1].item() == pytest.approx(0.5, rel=1e-6)
+    assert weight[:, 2].tolist() == [0, 0]
+    assert weight[1, 0].item() / weight[0, 0].item() == pytest.approx(4 / 3)
+    assert bias.tolist() == [9, 9]
+
+
+def test_momentum_is_classical_and_not_nesterov():
+    parameter, velocity = [torch.tensor([1.0])], [torch.tensor([0.5])]
+    sgd.step(parameter, velocity, [torch.tensor([2.0])], rate=0.1, momentum=0.5)
+    assert velocity[0].item() == pytest.approx(0.5 * 0.5 - 0.1 * 2)
+    assert parameter[0].item() == pytest.approx(1 + 0.05)

@@ -1,0 +1,323 @@
+import json
+import signal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from paper_repro import provenance
+from paper_repro.data.dataset import processed_folder, write_not_run
+from paper_repro.errors import Interrupted, UserError
+from paper_repro.models.storage import load_tensors, model_path, read_record, save_tensors
+from paper_repro.training import loop
+from paper_repro.training.train import train
+from paper_repro.training.update import Trainer
+
+KEY = "quick-mnist-0"
+UPDATES = 7  # of an epoch: 64 images in batches of 10, the last of 4
+
+
+def outputs(workspace):
+    """The bytes of every output that must not depend on when the work was done."""
+    folder = workspace.run.folder
+    paths = [model_path(KEY), folder / "curve.csv", folder / "validation.csv"]
+    return [path.read_bytes() for path in paths]
+
+
+def checkpoints():
+    return sorted(Path("checkpoints").rglob("*.safetensors"))
+
+
+@pytest.fixture
+def stopped_at(monkeypatch):
+    """Make training receive a signal during the updates listed, counted over all sittings."""
+    update = Trainer.update
+
+    def arrange(*numbers, signal_number=signal.SIGINT):
+        count = 0
+
+        def counting(self, *arguments, **options):
+            nonlocal count
+            count += 1
+            if count in numbers:
+                signal.raise_signal(signal_number)
+            return update(self, *arguments, **options)
+
+        monkeypatch.setattr(Trainer, "update", counting)
+
+    return arrange
+
+
+@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(
+    workspace, stopped_at, update, number
+):
+    workspace.change(epochs=4, validate_every=2, update=update)
+    train(KEY)
+    expected = outputs(workspace)
+    for path in checkpoints():
+        path.unlink()
+    # In the middle of epochs 1 and 3, at the end of epoch 1, and twice in one epoch.
+    stopped_at(3, UPDATES, 2 * UPDATES + 2, 2 * UPDATES + 4, signal_number=number)
+    for _ in range(4):
+        with pytest.raises(Interrupted, match="the same command goes on from there"):
+            train(KEY)
+        assert len(checkpoints()) == 1
+    train(KEY)
+    assert outputs(workspace) == expected
+    sittings = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
+    starts = [sitting["from_update"] for sitting in sittings]
+    assert starts == [0, 3, UPDATES, 2 * UPDATES + 2, 2 * UPDATES + 4]
+
+
+def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypatch):
+    train(KEY)
+    expected = outputs(workspace)
+    checkpoints()[0].unlink()
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    update, count = Trainer.update, 0
+
+    def dying(self, *arguments, **options):
+        nonlocal count
+        count += 1
+        if count == UPDATES + 4:
+            raise MemoryError("killed")
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "update", dying)
+    with pytest.raises(MemoryError):
+        train(KEY)
+    monkeypatch.setattr(Trainer, "update", update)
+    train(KEY)
+    assert outputs(workspace) == expected
+    training = json.loads((workspace.run.folder / "training.json").read_text())
+    assert [s["from_update"] for s in training["sittings"]] == [0, UPDATES + 3]
+
+
+def test_raising_epochs_continues_and_equals_one_long_run(workspace, stopped_at):
+    workspace.change(epochs=4, validate_every=2)
+    train(KEY)
+    expected = outputs(workspace)
+    checkpoints()[0].unlink()
+    workspace.change(epochs=2)
+    train(KEY)
+    assert outputs(workspace) != expected
+    workspace.change(epochs=4)
+    train(KEY)
+    assert outputs(workspace) == expected
+    starts = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
+    assert [sitting["from_update"] for sitting in starts] == [0, 2 * UPDATES]
+
+
+def test_fewer_epochs_than_were_trained_is_an_error_that_loses_nothing(workspace):
+    workspace.change(epochs=4, validate_every=2)
+    train(KEY)
+    expected = outputs(workspace)
+    workspace.change(epochs=2)
+    with pytest.raises(UserError, match="already at epoch 4, past epochs: 2"):
+        train(KEY)
+    assert outputs(workspace) == expected
+
+
+def test_a_finished_run_is_written_again_without_training(workspace, monkeypatch):
+    train(KEY)
+    expected = outputs(workspace)
+    model_path(KEY).unlink()
+    monkeypatch.setattr(Trainer, "update", None)
+    train(KEY)
+    assert outputs(workspace) == expected
+
+
+def test_how_often_is_validated_leaves_the_last_weights_alone(workspace):
+    last = []
+    for every in (1, 4):
+        workspace.change(epochs=4, validate_every=every)
+        train(KEY)
+        last.append(load_tensors(model_path(KEY), "last.")[0])
+    assert len(checkpoints()) == 2  # which epoch is best depends on it: not the same recipe
+    for name, tensor in last[0].items():
+        assert torch.equal(tensor, last[1][name]), name
+
+
+def test_the_best_epoch_is_that_of_the_validation_column(workspace):
+    workspace.change(epochs=6, validate_every=1)
+    train(KEY)
+    measured = pd.read_csv(workspace.run.folder / "validation.csv")
+    record = read_record(model_path(KEY))
+    best = measured.epoch[measured.valid_nats.idxmax()]
+    assert record["best_epoch"] == best
+    assert record["selected"] == "best"
+    workspace.change(epochs=int(best))
+    for path in checkpoints():
+        path.unlink()
+    kept = load_tensors(model_path(KEY), "best.")[0]
+    train(KEY)
+    for name, tensor in load_tensors(model_path(KEY), "last.")[0].items():
+        assert torch.equal(tensor, kept[name]), name
+
+
+def test_selection_can_be_the_last_epoch(workspace):
+    workspace.change(selection="last")
+    train(KEY)
+    record = read_record(model_path(KEY))
+    assert (record["selected"], record["best_epoch"]) == ("last", 2)
+    assert not load_tensors(model_path(KEY), "best.")[0]
+
+
+def test_seeds_differ_and_a_seed_repeats(workspace):
+    train(KEY)
+    first = outputs(workspace)
+    train(KEY, fresh=True)
+    assert outputs(workspace) == first
+    other = "quick-mnist-1"
+    workspace.values["runs"][other] = {**workspace.values["runs"][KEY], "seed": 1}
+    workspace.write()
+    train(other)
+    assert model_path(other).read_bytes() != first[0]
+
+
+def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
+    workspace.change(epochs=4, validate_every=2, gradient_norms={"epochs": 2, "every": 3})
+    train(KEY)
+    curve = pd.read_csv(workspace.run.folder / "curve.csv")
+    assert curve.epoch.tolist() == [1, 2, 3, 4]
+    assert curve.updates.tolist() == [UPDATES * epoch for epoch in range(1, 5)]
+    assert curve.g_grad_norm_minimax.notna().tolist() == [True, True, False, False]
+    assert (curve.d_loss * -2).tolist() == pytest.approx(curve.value.tolist())
+    assert curve.d_data.between(0, 1).all()
+    measured = pd.read_csv(workspace.run.folder / "validation.csv")
+    assert measured.epoch.tolist() == [2, 4]
+
+
+def test_divergence_stops_with_one_line_and_keeps_the_last_good_checkpoint(workspace, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    update, count = Trainer.update, 0
+
+    def exploding(self, *arguments, **options):
+        nonlocal count
+        count += 1
+        result = update(self, *arguments, **options)
+        if count == UPDATES + 2:
+            with torch.no_grad():
+                self.g_parameters[0][0, 0] = float("nan")
+        return result
+
+    monkeypatch.setattr(Trainer, "update", exploding)
+    with pytest.raises(UserError, match="training diverged: NaN or infinity by update 9"):
+        train(KEY)
+    assert not model_path(KEY).exists()
+    tensors, record = load_tensors(checkpoints()[0])
+    assert record["update"] == UPDATES + 1
+    assert all(tensor.isfinite().all() for tensor in tensors.values())
+
+
+def test_edited_code_starts_anew_and_adopt_goes_on(workspace, monkeypatch, capsys):
+    train(KEY)
+    expected = outputs(workspace)
+    monkeypatch.setattr(provenance, "code_digest", lambda module: "f" * 64)
+    train(KEY)
+    assert len(checkpoints()) == 2
+    newest = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
+    assert [sitting["from_update"] for sitting in newest] == [0]
+    monkeypatch.setattr(provenance, "code_digest", lambda module: "e" * 64)
+    monkeypatch.setattr(Trainer, "update", None)
+    train(KEY, adopt=True)
+    assert "which other code made" in capsys.readouterr().err
+    assert outputs(workspace) == expected
+
+
+@pytest.mark.parametrize("what", ["parameters", "data", "code"])
+def test_an_edit_during_the_run_fails_it(workspace, monkeypatch, what):
+    update, count = Trainer.update, 0
+
+    def editing(self, *arguments, **options):
+        nonlocal count
+        count += 1
+        if count == 2 and what == "parameters":
+            workspace.change(batch_size=11)
+        if count == 2 and what == "data":
+            workspace.prepare(stand_in="something else")
+        if count == 2 and what == "code":
+            monkeypatch.setattr(provenance, "code_digest", lambda module: "f" * 64)
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "update", editing)
+    with pytest.raises(UserError, match="changed while it ran"):
+        train(KEY)
+    assert not model_path(KEY).exists()
+    assert len(checkpoints()) == 1
+
+
+def test_without_data_the_outputs_say_so_and_repeat_to_the_byte(workspace):
+    folder = processed_folder("quick", "mnist")
+    for path in folder.iterdir():
+        path.unlink()
+    write_not_run(folder, "mnist", "no network", "get one")
+    train(KEY)
+    first = outputs(workspace)
+    assert read_record(model_path(KEY))["reason"] == "no network"
+    assert len(pd.read_csv(workspace.run.folder / "validation.csv")) == 0
+    train(KEY)
+    assert outputs(workspace) == first
+
+
+@pytest.mark.parametrize("damage", ["truncated", "other bytes", "another file"])
+def test_a_damaged_checkpoint_is_one_line_that_names_it(workspace, stopped_at, damage):
+    stopped_at(9)
+    with pytest.raises(Interrupted):
+        train(KEY)
+    path = checkpoints()[0]
+    content = path.read_bytes()
+    if damage == "another file":
+        save_tensors(path, {"x": torch.zeros(1)}, {"no": "checkpoint"})
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"\0" * 99)
+    with pytest.raises(UserError, match=path.name) as caught:
+        train(KEY)
+    assert "\n" not in str(caught.value)
+    assert path.exists()
+
+
+def test_damaged_data_is_one_line_that_names_the_file(workspace):
+    path = processed_folder("quick", "mnist") / "train.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(UserError, match=r"train\.npy: not the bytes that were prepared"):
+        train(KEY)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"precision": "bfloat16"}, "precision: bfloat16 is declared"),
+        ({"noise_dimension": 0}, "noise_dimension"),
+    ],
+)
+def test_parameters_that_can_t_be_run_name_their_key(workspace, keys, message):
+    workspace.change(**keys)
+    with pytest.raises(UserError, match=message):
+        train(KEY)
+
+
+def test_a_generator_of_another_size_than_the_images_names_both(workspace):
+    workspace.experiment["generator"][-1]["units"] = 21
+    workspace.write()
+    with pytest.raises(UserError, match="21 units, an image of mnist has 20 values"):
+        train(KEY)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_an_absent_device_is_one_line(workspace):
+    workspace.change(device="cuda")
+    with pytest.raises(UserError, match=r"params\.yaml: .*device: .*no CUDA device"):
+        train(KEY)
+
+
+def test_the_data_of_each_epoch_is_a_new_permutation():
+    device = torch.device("cpu")
+    first, second = (loop.epoch_order(50, 0, epoch, device) for epoch in (1, 2))
+    assert sorted(first.tolist()) == list(range(50))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() == loop.epoch_order(50, 0, 1, device).tolist()
+    assert first.tolist() != loop.epoch_order(50, 1, 1, device).tolist()
