@@ -71,9 +71,9 @@ def test_the_paper_profile_is_the_specification(params):
             "profiles.paper.experiments.mnist.epochs",
         ),
         (
-            ("profiles", "quick", "experiments", "mnist", "generator", 0, "units"),
+            ("profiles", "quick", "experiments", "mnist", "batch_size"),
             0,
-            "profiles.quick.experiments.mnist.generator.0.units",
+            "profiles.quick.experiments.mnist.batch_size",
         ),
         (
             ("profiles", "paper", "experiments", "mnist", "epochs"),
@@ -118,7 +118,7 @@ def test_a_missing_key_is_named(params, path):
 def test_a_profile_overlays_an_experiment_and_leaves_the_other_profile_alone(params):
     paper = config.experiment(params, "paper", "mnist")
     quick = config.experiment(params, "quick", "mnist")
-    assert [x.units for x in quick.generator] != [x.units for x in paper.generator]
+    assert (quick.batch_size, paper.batch_size) == (20, 100)
     assert quick.sgd == paper.sgd
     other = changed(params, ("profiles", "quick", "experiments", "mnist", "sgd"), {"momentum": 1})
     assert config.experiment(other, "paper", "mnist") == paper

@@ -79,15 +79,14 @@ def _download(address: str) -> bytes:
         until = time.monotonic() + TOTAL_SECONDS
         try:
             with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
-                parts = []
+                content = bytearray()
                 while part := response.read(1 << 20):
-                    parts.append(part)
-                    if sum(map(len, parts)) > LARGEST_STAND_IN or time.monotonic() > until:
+                    content += part
+                    if len(content) > LARGEST_STAND_IN or time.monotonic() > until:
                         raise Unavailable(f"{address}: too large or too slow")
                 expected = response.headers.get("Content-Length")
-                content = b"".join(parts)
                 if expected is None or int(expected) == len(content):
-                    return content
+                    return bytes(content)
                 problem = f"ended after {len(content)} of {expected} bytes"
         except urllib.error.HTTPError as error:
             raise Unavailable(f"{address}: {error}") from None
@@ -230,28 +229,6 @@ def _accept(file: SourceFile, content: bytes, where: str, stand_in: str | None) 
         )
 
 
-def _fetch_file(file: SourceFile, places: Iterator[Place], stand_in: str | None) -> bytes | None:
-    """Return an accepted file; None if no source has it (`UserError` if only bad ones do)."""
-    refused = None
-    for place in places:
-        try:
-            content = place.read(file)
-            _accept(file, content, place.name, stand_in)
-        except Unavailable as error:
-            print(f"fetch: {error}", file=sys.stderr)
-        except UserError as error:
-            if place.strict:
-                raise
-            print(f"fetch: {error}", file=sys.stderr)
-            refused = error
-        else:
-            print(f"fetch: {file.name} from {place.name}")
-            return content
-    if refused:
-        raise refused
-    return None
-
-
 class _Places:
     """A data set's sources, the public ones probed when they are first needed."""
 
@@ -265,7 +242,35 @@ class _Places:
             yield self.mirror
         if self.public is None:
             self.public = _public_places(self.source)
-        yield from self.public
+        yield from tuple(self.public)
+
+    def drop(self, place: Place) -> None:
+        """Leave a public source that failed out from now on: its time-outs count once."""
+        if self.public and place in self.public:
+            self.public.remove(place)
+
+
+def _fetch_file(file: SourceFile, places: _Places, stand_in: str | None) -> bytes | None:
+    """Return an accepted file; None if no source has it (`UserError` if only bad ones do)."""
+    refused = None
+    for place in places:
+        try:
+            content = place.read(file)
+            _accept(file, content, place.name, stand_in)
+        except Unavailable as error:
+            places.drop(place)
+            print(f"fetch: {error}", file=sys.stderr)
+        except UserError as error:
+            if place.strict:
+                raise
+            print(f"fetch: {error}", file=sys.stderr)
+            refused = error
+        else:
+            print(f"fetch: {file.name} from {place.name}")
+            return content
+    if refused:
+        raise refused
+    return None
 
 
 def _recorded_stand_in(source: Source) -> tuple[str | None, dict[str, str]]:
@@ -298,7 +303,7 @@ def fetch_source(source: Source) -> None:
         if present and known:
             found[file.name] = present
             continue
-        content = _fetch_file(file, iter(places), declared)
+        content = _fetch_file(file, places, declared)
         if content is None and present:
             raise UserError(
                 f"{path}: damaged (sha256 {present[:12]}… instead of {file.sha256[:12]}…) and no "
@@ -325,7 +330,13 @@ def fetch_source(source: Source) -> None:
             "stand_in": None if canonical else stand_in,
             "sha256": found,
         }
-        print(f"fetch: {source.title}: " + ("official bytes" if canonical else f"{stand_in}"))
+        print(f"fetch: {source.title}: {'official bytes' if canonical else stand_in}")
+        if declared and canonical:
+            print(
+                f"fetch: {STAND_IN} has no effect: {source.title} itself is there; delete "
+                f"{source.folder} to use {declared}",
+                file=sys.stderr,
+            )
     write_json(source.folder / "status.json", record)
 
 

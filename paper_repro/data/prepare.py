@@ -67,6 +67,8 @@ def prepare(profile: str, name: str) -> None:
             f"{wanted[short[0]]} images, but {source.title} has {len(parts[short[0]])}"
         )
     parts = {part: parts[part][: wanted[part]] for part in PARTS}
+    if empty := [part for part in PARTS if not len(parts[part])]:
+        raise UserError(f"{source.folder}: too few images for a {empty[0]} part: {stand_in}")
     write_dataset(folder, name, parts, canonical=canonical, stand_in=stand_in)
     counts = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
     print(f"prepare: {profile}: {stand_in or source.title}: {counts}")

@@ -38,7 +38,7 @@ def remark(row: dict[str, Any], profile: str) -> str:
     if row["stand_in"]:
         return f"stand-in data ({row['stand_in']}): not comparable"
     if not row["comparable"]:
-        return f"{profile} profile, reduced networks, data and epochs: not comparable"
+        return f"{profile} profile, reduced scale: not comparable"
     seeds = len(row["seeds"])
     return f"the paper's recipe, {seeds} seed{'s' if seeds > 1 else ''}"
 
