@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"paper_repro: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a full disk, a read-only folder
+        print(f"paper_repro: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("paper_repro: interrupted", file=sys.stderr)
         return 130

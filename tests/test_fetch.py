@@ -164,6 +164,47 @@ def test_a_declared_stand_in_is_recorded_kept_and_never_called_canonical(mirror,
     assert raw() == before
 
 
+def test_a_stand_in_is_never_relabelled_and_never_mixed(mirror, monkeypatch):
+    for name in CONTENTS:
+        if "images" in name:
+            (mirror / f"{name}.gz").write_bytes(gzip.compress(OTHER))
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+    fetch_source(small_source())
+    before = raw()
+    # Another name without other files: taken anew from the mirror, or refused.
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Other dots")
+    monkeypatch.delenv(fetching.MIRROR)
+    with pytest.raises(UserError, match="Other dots"):
+        fetch_source(small_source())
+    assert raw() == before
+    # One file missing from the mirror, or damaged here: no other source fills the gap.
+    monkeypatch.setenv(fetching.MIRROR, str(mirror.parent))
+    (mirror / "t10k-images-idx3-ubyte.gz").rename(mirror / "test-images-idx3-ubyte.gz")
+    with pytest.raises(UserError, match="'Other dots' lacks a file"):
+        fetch_source(small_source([mirror.as_uri() + "/"]))
+    assert raw() == before
+    monkeypatch.delenv(fetching.STAND_IN)
+    monkeypatch.delenv(fetching.MIRROR)
+    Path("data/raw/mnist", FIRST).write_bytes(CONTENTS[FIRST])
+    with pytest.raises(UserError, match="not all there as the stand-in 'Random dots'"):
+        fetch_source(small_source())
+
+
+def test_a_mirror_is_not_needed_where_the_files_are(mirror, monkeypatch):
+    fetch_source(small_source())
+    before = raw()
+    monkeypatch.setenv(fetching.MIRROR, "/no/such/folder")
+    fetch_source(small_source())
+    assert raw() == before
+
+
+def test_a_mirror_without_the_files_is_named_in_the_reason(mirror):
+    for path in mirror.iterdir():
+        path.unlink()
+    fetch_source(small_source())
+    assert fetching.MIRROR in status()["reason"]
+
+
 @pytest.mark.parametrize("text", ["mnist", "mnist=", "=x", "minst=x", "mnist=a,b"])
 def test_a_bad_declaration_is_one_line(mirror, monkeypatch, text):
     monkeypatch.setenv(fetching.STAND_IN, text)
@@ -171,7 +212,7 @@ def test_a_bad_declaration_is_one_line(mirror, monkeypatch, text):
         fetch_source(small_source())
 
 
-@pytest.mark.parametrize("text", ["/no/such/folder", "http://example.org", "ftp://example.org"])
+@pytest.mark.parametrize("text", ["/no/such/folder", "http://example.org", "ftp://x"])
 def test_a_bad_mirror_is_one_line(place, monkeypatch, text):
     monkeypatch.setenv(fetching.MIRROR, text)
     with pytest.raises(UserError, match=fetching.MIRROR):
@@ -186,7 +227,7 @@ class Server(http.server.ThreadingHTTPServer):
 def served(mirror, monkeypatch):
     """The mirror over HTTP on this machine; `cut` bytes are withheld from the first answers."""
     monkeypatch.delenv(fetching.MIRROR)
-    state = {"cut": 0, "asked": []}
+    state = {"cut": 0, "busy": 0, "asked": []}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
@@ -200,6 +241,10 @@ def served(mirror, monkeypatch):
                 self.send_error(404)
                 return
             content = path.read_bytes()
+            if state["busy"] > 0:
+                state["busy"] -= 1
+                self.send_error(503)
+                return
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -217,9 +262,10 @@ def served(mirror, monkeypatch):
     server.server_close()
 
 
-def test_a_public_mirror_and_a_retry_after_a_cut_connection(served):
+@pytest.mark.parametrize("trouble", ["cut", "busy"])
+def test_a_public_mirror_and_a_retry_after_trouble(served, trouble):
     address, state = served
-    state["cut"] = 1
+    state[trouble] = 1
     fetch_source(small_source([address]))
     assert {name: raw()[name] for name in CONTENTS} == CONTENTS
     assert state["asked"][:2] == [f"/{FIRST}.gz"] * 2
@@ -314,6 +360,21 @@ def test_prepared_images_are_the_files_in_unit_range(prepared):
     assert paper.canonical
     assert paper.shape == (28, 28)
     assert quick.counts == {"train": 20, "valid": 5, "test": 7}
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+def test_a_raw_file_that_was_changed_is_not_prepared(prepared, mirror, monkeypatch, canonical):
+    if not canonical:
+        (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
+        monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+    fetching.fetch()
+    path = Path("data/raw/mnist", FIRST)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{FIRST}: not the file that was fetched"):
+        prepare("paper", "mnist")
+    assert not Path("data/processed/paper").exists()
 
 
 def test_more_images_than_there_are_names_the_key(prepared):

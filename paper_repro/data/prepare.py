@@ -11,7 +11,7 @@ from paper_repro.data.dataset import PARTS, processed_folder, write_dataset, wri
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.stand_ins import DIGITS, digits
 from paper_repro.errors import UserError
-from paper_repro.files import read_json
+from paper_repro.files import read_json, sha256_bytes
 
 Parts = dict[str, npt.NDArray[Any]]
 
@@ -25,12 +25,15 @@ def split_mnist(train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> Pa
     return {"train": train[:boundary], "valid": train[boundary:], "test": test}
 
 
-def _read_images(source: Source, name: str) -> npt.NDArray[np.uint8]:
+def _read_images(source: Source, name: str, sha256: str) -> npt.NDArray[np.uint8]:
     path = source.folder / name
     try:
-        return parse_idx(path.read_bytes(), str(path), 3)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
+    if sha256_bytes(content) != sha256:
+        raise UserError(f"{path}: not the file that was fetched; delete it and run `dvc repro`")
+    return parse_idx(content, str(path), 3)
 
 
 def prepare(profile: str, name: str) -> None:
@@ -41,16 +44,17 @@ def prepare(profile: str, name: str) -> None:
     UserError
         If raw files or parameters are bad, or a part is smaller than the paper profile asks for.
     """
-    source = SOURCES[name]
     size = config.data_size(config.read_params(), profile, name)
+    source = SOURCES[name]
     status = read_json(source.folder / "status.json")
     folder = processed_folder(profile, name)
     canonical, stand_in = False, None
     if status["status"] == "ok":
         canonical, stand_in = status["canonical"], status["stand_in"]
-        train, test = (
-            _read_images(source, f"{part}-images-idx3-ubyte") for part in ("train", "t10k")
-        )
+        official = {file.name: file.sha256 for file in source.files}
+        expected = official if canonical else status["sha256"]
+        names = [f"{part}-images-idx3-ubyte" for part in ("train", "t10k")]
+        train, test = (_read_images(source, name, expected[name]) for name in names)
         parts = split_mnist(train, test)
     elif size.fallback == "digits":
         stand_in = DIGITS
