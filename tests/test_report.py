@@ -16,6 +16,7 @@ from paper_repro.evaluation.parzen import log_likelihoods
 from paper_repro.evaluation.trained import load_sampler
 from paper_repro.figures.figure2 import FRAME, YELLOW, figure2, grid
 from paper_repro.report import readme, tables
+from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable
 from paper_repro.training.train import train
@@ -125,15 +126,15 @@ def test_a_second_report_has_the_same_bytes(reported, workspace):
 
 
 def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
-    workspace.prepare(stand_in="Random dots & lines")
+    workspace.prepare(stand_in="Random dots & lines | 5$ each$")
     train(workspace.key)
     evaluate(workspace.key)
     figure2(workspace.key)
     report("quick")
     folder = workspace.folder / "reports/quick"
     row = json.loads((folder / "results.json").read_text())["rows"][0]
-    assert row["stand_in"] == "Random dots & lines"
-    assert "Random dots & lines" in (folder / "table1.md").read_text()
+    assert row["stand_in"] == "Random dots & lines | 5$ each$"
+    assert r"Random dots & lines \| 5$ each$" in (folder / "table1.md").read_text()
     assert (folder / "index.html").read_text().count("Random dots &amp; lines") >= 3
 
 
@@ -170,9 +171,75 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():
-    assert comparable("paper", canonical=True)
-    assert not comparable("paper", canonical=False)
-    assert not comparable("quick", canonical=True)
+    assert comparable("paper", canonical=True, changed=[])
+    assert not comparable("paper", canonical=False, changed=[])
+    assert not comparable("quick", canonical=True, changed=[])
+    assert not comparable("paper", canonical=True, changed=["k"])
+
+
+COUNTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
+
+
+def test_the_committed_parameters_are_the_released_recipe(params):
+    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    assert changes("mnist", parameters, COUNTS) == []
+    longer = parameters | {"epochs": 5, "validate_every": 1, "device": "cuda"}
+    assert changes("mnist", longer, COUNTS) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("update",), "alternating"),
+        (("noise",), "gaussian"),
+        (("precision",), "bfloat16"),
+        (("parzen", "samples"), 100),
+        (("sgd", "momentum", "end"), 0.9),
+        (("sgd", "max_column_norm"), 1.9),
+        (("discriminator", 0, "keep"), 0.5),
+        (("generator", 2, "bias"), 0.0),
+        (("generator", 1, "init", "uniform"), 0.1),
+    ],
+)
+def test_a_changed_parameter_is_named(params, path, value):
+    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    place = parameters
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert changes("mnist", parameters, COUNTS) == [".".join(map(str, path))]
+
+
+def test_fewer_images_or_layers_are_named(params):
+    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    assert changes("mnist", parameters, COUNTS | {"test": 100}) == ["data.test"]
+    parameters["generator"] = parameters["generator"][1:]
+    assert changes("mnist", parameters, COUNTS) == ["generator"]
+
+
+def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
+    key = "paper-mnist-0"
+    workspace.values["runs"] = {
+        key: {"profile": "paper", "experiment": "mnist", "dataset": "mnist", "seed": 0}
+    }
+    workspace.write()
+    workspace.prepare(canonical=True, profile="paper")
+    train(key)
+    evaluate(key)
+    figure2(key)
+    report("paper")
+    row = json.loads((workspace.folder / "reports/paper/results.json").read_text())["rows"][0]
+    assert row["comparable"] is False
+    assert {"batch_size", "data.train", "parzen.samples"} <= set(row["changed"])
+    page = (workspace.folder / "reports/paper/index.html").read_text()
+    assert "The run differs from the released recipe in batch_size, data.test" in page
+    assert "Ours minus the paper" not in page
+
+
+def test_an_unknown_profile_is_an_error_and_writes_nothing(workspace, capsys):
+    assert main(["report", "quik"]) == 2
+    assert "profiles.quik: no such key (there: paper, quick)" in capsys.readouterr().err
+    assert not (workspace.folder / "reports/quik").exists()
 
 
 def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):

@@ -74,5 +74,5 @@ def draw_curves(
         if legend is not None:
             sns.move_legend(axes, "best", fontsize=7, title=None)
     sns.despine(figure)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title.replace("$", r"\$"), fontsize=10)
     save(figure, path)

@@ -48,6 +48,7 @@ def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]
 
 def _title(run: config.Run, dataset: Dataset, epoch: int) -> str:
     data = f"stand-in: {dataset.stand_in}" if dataset.stand_in else dataset.name.upper()
+    data = data.replace("$", r"\$")  # no mathematics
     reduced = "" if run.profile == "paper" else f", {run.profile} profile (not the paper's setup)"
     return f"{data}, seed {run.seed}, epoch {epoch}{reduced}"
 

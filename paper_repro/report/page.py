@@ -1,23 +1,21 @@
 """``index.html``: one file with everything in it, readable without a network."""
 
 import base64
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from ruamel.yaml import YAML
 
 from paper_repro.files import write_text
 from paper_repro.report import tables
 from paper_repro.report.published import CONTEXT_MNIST, TABLE1_MNIST
+from paper_repro.report.recipe import content
 
 
 def deviations() -> list[dict[str, str]]:
     """Return where the paper's text, its code and this package differ."""
-    text = resources.files(__package__).joinpath("deviations.yaml").read_text(encoding="utf-8")
-    listed: list[dict[str, str]] = YAML(typ="safe", pure=True).load(text)
+    listed: list[dict[str, str]] = content("deviations.yaml")
     return listed
 
 
@@ -28,6 +26,11 @@ def data_address(picture: Path) -> str:
 
 def _records(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
+
+
+def _sigma_images(results: dict[str, Any]) -> str:
+    found = {run["parameters"]["parzen"]["sigma_images"] for run in results["provenance"].values()}
+    return " or ".join(f"{n:,}" for n in sorted(found)) or "few"
 
 
 def environment() -> Environment:
@@ -66,6 +69,7 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], pa
             table1=_records(tables.published(TABLE1_MNIST)),
             context=_records(tables.published(CONTEXT_MNIST)),
             deviations=deviations(),
+            sigma_images=_sigma_images(results),
         )
     )
     write_text(path, page)

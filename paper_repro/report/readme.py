@@ -17,7 +17,9 @@ def _results() -> str:
     if not path.is_file():
         return f"No run of the paper profile is committed yet ({path})."
     results = read_json(path)
-    parts = [tables.markdown(tables.ours(results)), tables.markdown(tables.seeds(results))]
+    parts = [tables.markdown(tables.ours(results))]
+    if any(row["seeds"] for row in results["rows"]):
+        parts.append(tables.markdown(tables.seeds(results)))
     for row in results["rows"]:
         for seed in row["seeds"]:
             sittings = results["provenance"][seed["run"]]["training"]

@@ -5,15 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from paper_repro import config
+from paper_repro.errors import UserError
 from paper_repro.files import read_json
 from paper_repro.report.published import PAPER
+from paper_repro.report.recipe import changes
 
 TITLES = {"mnist": "MNIST"}
 
 
-def comparable(profile: str, canonical: bool) -> bool:
-    """Return whether a number may be held against the paper's: its recipe on its data."""
-    return profile == "paper" and canonical
+def comparable(profile: str, canonical: bool, changed: list[str]) -> bool:
+    """Return whether a number may be held against the paper's: its recipe on its data.
+
+    Parameters
+    ----------
+    canonical : whether the data are the official bytes.
+    changed : the keys in which a run differs from the released recipe.
+    """
+    return profile == "paper" and canonical and not changed
 
 
 def _seed_row(run: config.Run) -> dict[str, Any]:
@@ -40,11 +48,12 @@ def experiment_row(profile: str, name: str, dataset: str, runs: list[config.Run]
     paper = PAPER.get(name)
     row: dict[str, Any] = {
         "experiment": name,
-        "dataset": TITLES[dataset],
+        "dataset": TITLES.get(dataset, dataset),
         "status": "not run",
         "canonical_data": False,
         "stand_in": None,
         "comparable": False,
+        "changed": [],
         "paper": {"mean": paper.mean, "se": paper.se} if paper else None,
         "seeds": [],
         "mean": None,
@@ -62,11 +71,19 @@ def experiment_row(profile: str, name: str, dataset: str, runs: list[config.Run]
     seeds = [_seed_row(run) for run in runs]
     means = [seed["test_mean"] for seed in seeds]
     canonical = all(record["data"]["canonical"] for record in records)
+    changed = sorted(
+        {
+            key
+            for record in records
+            for key in changes(name, record["experiment_parameters"], record["data"]["counts"])
+        }
+    )
     return row | {
         "status": "ok",
         "canonical_data": canonical,
         "stand_in": records[0]["data"]["stand_in"],
-        "comparable": comparable(profile, canonical),
+        "comparable": comparable(profile, canonical, changed),
+        "changed": changed,
         "seeds": seeds,
         "mean": statistics.fmean(means),
         "seed_sd": statistics.stdev(means) if len(means) > 1 else None,
@@ -92,10 +109,15 @@ def _provenance(runs: list[config.Run]) -> dict[str, Any]:
 def collect(profile: str) -> dict[str, Any]:
     """Return the profile's results (`UserError` if a run's files are absent or damaged)."""
     params = config.read_params()
+    profiles = params.get("profiles", {})
+    if profile not in profiles:
+        raise UserError(
+            f"{config.PARAMS}: profiles.{profile}: no such key (there: {', '.join(profiles)})"
+        )
     listed = list(config.runs(params, profile).values())
     rows = []
-    for name in params["experiments"]:
-        dataset = params["experiments"][name]["dataset"]
+    for name in profiles[profile]["experiments"]:
+        dataset = config.experiment(params, profile, name).dataset
         runs = [run for run in listed if run.experiment == name]
         rows.append(experiment_row(profile, name, dataset, runs))
     return {"profile": profile, "provenance": _provenance(listed), "rows": rows}

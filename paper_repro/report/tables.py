@@ -27,7 +27,10 @@ def markdown(table: pd.DataFrame) -> str:
     """Return a table in Markdown."""
     header = "| " + " | ".join(table.columns) + " |"
     rule = "|" + "|".join(" --- " for _ in table.columns) + "|"
-    rows = ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
+    rows = [
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |"
+        for row in table.itertuples(index=False)
+    ]
     return "\n".join([header, rule, *rows]) + "\n"
 
 
@@ -37,10 +40,19 @@ def remark(row: dict[str, Any], profile: str) -> str:
         return f"not run: {row['reason']}; {row['todo']}"
     if row["stand_in"]:
         return f"stand-in data ({row['stand_in']}): not comparable"
-    if not row["comparable"]:
+    if profile != "paper":
         return f"{profile} profile, reduced scale: not comparable"
+    if not row["comparable"]:
+        changed = ", ".join(row["changed"]) or "data"
+        return f"not the released recipe (differs in {changed}): not comparable"
     seeds = len(row["seeds"])
     return f"the paper's recipe, {seeds} seed{'s' if seeds > 1 else ''}"
+
+
+def _ours(row: dict[str, Any]) -> str:
+    # The error over test images belongs to one run; several have their spread beside them.
+    seeds = row["seeds"]
+    return number(row["mean"], seeds[0]["test_se"] if len(seeds) == 1 else None)
 
 
 def ours(results: dict[str, Any]) -> pd.DataFrame:
@@ -54,7 +66,7 @@ def ours(results: dict[str, Any]) -> pd.DataFrame:
                 "Experiment": row["experiment"],
                 "Data": row["stand_in"] or row["dataset"],
                 "Paper (nats)": number(paper["mean"], paper["se"]) if paper else "–",
-                "Ours (nats)": number(row["mean"]) if seeds else "not run",
+                "Ours (nats)": _ours(row) if seeds else "not run",
                 "SD over seeds": number(row["seed_sd"]),
                 "Seeds": len(seeds),
                 "Epochs": seeds[0]["epochs"] if seeds else "–",

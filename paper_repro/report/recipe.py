@@ -1,0 +1,46 @@
+"""Whether a run is the released recipe: only then does its number stand beside the paper's."""
+
+from importlib import resources
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+def content(name: str) -> Any:
+    """Return one of the YAML files beside this module."""
+    text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _differences(released: Any, ours: Any, place: str) -> list[str]:
+    """Return the dotted keys under which two values differ."""
+    if isinstance(released, dict) and isinstance(ours, dict):
+        return [
+            place_found
+            for key in released | ours
+            for place_found in _differences(released.get(key), ours.get(key), f"{place}.{key}")
+        ]
+    if isinstance(released, list) and isinstance(ours, list) and len(released) == len(ours):
+        return [
+            place_found
+            for index, pair in enumerate(zip(released, ours, strict=True))
+            for place_found in _differences(*pair, f"{place}.{index}")
+        ]
+    return [] if released == ours else [place.removeprefix(".")]
+
+
+def changes(name: str, parameters: dict[str, Any], counts: dict[str, int]) -> list[str]:
+    """Return the dotted keys in which a run differs from the released recipe.
+
+    Parameters
+    ----------
+    name : the experiment's.
+    parameters : the experiment's parameters, as the run's record holds them.
+    counts : images of each part of the data.
+    """
+    released = content("released.yaml")[name]
+    compared = {key: parameters.get(key) for key in released["parameters"]}
+    return [
+        *_differences(released["parameters"], compared, ""),
+        *_differences(released["data"], counts, "data"),
+    ]
