@@ -6,7 +6,9 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from paper_repro import config
+from paper_repro.data.catalogue import SOURCES
 from paper_repro.errors import UserError
+from paper_repro.files import read_json
 
 
 def _changed_stages(profile: str) -> set[str]:
@@ -32,18 +34,27 @@ def plan(profile: str) -> None:
     if not listed:
         raise UserError(f"{config.PARAMS}: runs: no run of a profile {profile!r} is listed")
     changed = _changed_stages(profile)
-    if not changed:
-        print(f"report@{profile}: nothing to do but look at the data; all results are current.")
-        return
     training = [
         run
         for run in listed.values()
         if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
     ]
-    if not training:
-        print(f"report@{profile}: no training, {len(changed)} short stage(s); a minute or so.")
-        return
-    print(f"report@{profile}: {_training(params, training)}", flush=True)
+    absent = sorted({run.dataset for run in listed.values() if not _is_there(run.dataset)})
+    if training:
+        text = _training(params, training)
+    elif changed:
+        text = f"no training, {len(changed)} short stage(s); a minute or so."
+    elif absent:
+        text = f"look for {', '.join(absent)}, absent so far; train if it is there, else nothing."
+    else:
+        text = "nothing to do but look at the data; all results are current."
+    print(f"report@{profile}: {text}", flush=True)
+
+
+def _is_there(dataset: str) -> bool:
+    """Return whether a data set's files were fetched; if not, this time they may be."""
+    path = SOURCES[dataset].folder / "status.json"
+    return path.is_file() and read_json(path).get("status") == "ok"
 
 
 def _training(params: dict[str, Any], runs: list[config.Run]) -> str:

@@ -24,12 +24,11 @@ def updates_left(run: config.Run, experiment: config.Experiment, n_train: int) -
     checkpoint = None
     if (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
         dataset = read_dataset(run.profile, run.dataset)
-        if not dataset.ok:
-            return 0
-        n_train = dataset.counts["train"]
-        code = provenance.code_digest("paper_repro.training.train")
-        device = resolve_device(experiment.device)
-        checkpoint = checkpoint_file(run, experiment, dataset, device, code).path
+        if dataset.ok:
+            n_train = dataset.counts["train"]
+            code = provenance.code_digest("paper_repro.training.train")
+            device = resolve_device(experiment.device)
+            checkpoint = checkpoint_file(run, experiment, dataset, device, code).path
     total = experiment.epochs * config.updates_per_epoch(experiment, n_train)
     done = read_record(checkpoint)["update"] if checkpoint and checkpoint.is_file() else 0
     return max(total - int(done), 0)

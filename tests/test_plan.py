@@ -1,0 +1,61 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from paper_repro import plan as planning
+from paper_repro.errors import Interrupted, UserError
+from paper_repro.training.interrupt import Stop
+from paper_repro.training.loop import Loop
+from paper_repro.training.train import train
+
+ALL = {"prepare@quick-mnist", "train@quick-mnist-0", "evaluate@quick-mnist-0", "report@quick"}
+
+
+@pytest.fixture
+def planned(workspace, monkeypatch, capsys):
+    """The line printed for a set of changed stages."""
+
+    def line(changed, *, there=True):
+        Path("data/raw/mnist").mkdir(parents=True, exist_ok=True)
+        status = {"status": "ok" if there else "not run"}
+        Path("data/raw/mnist/status.json").write_text(json.dumps(status))
+        monkeypatch.setattr(planning, "_changed_stages", lambda profile: set(changed))
+        planning.plan("quick")
+        printed = capsys.readouterr().out
+        assert printed.count("\n") == 1
+        return printed
+
+    return line
+
+
+def test_training_is_announced_with_its_length_and_time(planned):
+    line = planned(ALL)
+    assert "train quick-mnist-0 (14 updates to epoch 2)" in line
+    assert re.search(r"about [\d.]+ (s|min|h) on this CPU, .* threads\)", line)
+
+
+def test_a_checkpoint_shortens_the_announcement(planned, monkeypatch):
+    leave = Loop._leave_if
+    monkeypatch.setattr(Loop, "_due", lambda self: self.progress.update == 5)
+    monkeypatch.setattr(Loop, "_leave_if", lambda self, stop: leave(self, Stop(requested=True)))
+    with pytest.raises(Interrupted):
+        train("quick-mnist-0")
+    assert "train quick-mnist-0 (9 updates to epoch 2)" in planned(ALL)
+
+
+def test_nothing_to_do_is_said(planned):
+    assert "nothing to do but look at the data" in planned(set())
+    assert "no training, 1 short stage(s)" in planned({"report@quick"})
+
+
+def test_absent_data_is_no_promise_that_nothing_follows(planned):
+    line = planned(set(), there=False)
+    assert "look for mnist, absent so far; train if it is there" in line
+    assert "nothing to do but" not in line
+
+
+def test_an_unknown_profile_is_one_line(workspace):
+    with pytest.raises(UserError, match="no run of a profile 'quik'"):
+        planning.plan("quik")
