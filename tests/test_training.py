@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from paper_repro import provenance
-from paper_repro.data.dataset import processed_folder, write_not_run
+from paper_repro.data.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.errors import Interrupted, UserError
 from paper_repro.models.storage import load_tensors, model_path, read_record, save_tensors
 from paper_repro.training import loop
@@ -94,6 +94,43 @@ def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypa
     assert outputs(workspace) == expected
     training = json.loads((workspace.run.folder / "training.json").read_text())
     assert [s["from_update"] for s in training["sittings"]] == [0, UPDATES + 3]
+
+
+@pytest.mark.parametrize(("update", "k"), [("simultaneous", 1), ("alternating", 2)])
+def test_each_update_gets_its_images_learning_rate_and_momentum(workspace, monkeypatch, update, k):
+    sgd = workspace.experiment["sgd"] | {
+        "learning_rate_decay": 1.01,
+        "momentum": {"start": 0.5, "end": 0.7, "saturate_epoch": 3},
+    }
+    workspace.change(epochs=4, update=update, k=k, sgd=sgd)
+    calls, original = [], Trainer.update
+
+    def recording(self, x, rate, momentum, **options):
+        calls.append((x.clone(), rate, momentum))
+        return original(self, x, rate, momentum, **options)
+
+    monkeypatch.setattr(Trainer, "update", recording)
+    train(KEY)
+    per_epoch = UPDATES if k == 1 else 4  # 64 images: 6 x 10 + 4, or 3 x 20 + 4
+    assert len(calls) == 4 * per_epoch
+    assert [rate for _, rate, _ in calls] == pytest.approx(
+        [0.1 / 1.01**index for index in range(4 * per_epoch)]
+    )
+    assert [momentum for _, _, momentum in calls[::per_epoch]] == pytest.approx(
+        [0.5, 0.6, 0.7, 0.7]
+    )
+    images = read_dataset("quick", "mnist").load("train")
+    orders = []
+    for epoch in range(4):
+        part = [x for x, _, _ in calls[epoch * per_epoch : (epoch + 1) * per_epoch]]
+        assert [len(x) for x in part] == [10 * k] * (per_epoch - 1) + [4]
+        orders.append(torch.cdist(torch.cat(part), images).argmin(1).tolist())
+        assert sorted(orders[-1]) == list(range(64))
+    assert len({tuple(order) for order in orders}) == 4
+    curve = pd.read_csv(workspace.run.folder / "curve.csv")
+    last = [calls[(epoch + 1) * per_epoch - 1] for epoch in range(4)]
+    assert curve.learning_rate.tolist() == pytest.approx([rate for _, rate, _ in last])
+    assert curve.momentum.tolist() == pytest.approx([0.5, 0.6, 0.7, 0.7])
 
 
 def test_raising_epochs_continues_and_equals_one_long_run(workspace, stopped_at):
