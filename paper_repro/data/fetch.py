@@ -226,7 +226,9 @@ def _declared(name: str) -> str | None:
     return declared.get(name)
 
 
-def _accept(file: SourceFile, content: bytes, where: str, stand_in: str | None) -> None:
+def _accept(
+    source: Source, file: SourceFile, content: bytes, where: str, stand_in: str | None
+) -> None:
     """Raise a `UserError` unless the bytes are the official ones or a declared stand-in's."""
     found = sha256_bytes(content)
     if found == file.sha256:
@@ -235,7 +237,7 @@ def _accept(file: SourceFile, content: bytes, where: str, stand_in: str | None) 
     if stand_in is None:
         raise UserError(
             f"{where}: {file.name}: sha256 {found[:12]}… instead of {file.sha256[:12]}…: truncated "
-            f"or altered; remove it, or declare what it is: {STAND_IN}='mnist=<what it is>'"
+            f"or altered; remove it, or declare what it is: {STAND_IN}='{source.name}=<what it is>'"
         )
 
 
@@ -265,7 +267,7 @@ def _fetch_file(file: SourceFile, places: _Places) -> bytes | None:
     for place in places:
         try:
             content = place.read(file)
-            _accept(file, content, place.name, None)
+            _accept(places.source, file, content, place.name, None)
         except Unavailable as error:
             places.drop(place)
             print(f"fetch: {error}", file=sys.stderr)
@@ -313,7 +315,7 @@ def _take_stand_in(source: Source, stand_in: str) -> dict[str, str]:
             contents[file.name] = mirror.read(file)
         except Unavailable as error:
             raise UserError(f"{MIRROR}: the stand-in {stand_in!r} lacks a file: {error}") from None
-        _accept(file, contents[file.name], mirror.name, stand_in)
+        _accept(source, file, contents[file.name], mirror.name, stand_in)
     for name, content in contents.items():
         write_bytes(source.folder / name, content)
         print(f"fetch: {name} from {mirror.name}")
