@@ -70,7 +70,9 @@ def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
         try:
             device = resolve_device(experiment.device)
         except (ValueError, RuntimeError) as error:
-            raise UserError(f"{config.PARAMS}: {run.experiment}.device: {error}") from None
+            raise UserError(
+                f"{config.PARAMS}: experiments.{run.experiment}.device: {error}"
+            ) from None
         size = config.data_size(params, run.profile, run.dataset)
         left = estimate.updates_left(run, experiment, size.train)
         seconds += left * estimate.seconds_per_update(experiment, device)

@@ -354,23 +354,22 @@ def fetch_source(source: Source) -> None:
     declared, earlier = _declared(source.name), _read_status(source)
     stand_in = declared or earlier.get("stand_in")
     found = _present(source)
-    if found == official:
-        stand_in = None
-    elif stand_in:
+    if found != official and stand_in:
         kept = found == earlier.get("sha256") and declared in (None, earlier.get("stand_in"))
         found = found if kept else _take_stand_in(source, stand_in)
-    else:
+    elif found != official:
         _take_official(source, found)
+    canonical = found == official
     record: dict[str, Any] = {"dataset": source.name}
     if set(found) == set(official):
         record |= {
             "status": "ok",
-            "canonical": found == official,
-            "stand_in": None if found == official else stand_in,
+            "canonical": canonical,
+            "stand_in": None if canonical else stand_in,
             "sha256": found,
         }
         print(f"fetch: {source.title}: {record['stand_in'] or 'official bytes'}")
-        if declared and not record["stand_in"]:
+        if declared and canonical:
             print(
                 f"fetch: {STAND_IN} has no effect: {source.title} itself is there; delete "
                 f"{source.folder} to use {declared}",

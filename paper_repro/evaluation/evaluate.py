@@ -60,14 +60,13 @@ def evaluate(key: str) -> None:
     started = time.monotonic()
     dataset = read_dataset(run.profile, run.dataset)
     valid, test = dataset.load("valid"), dataset.load("test")
-    epochs = {"selected": record["selected"], "last": "last"}
-    measured = {
-        name: measure(
+    by_epoch = {
+        epoch: measure(
             load_sampler(run, experiment, epoch), experiment.parzen, run.seed, valid, test
         )
-        for name, epoch in epochs.items()
+        for epoch in {record["selected"], "last"}  # one and the same without a selection
     }
-    selected, last = measured["selected"], measured["last"]
+    selected, last = by_epoch[record["selected"]], by_epoch["last"]
     write_json(
         run.folder / "metrics.json",
         {
@@ -87,7 +86,8 @@ def evaluate(key: str) -> None:
         run.folder / "evaluation.json",
         {
             "status": "ok",
-            **measured,
+            "selected": selected,
+            "last": last,
             "provenance": provenance.environment(__name__, torch.device("cpu")),
             "seconds": time.monotonic() - started,
         },

@@ -3,6 +3,8 @@
 import difflib
 from pathlib import Path
 
+import pandas as pd
+
 from paper_repro.errors import UserError
 from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
@@ -33,12 +35,18 @@ def _results() -> str:
 
 
 def _deviations() -> str:
-    lines = ["| # | Topic | Paper's text | Released code | Here | Switch |", "|" + " --- |" * 6]
-    lines += [
-        f"| {i} | {d['topic']} | {d['text']} | {d['code']} | {d['ours']} | `{d['switch']}` |"
-        for i, d in enumerate(deviations(), 1)
+    lines = [
+        {
+            "#": number,
+            "Topic": item["topic"],
+            "Paper's text": item["text"],
+            "Released code": item["code"],
+            "Here": item["ours"],
+            "Switch": f"`{item['switch']}`",
+        }
+        for number, item in enumerate(deviations(), 1)
     ]
-    return "\n".join(lines)
+    return tables.markdown(pd.DataFrame(lines)).strip()
 
 
 def filled(text: str) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from paper_repro import config
 from paper_repro.figures.canvas import save_note
 from paper_repro.figures.curves import draw_curves
-from paper_repro.files import read_json, write_bytes, write_json, write_text
+from paper_repro.files import write_bytes, write_json, write_text
 from paper_repro.report.page import write_page
 from paper_repro.report.results import collect, results_path
 from paper_repro.report.tables import remark, table1
@@ -52,7 +52,7 @@ def report(profile: str) -> None:
     for row in results["rows"]:
         runs = [run for run in listed if run.experiment == row["experiment"]]
         pictures[row["experiment"]] = _figures(row, runs, folder, profile)
-    write_page(read_json(results_path(profile)), pictures, folder / "index.html")
+    write_page(results, pictures, folder / "index.html")
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:
         print(f"report: {row['experiment']}: {remark(row, profile)}")
