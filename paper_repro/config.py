@@ -27,6 +27,8 @@ from ruamel.yaml.error import YAMLError
 from paper_repro.errors import UserError
 
 PARAMS = Path("params.yaml")
+# The `start` of a run that is stacked on no other. DVC wants a path there: this one holds a note.
+RANDOM = "paper_repro/models/random_weights.txt"
 
 M = TypeVar("M", bound="Model")
 
@@ -47,36 +49,86 @@ class UniformInit(Model):
     uniform: PositiveFloat
 
 
-class Layer(Model):
-    """What every fully connected layer has: dropout applies to its *inputs*."""
+class SparseInit(Model):
+    """In each column `sparse` weights from N(0, 1), the others 0."""
 
-    units: PositiveInt
-    init: UniformInit
+    sparse: PositiveInt
+
+
+# he_normal: N(0, 2 / inputs); pretrained: the weights and biases of the experiment's `pretrained`.
+Init = UniformInit | SparseInit | Literal["he_normal", "pretrained"]
+
+
+class Layer(Model):
+    """What every layer has: dropout applies to its *inputs*."""
+
+    init: Init
     bias: float | Literal["logit_of_marginals"] = 0.0
     keep: Probability = 1.0  # probability that an input is kept
     scale: PositiveFloat = 1.0  # factor on the inputs that are kept
 
 
-class Relu(Layer):
+class FullyConnected(Layer):
+    """xW + b, and what its activation makes of it."""
+
+    units: PositiveInt
+
+
+class Relu(FullyConnected):
     """max(0, xW + b)."""
 
     layer: Literal["relu"]
 
 
-class Sigmoid(Layer):
+class Sigmoid(FullyConnected):
     """1 / (1 + exp(−(xW + b)))."""
 
     layer: Literal["sigmoid"]
 
 
-class Maxout(Layer):
+class Linear(FullyConnected):
+    """Nothing but xW + b."""
+
+    layer: Literal["linear"]
+
+
+class Maxout(FullyConnected):
     """Unit j is the maximum over the contiguous columns j·pieces … j·pieces + pieces − 1."""
 
     layer: Literal["maxout"]
     pieces: PositiveInt
 
 
-AnyLayer = Annotated[Relu | Sigmoid | Maxout, Field(discriminator="layer")]
+class MaxoutConvolution(Layer):
+    """Cross-correlation, one bias a channel, maximum over pieces, then spatial maximum pooling.
+
+    Windows of the pooling may hang over the edge.
+    """
+
+    layer: Literal["maxout_convolution"]
+    channels: PositiveInt
+    pieces: PositiveInt
+    kernel: PositiveInt
+    pad: NonNegativeInt
+    pool: PositiveInt
+    pool_stride: PositiveInt
+
+
+class TransposedConvolution(Layer):
+    """Linear; the inputs are read as (rows, columns, channels), one bias an output position."""
+
+    layer: Literal["transposed_convolution"]
+    reads: tuple[PositiveInt, PositiveInt, PositiveInt]
+    channels: PositiveInt
+    kernel: PositiveInt
+    stride: PositiveInt
+
+
+AnyLayer = Annotated[
+    Relu | Sigmoid | Linear | Maxout | MaxoutConvolution | TransposedConvolution,
+    Field(discriminator="layer"),
+]
+LAYERS = ("relu", "sigmoid", "linear", "maxout", "maxout_convolution", "transposed_convolution")
 Layers = Annotated[tuple[AnyLayer, ...], Field(min_length=1)]
 
 
@@ -98,11 +150,20 @@ class Sgd(Model):
     max_column_norm: PositiveFloat | None  # of every weight matrix of both players
 
 
+class Adam(Model):
+    """Adam (Kingma and Ba 2014), with its usual names."""
+
+    learning_rate: PositiveFloat
+    beta1: Annotated[float, Field(ge=0, lt=1)]
+    beta2: Annotated[float, Field(ge=0, lt=1)]
+    epsilon: PositiveFloat
+
+
 class Parzen(Model):
     """The Parzen-window measure: `sigma_points` values, logarithmic between the two ends."""
 
     samples: PositiveInt
-    sigma_images: PositiveInt  # σ is chosen on the first so many validation images
+    sigma_images: PositiveInt | None  # σ is chosen on the first so many validation images, or all
     sigma_log10_min: float
     sigma_log10_max: float
     sigma_points: PositiveInt
@@ -126,15 +187,17 @@ class Experiment(Model):
     """One experiment of the paper, complete: networks, objectives, update, schedules, measure."""
 
     dataset: str
-    noise: Literal["uniform", "gaussian"]
+    noise: Literal["uniform", "uniform_one", "gaussian"]
     noise_dimension: PositiveInt
+    pretrained: str | None = None  # the experiment whose generator makes up the last layers
     generator: Layers
     discriminator: Layers
     discriminator_loss: Literal["half_sum", "sum"]
     generator_loss: Literal["non_saturating", "minimax"]
     update: Literal["simultaneous", "alternating"]
     k: PositiveInt
-    sgd: Sgd
+    sgd: Sgd | None = None  # one of sgd
+    adam: Adam | None = None  # and adam
     batch_size: PositiveInt
     epochs: PositiveInt
     validate_every: PositiveInt
@@ -153,6 +216,8 @@ class Experiment(Model):
             )
         if self.update == "simultaneous" and self.k != 1:
             raise ValueError(f"k ({self.k}) other than 1 needs `update: alternating`")
+        if (self.sgd is None) == (self.adam is None):
+            raise ValueError("one of the optimizers `sgd` and `adam` is needed, and only one")
         last = self.discriminator[-1]
         if last.layer != "sigmoid" or last.units != 1:
             raise ValueError("the discriminator must end in one sigmoid unit")
@@ -162,16 +227,45 @@ class Experiment(Model):
             layer.bias == "logit_of_marginals" for layer in self.generator[:-1]
         ):
             raise ValueError("bias `logit_of_marginals` belongs to the generator's last layer")
+        self._check_pretrained()
+        convolutions = {"maxout_convolution", "transposed_convolution"}
+        layers = {layer.layer for layer in (*self.generator, *self.discriminator)}
+        if layers & convolutions:
+            if self.sgd is not None and self.sgd.max_column_norm is not None:
+                raise ValueError("sgd.max_column_norm is defined for fully connected layers only")
+            if any(
+                isinstance(layer.init, SparseInit) and layer.layer in convolutions
+                for layer in (*self.generator, *self.discriminator)
+            ):
+                raise ValueError("init `sparse` is defined for fully connected layers only")
         return self
+
+    def _check_pretrained(self) -> None:
+        taken = [layer.init == "pretrained" for layer in self.generator]
+        if any(layer.init == "pretrained" for layer in self.discriminator):
+            raise ValueError("init `pretrained` belongs to the generator")
+        if taken != sorted(taken):
+            raise ValueError("the layers with init `pretrained` must be the generator's last ones")
+        if any(taken) != (self.pretrained is not None):
+            raise ValueError(
+                "`pretrained` names the experiment whose layers those with init `pretrained` are; "
+                "neither goes without the other"
+            )
+
+    @property
+    def new_layers(self) -> int:
+        """How many of the generator's layers are drawn anew; the others are pretrained."""
+        return sum(layer.init != "pretrained" for layer in self.generator)
 
 
 class DataSize(Model):
     """How many images of each part a profile uses, and what replaces a data set that is absent."""
 
-    train: PositiveInt
-    valid: PositiveInt
-    test: PositiveInt
-    fallback: Literal["digits"] | None
+    train: PositiveInt | None  # null: all there are
+    valid: PositiveInt | None
+    test: PositiveInt | None
+    fallback: Literal["digits", "photographs", "faces"] | None = None
+    stand_in: bool = False  # use what PAPER_REPRO_STAND_IN declares, and never the data set itself
 
 
 class Run(Model):
@@ -181,6 +275,7 @@ class Run(Model):
     experiment: str
     dataset: str
     seed: NonNegativeInt
+    start: str  # what the first weights come from: RANDOM, or the model of another run
 
     @property
     def key(self) -> str:
@@ -259,7 +354,7 @@ def _parse(model: type[M], value: Mapping[str, Any], *places: tuple[str, Any]) -
         if not isinstance(error, ValidationError):
             raise UserError(f"{PARAMS}: {places[-1][0]}: {error}") from None
         first = error.errors()[0]
-        path = tuple(part for part in first["loc"] if part not in ("relu", "sigmoid", "maxout"))
+        path = tuple(part for part in first["loc"] if part not in LAYERS)
         place = next((name for name, part in places if _has(part, path)), places[-1][0])
         key = ".".join(str(part) for part in (place, *path))
         shown = first["input"]
@@ -311,12 +406,17 @@ def runs(params: Mapping[str, Any], profile: str | None = None) -> dict[str, Run
         run = _parse(Run, value, (f"runs.{key}", entry))
         if key != run.key:
             raise UserError(f"{PARAMS}: runs.{key}: by its entries it must be called {run.key}")
-        dataset = experiment(params, run.profile, run.experiment).dataset
-        if run.dataset != dataset:
+        settings = experiment(params, run.profile, run.experiment)
+        if run.dataset != settings.dataset:
             raise UserError(
                 f"{PARAMS}: runs.{key}.dataset: is {run.dataset!r}, but "
-                f"experiments.{run.experiment}.dataset is {dataset!r}"
+                f"experiments.{run.experiment}.dataset is {settings.dataset!r}"
             )
+        start = RANDOM
+        if settings.pretrained:
+            start = f"models/{run.profile}-{settings.pretrained}-{run.seed}.safetensors"
+        if run.start != start:
+            raise UserError(f"{PARAMS}: runs.{key}.start: must be {start} (got {run.start!r})")
         if profile in (None, run.profile):
             found[key] = run
     return found

@@ -93,7 +93,13 @@ def _git(*arguments: str) -> str | None:
 
 @functools.cache
 def commit() -> dict[str, Any]:
-    """Return the commit that the code was run from; None where there is no git."""
+    """Return the commit that the code was run from; None where there is no git.
+
+    Nor where the package lies, as a tarball, in a folder of another repository.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != ROOT:
+        return {"commit": None, "uncommitted_changes": None}
     revision = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--", "paper_repro", "params.yaml", "dvc.yaml")
     return {"commit": revision, "uncommitted_changes": None if changed is None else bool(changed)}

@@ -74,7 +74,13 @@ def workspace(tmp_path, monkeypatch, params):
     for profile in values["profiles"].values():
         profile["experiments"] = {"mnist": {}}
     values["runs"] = {
-        "quick-mnist-0": {"profile": "quick", "experiment": "mnist", "dataset": "mnist", "seed": 0}
+        "quick-mnist-0": {
+            "profile": "quick",
+            "experiment": "mnist",
+            "dataset": "mnist",
+            "seed": 0,
+            "start": config.RANDOM,
+        }
     }
     made = Workspace(tmp_path, values)
     made.prepare()

@@ -13,7 +13,7 @@ from tests import reference
 
 @pytest.fixture
 def gan(params):
-    made = build_gan(config.experiment(params, "paper", "mnist"), 784, "cpu")
+    made = build_gan(config.experiment(params, "paper", "mnist"), (28, 28), "cpu")
     initialise(made, torch.linspace(0, 1, 784), generator(0, "test"))
     return made
 
@@ -30,7 +30,7 @@ def test_shapes(gan):
     samples = gan.generator(z)
     assert samples.shape == (3, 784)
     assert gan.discriminator.logits(samples).shape == (3, 1)
-    assert [layer.weight.shape for layer in gan.discriminator.dense] == [
+    assert [layer.weight.shape for layer in gan.discriminator.stack] == [
         (784, 1200),
         (240, 1200),
         (240, 1),
@@ -39,19 +39,19 @@ def test_shapes(gan):
 
 def test_the_initial_draw_is_the_specification_s(gan):
     for network, bound in ((gan.generator, 0.05), (gan.discriminator, 0.005)):
-        for layer in network.dense:
+        for layer in network.stack:
             weights = layer.weight.detach()
             assert weights.abs().max() <= bound
             assert weights.abs().max() > 0.95 * bound
             # U(-a, a) has the variance a^2 / 3; the error of the estimate falls as 1 / sqrt(n).
             spread = weights.var().item() / (bound**2 / 3)
             assert spread == pytest.approx(1, abs=6 / weights.numel() ** 0.5)
-            if layer is not gan.generator.dense[-1]:
+            if layer is not gan.generator.stack[-1]:
                 assert not layer.bias.any()
 
 
 def test_the_output_bias_is_the_logit_of_the_clipped_marginals(gan):
-    bias = gan.generator.dense[-1].bias.detach().double()
+    bias = gan.generator.stack[-1].bias.detach().double()
     assert bias[392].item() == pytest.approx(np.log((392 / 783) / (391 / 783)), rel=1e-4)
     assert bias[0].item() == pytest.approx(np.log(1e-7 / (1 - 1e-7)), rel=1e-6)
     assert bias[-1].item() == pytest.approx(np.log((1 - 1e-7) / 1e-7), rel=2e-2)
@@ -134,5 +134,5 @@ def test_noise_has_mean_0_and_variance_1(distribution):
 
 
 def test_a_generator_of_the_wrong_width_is_refused(params):
-    with pytest.raises(ValueError, match=r"784 units.*3072 values"):
-        build_gan(config.experiment(params, "paper", "mnist"), 3072, "cpu")
+    with pytest.raises(ValueError, match=r"784, .*3072 values"):
+        build_gan(config.experiment(params, "paper", "mnist"), (3, 32, 32), "cpu")

@@ -77,6 +77,7 @@ def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypa
     expected = outputs(workspace)
     checkpoints()[0].unlink()
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_RATIO", 0)
     update, count = Trainer.update, 0
 
     def dying(self, *arguments, **options):
@@ -230,6 +231,7 @@ def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
 
 def test_divergence_stops_with_one_line_and_keeps_the_last_good_checkpoint(workspace, monkeypatch):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_RATIO", 0)
     update, count = Trainer.update, 0
 
     def exploding(self, *arguments, **options):
@@ -238,7 +240,7 @@ def test_divergence_stops_with_one_line_and_keeps_the_last_good_checkpoint(works
         result = update(self, *arguments, **options)
         if count == UPDATES + 2:
             with torch.no_grad():
-                self.g_parameters[0][0, 0] = float("nan")
+                self.generator.parameters[0][0, 0] = float("nan")
         return result
 
     monkeypatch.setattr(Trainer, "update", exploding)
@@ -340,7 +342,7 @@ def test_parameters_that_can_t_be_run_name_their_key(workspace, keys, message):
 def test_a_generator_of_another_size_than_the_images_names_both(workspace):
     workspace.experiment["generator"][-1]["units"] = 21
     workspace.write()
-    with pytest.raises(UserError, match="21 units, an image of mnist has 20 values"):
+    with pytest.raises(UserError, match="puts out 21, an image of mnist has 20 values"):
         train(KEY)
 
 

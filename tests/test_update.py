@@ -45,8 +45,8 @@ def twin_draws(experiment, network):
 def test_joint_update_follows_the_numpy_reference(params, float64, g_loss, d_loss):
     experiment = small_experiment(params, generator_loss=g_loss, discriminator_loss=d_loss)
     images = data()
-    trainer = new_trainer(experiment, images, 3, torch.device("cpu"))
-    g, d = arrays(trainer.g_parameters), arrays(trainer.d_parameters)
+    trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
+    g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     g_start, d_start = g, d
     g_v, d_v = [np.zeros_like(p) for p in g], [np.zeros_like(p) for p in d]
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
@@ -61,19 +61,19 @@ def test_joint_update_follows_the_numpy_reference(params, float64, g_loss, d_los
         )
         g, g_v = reference.momentum_step(g, g_v, g_grad, rate, momentum)
         d, d_v = reference.momentum_step(d, d_v, d_grad, rate, momentum)
-    assert relative(trainer.g_parameters, g) < 1e-9
-    assert relative(trainer.d_parameters, d) < 1e-9
+    assert relative(trainer.generator.parameters, g) < 1e-9
+    assert relative(trainer.discriminator.parameters, d) < 1e-9
     # It went somewhere: a twin of two unmoved networks would agree as well.
-    assert relative(trainer.g_parameters[::2], g_start[::2]) > 1e-2
-    assert relative(trainer.d_parameters[::2], d_start[::2]) > 1e-2
+    assert relative(trainer.generator.parameters[::2], g_start[::2]) > 1e-2
+    assert relative(trainer.discriminator.parameters[::2], d_start[::2]) > 1e-2
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_alternating_update_is_algorithm_1(params, float64, k):
     experiment = small_experiment(params, update="alternating", k=k, discriminator_loss="sum")
     images = data()
-    trainer = new_trainer(experiment, images, 3, torch.device("cpu"))
-    g, d = arrays(trainer.g_parameters), arrays(trainer.d_parameters)
+    trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
+    g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     g_v, d_v = [np.zeros_like(p) for p in g], [np.zeros_like(p) for p in d]
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
     for update in range(10):
@@ -87,31 +87,31 @@ def test_alternating_update_is_algorithm_1(params, float64, k):
         both = [np.concatenate([mask, mask]) for mask in m]
         g_grad, _ = reference.joint_gradients(g, d, x.numpy()[:10], z, both, 5)
         g, g_v = reference.momentum_step(g, g_v, g_grad, 0.1, 0.5)
-    assert relative(trainer.g_parameters, g) < 1e-9
-    assert relative(trainer.d_parameters, d) < 1e-9
+    assert relative(trainer.generator.parameters, g) < 1e-9
+    assert relative(trainer.discriminator.parameters, d) < 1e-9
 
 
 def test_a_short_last_batch_is_a_mean_over_its_own_examples(params, float64):
     experiment = small_experiment(params)
     images = data()
-    trainer = new_trainer(experiment, images, 3, torch.device("cpu"))
-    g, d = arrays(trainer.g_parameters), arrays(trainer.d_parameters)
+    trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
+    g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
     trainer.update(images[:3], 0.1, 0.5)
     g_grad, d_grad = reference.joint_gradients(g, d, images[:3].numpy(), noise(3), masks(6), 5)
     zeros = [np.zeros_like(p) for p in g], [np.zeros_like(p) for p in d]
     g, _ = reference.momentum_step(g, zeros[0], g_grad, 0.1, 0.5)
     d, _ = reference.momentum_step(d, zeros[1], d_grad, 0.1, 0.5)
-    assert relative(trainer.g_parameters, g) < 1e-12
-    assert relative(trainer.d_parameters, d) < 1e-12
+    assert relative(trainer.generator.parameters, g) < 1e-12
+    assert relative(trainer.discriminator.parameters, d) < 1e-12
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_measuring_gradient_norms_changes_nothing(params, float64, update):
     experiment = small_experiment(params, update=update)
     images = data()
-    plain = new_trainer(experiment, images, 3, torch.device("cpu"))
-    measured = new_trainer(experiment, images, 3, torch.device("cpu"))
+    plain = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
+    measured = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     for _ in range(3):
         before = plain.state()["generator.layers.0.weight"].clone()
         plain.update(images[:10], 0.1, 0.5)
@@ -125,10 +125,10 @@ def test_measuring_gradient_norms_changes_nothing(params, float64, update):
 def test_gradient_norms_are_those_of_the_reference(params, float64):
     experiment = small_experiment(params)
     images = data()
-    trainer = new_trainer(experiment, images, 3, torch.device("cpu"))
+    trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     with torch.no_grad():
-        trainer.d_parameters[-1].fill_(-3)  # D rejects: the two losses have far apart gradients
-    g, d = arrays(trainer.g_parameters), arrays(trainer.d_parameters)
+        trainer.discriminator.parameters[-1].fill_(-3)  # D rejects: the two losses have far apart gradients
+    g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
     _, norms = trainer.update(images[:10], 0.1, 0.5, norms=True)
     z, m = noise(10), masks(20)
@@ -143,8 +143,8 @@ def test_gradient_norms_are_those_of_the_reference(params, float64):
 def test_the_diagnostics_are_the_paper_s_quantities(params, float64):
     experiment = small_experiment(params)
     images = data()
-    trainer = new_trainer(experiment, images, 3, torch.device("cpu"))
-    g, d = arrays(trainer.g_parameters), arrays(trainer.d_parameters)
+    trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
+    g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
     diagnostics, norms = trainer.update(images[:10], 0.1, 0.5)
     z, m = noise(10), masks(20)
@@ -161,9 +161,9 @@ def test_the_diagnostics_are_the_paper_s_quantities(params, float64):
 def test_column_norms_hold_before_and_after_every_update(params):
     sgd_settings = small_experiment(params).sgd.model_copy(update={"max_column_norm": 0.3})
     experiment = small_experiment(params).model_copy(update={"sgd": sgd_settings})
-    trainer = new_trainer(experiment, data(), 3, torch.device("cpu"))
+    trainer = new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu"))
     for _ in range(3):
-        for parameter in (*trainer.g_parameters, *trainer.d_parameters):
+        for parameter in (*trainer.generator.parameters, *trainer.discriminator.parameters):
             if parameter.dim() == 2:
                 assert parameter.norm(dim=0).max() <= 0.3
         trainer.update(data()[:10], 0.5, 0.5)
@@ -174,13 +174,13 @@ def test_column_norms_hold_before_and_after_every_update(params):
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(params, float64, update):
     experiment = small_experiment(params, update=update)
-    trainers = [new_trainer(experiment, data(), 3, torch.device(d)) for d in ("cpu", "cuda")]
+    trainers = [new_trainer(experiment, (4, 5), data(), 3, torch.device(d)) for d in ("cpu", "cuda")]
     cpu, gpu = trainers
     for name, tensor in gpu.state().items():
         tensor.copy_(cpu.state()[name])
     noise, masks = cpu.draws.noise(10), cpu.draws.masks(20)
     for trainer in trainers:
-        device = trainer.g_parameters[0].device
+        device = trainer.generator.parameters[0].device
         trainer.draws = FixedDraws(noise.to(device), [m.to(device) for m in masks])
         for step in range(20):
             trainer.update(data()[step * 5 :][:10].to(device), 0.1, 0.5)

@@ -1,7 +1,9 @@
 """A prepared data set as the later stages read it.
 
-``data/processed/<profile>/<dataset>/`` holds ``dataset.json`` and one array a part:
-``train.npy``, ``valid.npy``, ``test.npy``, each (n, *shape). Bytes stand for [0, 1].
+``data/processed/<profile>/<dataset>/`` holds ``dataset.json`` and one array a part, each
+(n, *shape): ``train.npy``, ``valid.npy``, ``test.npy``; where there are folds ``valid1.npy``,
+``test1.npy``, ``valid2.npy``, …. Bytes stand for [0, 1]; anything else is as the networks see it.
+``labels.npy``, where there are any, belongs to ``train.npy``.
 """
 
 import io
@@ -14,10 +16,10 @@ import numpy.typing as npt
 import torch
 
 from paper_repro.errors import UserError
-from paper_repro.files import digest, read_json, sha256_bytes, write_bytes, write_json
+from paper_repro.files import digest, read_json, replacing, sha256_bytes, sha256_file, write_json
 
 PROCESSED = Path("data/processed")
-PARTS = ("train", "valid", "test")
+LABELS = "labels"
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,12 @@ class Dataset:
         return self.status == "ok"
 
     @property
-    def dimension(self) -> int:
-        """Values of one image."""
-        return int(np.prod(self.shape))
+    def folds(self) -> list[tuple[str, str]]:
+        """The names of the validation and the test part, of each fold in turn."""
+        if "valid" in self.counts:
+            return [("valid", "test")]
+        count = sum(part.startswith("valid") for part in self.counts)
+        return [(f"valid{fold}", f"test{fold}") for fold in range(1, count + 1)]
 
     def digest(self) -> str:
         """Return a hash of all its bytes."""
@@ -61,6 +66,17 @@ class Dataset:
         UserError
             If the file is absent or not the one that was prepared.
         """
+        images = self._read(part)
+        images = images.reshape(len(images), -1)
+        return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+    def load_labels(self) -> torch.Tensor:
+        """Return the training images' labels, (n,), int64 (`UserError` if there are none)."""
+        if LABELS not in self.sha256:
+            raise UserError(f"{self.folder}: this data set has no labels")
+        return self._read(LABELS).long()
+
+    def _read(self, part: str) -> torch.Tensor:
         path = self.folder / f"{part}.npy"
         try:
             content = path.read_bytes()
@@ -71,9 +87,7 @@ class Dataset:
                 f"{path}: not the bytes that were prepared (see dataset.json); "
                 "delete the folder and run `dvc repro`"
             )
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-        images = torch.from_numpy(array).reshape(len(array), -1)
-        return images.float().div_(255) if images.dtype == torch.uint8 else images
+        return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
 
 
 def processed_folder(profile: str, name: str) -> Path:
@@ -102,14 +116,21 @@ def write_dataset(
     *,
     canonical: bool,
     stand_in: str | None,
+    labels: npt.NDArray[np.uint8] | None = None,
 ) -> None:
-    """Write a data set's parts, each (n, *shape), and last its record."""
+    """Write a data set's parts, each (n, *shape), and last its record.
+
+    Parameters
+    ----------
+    labels : (n,) of the training images.
+    """
     hashes = {}
-    for part in PARTS:
-        buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(parts[part]), allow_pickle=False)
-        write_bytes(folder / f"{part}.npy", buffer.getvalue())
-        hashes[part] = sha256_bytes(buffer.getvalue())
+    arrays = parts if labels is None else parts | {LABELS: labels}
+    for part, array in arrays.items():
+        path = folder / f"{part}.npy"
+        with replacing(path) as temporary:
+            np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)
+        hashes[part] = sha256_file(path)
     dataset = Dataset(
         name=name,
         folder=folder,
@@ -117,7 +138,7 @@ def write_dataset(
         canonical=canonical,
         stand_in=stand_in,
         shape=parts["train"].shape[1:],
-        counts={part: len(parts[part]) for part in PARTS},
+        counts={part: len(array) for part, array in parts.items()},
         sha256=hashes,
     )
     write_json(folder / "dataset.json", dataset.record())

@@ -24,7 +24,7 @@ def load_sampler(run: config.Run, experiment: config.Experiment, epoch: str) -> 
     """
     path = model_path(run.key)
     tensors, _ = load_tensors(path, f"{epoch}.generator.")
-    network = Network(experiment.noise_dimension, experiment.generator)
+    network = Network((experiment.noise_dimension,), experiment.generator)
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,45 +1,42 @@
 """The generator and the discriminator of an experiment, built from its configuration.
 
-Weights are (inputs, outputs) matrices, as in the released code, so that a unit is a column.
+Between layers everything is flat, (n, values), so that a convolution is a layer like any other.
+Weights of fully connected layers are (inputs, outputs) matrices, as in the released code, so that a
+unit is a column.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
 from paper_repro import config
+from paper_repro.models.convolution import MaxoutConvolution, TransposedConvolution
+from paper_repro.models.layer import Layer, Shape
 from paper_repro.models.maxout import maxout
 
 Masks = Sequence[torch.Tensor | None]
 
 
-class Dense(nn.Module):
+class Dense(Layer):
     """One fully connected layer: dropout on the inputs, affine map, activation."""
 
-    def __init__(self, inputs: int, layer: config.AnyLayer) -> None:
-        super().__init__()
-        self.settings = layer
-        self.inputs = inputs
+    settings: config.Relu | config.Sigmoid | config.Linear | config.Maxout
+
+    def __init__(
+        self, shape: Shape, layer: config.Relu | config.Sigmoid | config.Linear | config.Maxout
+    ) -> None:
         columns = layer.units * layer.pieces if layer.layer == "maxout" else layer.units
-        self.weight = nn.Parameter(torch.empty(inputs, columns))
-        self.bias = nn.Parameter(torch.empty(columns))
+        super().__init__(shape, layer, (math.prod(shape), columns), (columns,))
 
-    @property
-    def has_dropout(self) -> bool:
-        """Whether training multiplies the inputs by a mask."""
-        return self.settings.keep != 1 or self.settings.scale != 1
-
-    @torch.no_grad()
-    def initialise(self, generator: torch.Generator, marginals: torch.Tensor) -> None:
-        """Draw the weights; set the biases, if asked for to the logit of the clipped marginals."""
-        bound = self.settings.init.uniform
-        self.weight.uniform_(-bound, bound, generator=generator)
-        if self.settings.bias == "logit_of_marginals":
-            self.bias.copy_(torch.logit(marginals.clamp(1e-7, 1 - 1e-7)))
-        else:
-            self.bias.fill_(self.settings.bias)
+    @staticmethod
+    def output_shape(
+        shape: Shape, layer: config.Relu | config.Sigmoid | config.Linear | config.Maxout
+    ) -> Shape:
+        """Return the shape of one example's outputs."""
+        return (layer.units,)
 
     def affine(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return (x * mask) W + b, (n, inputs) -> (n, columns)."""
@@ -48,27 +45,65 @@ class Dense(nn.Module):
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Return the activations, (n, inputs) -> (n, units)."""
         values = self.affine(x, mask)
-        if self.settings.layer == "maxout":
-            return maxout(values, self.settings.pieces)
-        return torch.relu(values) if self.settings.layer == "relu" else torch.sigmoid(values)
+        match self.settings.layer:
+            case "maxout":
+                return maxout(values, self.settings.pieces)
+            case "relu":
+                return torch.relu(values)
+            case "sigmoid":
+                return torch.sigmoid(values)
+            case "linear":
+                return values
 
 
-class Network(nn.Module):
-    """Layers one after the other."""
+def _layer_type(layer: config.AnyLayer) -> Any:  # a Layer; each takes its own settings
+    match layer.layer:
+        case "maxout_convolution":
+            return MaxoutConvolution
+        case "transposed_convolution":
+            return TransposedConvolution
+        case _:
+            return Dense
 
-    def __init__(self, inputs: int, layers: Sequence[config.AnyLayer]) -> None:
+
+def output_shapes(shape: Shape, layers: Sequence[config.AnyLayer]) -> list[Shape]:
+    """Return the shape of one example after each layer, without building any.
+
+    Raises
+    ------
+    ValueError
+        If a layer can't take what the one before puts out.
+    """
+    shapes = []
+    for index, layer in enumerate(layers):
+        try:
+            shape = _layer_type(layer).output_shape(shape, layer)
+        except ValueError as error:
+            raise ValueError(f"layer {index} ({layer.layer}): {error}") from None
+        shapes.append(shape)
+    return shapes
+
+
+class Network(torch.nn.Module):
+    """Layers one after the other.
+
+    Parameters
+    ----------
+    shape : of one example of the input.
+    """
+
+    def __init__(self, shape: Shape, layers: Sequence[config.AnyLayer]) -> None:
         super().__init__()
-        dense = []
-        for layer in layers:
-            dense.append(Dense(inputs, layer))
-            inputs = layer.units
-        self.layers = nn.ModuleList(dense)
-        self.dense = dense  # the same layers, with their type
-        self.outputs = inputs
+        shapes = [shape, *output_shapes(shape, layers)]
+        self.stack: list[Layer] = [
+            _layer_type(layer)(before, layer)
+            for before, layer in zip(shapes[:-1], layers, strict=True)
+        ]
+        self.layers = torch.nn.ModuleList(self.stack)  # the same layers, for torch
 
     def hidden(self, x: torch.Tensor, masks: Masks | None = None) -> torch.Tensor:
         """Return the last layer's input, before its dropout."""
-        for index, layer in enumerate(self.dense[:-1]):
+        for index, layer in enumerate(self.stack[:-1]):
             x = layer(x, masks[index] if masks else None)
         return x
 
@@ -85,11 +120,11 @@ class Network(nn.Module):
         -------
         (n, outputs)
         """
-        return self.dense[-1].affine(self.hidden(x, masks), masks[-1] if masks else None)
+        return self.stack[-1].affine(self.hidden(x, masks), masks[-1] if masks else None)
 
     def forward(self, x: torch.Tensor, masks: Masks | None = None) -> torch.Tensor:
         """Return the activations of the last layer, (n, outputs); parameters as in `logits`."""
-        last: torch.Tensor = self.dense[-1](self.hidden(x, masks), masks[-1] if masks else None)
+        last: torch.Tensor = self.stack[-1](self.hidden(x, masks), masks[-1] if masks else None)
         return last
 
 
@@ -113,26 +148,45 @@ class Gan:
         }
 
 
-def build_gan(experiment: config.Experiment, dimension: int, device: torch.device | str) -> Gan:
+def check_shapes(experiment: config.Experiment, shape: Shape) -> None:
+    """Raise a ValueError unless the networks suit images of that shape, and each other."""
+    try:
+        made = output_shapes((experiment.noise_dimension,), experiment.generator)[-1]
+    except ValueError as error:
+        raise ValueError(f"generator: {error}") from None
+    if math.prod(made) != math.prod(shape):
+        raise ValueError(
+            f"generator: its last layer puts out {math.prod(made)}, an image of "
+            f"{experiment.dataset} has {math.prod(shape)} values"
+        )
+    try:
+        output_shapes(shape, experiment.discriminator)
+    except ValueError as error:
+        raise ValueError(f"discriminator: {error}") from None
+
+
+def build_gan(experiment: config.Experiment, shape: Shape, device: torch.device | str) -> Gan:
     """Return both networks with undefined parameters: to initialise or to load.
+
+    Parameters
+    ----------
+    shape : of one image, e.g. (3, 32, 32).
 
     Raises
     ------
     ValueError
-        If the generator does not put out `dimension` values.
+        As `check_shapes`.
     """
-    generator = Network(experiment.noise_dimension, experiment.generator)
-    if generator.outputs != dimension:
-        raise ValueError(
-            f"the generator's last layer has {generator.outputs} units, "
-            f"an image of {experiment.dataset} has {dimension} values"
-        )
-    discriminator = Network(dimension, experiment.discriminator)
+    check_shapes(experiment, shape)
+    generator = Network((experiment.noise_dimension,), experiment.generator)
+    discriminator = Network(shape, experiment.discriminator)
     return Gan(generator.to(device), discriminator.to(device))
 
 
 def initialise(gan: Gan, marginals: torch.Tensor, generator: torch.Generator) -> None:
     """Draw all weights, the generator's first, layer by layer, and set all biases.
+
+    Pretrained layers are left undefined: see `stack_pretrained`.
 
     Parameters
     ----------
@@ -141,5 +195,40 @@ def initialise(gan: Gan, marginals: torch.Tensor, generator: torch.Generator) ->
     generator : on the networks' device.
     """
     for _, network in gan.named_networks():
-        for layer in network.dense:
+        for layer in network.stack:
             layer.initialise(generator, marginals)
+
+
+@torch.no_grad()
+def stack_pretrained(
+    generator: Network, new_layers: int, pretrained: Mapping[str, torch.Tensor]
+) -> None:
+    """Copy a trained generator's parameters into the layers that follow the new ones.
+
+    The released ``tfd_train.yaml``: all layers of the pretrained generator, none frozen.
+
+    Parameters
+    ----------
+    generator : changed in place.
+    new_layers : how many of its first layers are not pretrained.
+    pretrained : by name, as in `Network`: ``layers.0.weight``, ….
+
+    Raises
+    ------
+    ValueError
+        If number or shapes of the layers disagree.
+    """
+    places = {
+        f"layers.{index}.{name}": parameter
+        for index, layer in enumerate(generator.stack[new_layers:])
+        for name, parameter in layer.named_parameters()
+    }
+    if places.keys() != pretrained.keys():
+        raise ValueError(f"{len(pretrained) // 2} pretrained layers for {len(places) // 2} places")
+    for name, parameter in places.items():
+        if parameter.shape != pretrained[name].shape:
+            raise ValueError(
+                f"pretrained {name} is {tuple(pretrained[name].shape)}, its place is "
+                f"{tuple(parameter.shape)}"
+            )
+        parameter.copy_(pretrained[name])

@@ -11,11 +11,13 @@ def draw_noise(
     """Draw z, (n, dimension), on the generator's device.
 
     ``uniform`` is U(−√3, √3), of unit variance as in the released ``mnist.yaml``; ``gaussian`` is
-    N(0, 1), as in its other configuration files.
+    N(0, 1), as in its other configuration files; ``uniform_one`` is the notebook's U(−1, 1).
     """
     z = torch.empty(n, dimension, device=generator.device)
     if distribution == "uniform":
         return z.uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
+    if distribution == "uniform_one":
+        return z.uniform_(-1, 1, generator=generator)
     if distribution == "gaussian":
         return z.normal_(generator=generator)
     raise ValueError(f"unknown noise distribution {distribution!r}")

@@ -5,6 +5,7 @@ continues a finished run) and by the code that made it. Edited code starts anew 
 file, as a user of DVC expects; ``--adopt`` takes the newest file of the same recipe over.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,10 @@ class CheckpointFile:
         return self.folder / f"{self.recipe[:16]}-{self.code[:16]}.safetensors"
 
     def adopt(self) -> Path | None:
-        """Move the newest file of this recipe and other code here; return where it was."""
+        """Move the newest file of this recipe and other code here; return where it was.
+
+        None if there is no such file, or if this code has a file already.
+        """
         others = [p for p in self.folder.glob(f"{self.recipe[:16]}-*") if p != self.path]
         if self.path.exists() or not others:
             return None
@@ -69,23 +73,30 @@ class CheckpointFile:
     def save(
         self, tensors: dict[str, torch.Tensor], draws: torch.Tensor, progress: Progress
     ) -> None:
-        """Write the state, whole or not at all.
+        """Write the state, whole or not at all, and without a second copy of it in memory.
 
         Raises
         ------
         UserError
-            If a tensor holds NaN or infinity: the file of before is kept.
+            If a tensor or a diagnostic is not finite: the file of before is kept.
         """
-        finite = [tensor.isfinite().all() for tensor in tensors.values()]
-        if not bool(torch.stack(finite).all()):
-            raise self.diverged(progress.update)
+        self.require_finite(tensors, progress)
         save_tensors(self.path, {**tensors, "draws": draws}, asdict(progress))
+
+    def require_finite(self, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
+        """Raise a `UserError` if a tensor or a sum of diagnostics holds NaN or infinity."""
+        # Smallest and largest, because isfinite would make arrays as large as the weights.
+        ends = [end for tensor in tensors.values() for end in torch.aminmax(tensor)]
+        if not bool(torch.stack(ends).isfinite().all()) or not all(
+            math.isfinite(x) for x in (*progress.sums, *progress.norm_sums)
+        ):
+            raise self.diverged(progress.update)
 
     def diverged(self, update: int) -> UserError:
         """Return the error of a run whose numbers are no longer finite."""
         return UserError(
             f"training diverged: NaN or infinity by update {update}; the last good checkpoint "
-            f"is kept in {self.path}; a lower sgd.learning_rate in {config.PARAMS} may help"
+            f"is kept in {self.path}; a lower learning_rate in {config.PARAMS} may help"
         )
 
     def load(
@@ -109,8 +120,15 @@ def checkpoint_file(
     dataset: Dataset,
     device: torch.device,
     code: str,
+    start: str | None = None,
 ) -> CheckpointFile:
-    """Return where the run's state belongs."""
+    """Return where the run's state belongs.
+
+    Parameters
+    ----------
+    code : hash of the training code.
+    start : hash of the model that the run is stacked on.
+    """
     recipe = digest(
         {
             # Without what stands at its default: a key added later leaves finished runs alone.
@@ -120,6 +138,7 @@ def checkpoint_file(
             "seed": run.seed,
             "data": dataset.digest(),
             "device": device.type,  # its random states can't move to another kind
+            **({"start": start} if start else {}),
         }
     )
     return CheckpointFile(CHECKPOINTS / run.key, recipe, code)

@@ -18,7 +18,7 @@ def draw_masks(network: Network, n: int, generator: torch.Generator) -> list[tor
     example; None for a layer without dropout.
     """
     masks: list[torch.Tensor | None] = []
-    for layer in network.dense:
+    for layer in network.stack:
         if not layer.has_dropout:
             masks.append(None)
             continue

@@ -1,10 +1,10 @@
 """The training loop: epochs of updates, a measurement now and then, a checkpoint every minute."""
 
 import datetime
-import math
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +15,9 @@ from paper_repro.data.dataset import Dataset
 from paper_repro.errors import Interrupted, UserError
 from paper_repro.evaluation import parzen
 from paper_repro.evaluation.sampler import GeneratorSampler
-from paper_repro.models.networks import Gan, build_gan, initialise
+from paper_repro.models.layer import Shape
+from paper_repro.models.networks import Gan, build_gan, initialise, stack_pretrained
+from paper_repro.models.storage import load_tensors
 from paper_repro.randomness import generator as seeded
 from paper_repro.training import interrupt, objectives, sgd
 from paper_repro.training.checkpoint import CheckpointFile, Progress
@@ -23,6 +25,7 @@ from paper_repro.training.draws import Draws
 from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS, Trainer
 
 CHECKPOINT_SECONDS = 60.0
+SAVING_RATIO = 20  # at least so many times as long as the last checkpoint took
 BEST = "best."  # names the parameters of the best epoch in a checkpoint
 
 
@@ -31,23 +34,45 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {name}: torch finds no CUDA device here; use `auto` or `cpu`")
+    if device.type == "cuda":
+        found = torch.cuda.device_count()
+        if not found:
+            raise ValueError(f"device {name}: torch finds no CUDA device here; use `auto` or `cpu`")
+        if (device.index or 0) >= found:
+            raise ValueError(f"device {name}: torch finds {found} CUDA device(s), from cuda:0 on")
     return device
 
 
 def new_trainer(
-    experiment: config.Experiment, train: torch.Tensor, seed: int, device: torch.device
+    experiment: config.Experiment,
+    shape: Shape,
+    train: torch.Tensor,
+    seed: int,
+    device: torch.device,
+    start: Path | None = None,
 ) -> Trainer:
     """Return both players initialised from the seed, before the first update.
 
     Parameters
     ----------
+    shape : of one image.
     train : (n, d) the training images.
+    start : the model whose generator, of its last epoch, makes up the pretrained layers.
+
+    Raises
+    ------
+    UserError
+        If `start` is absent or damaged, or its layers are not those that are to be stacked.
     """
-    gan = build_gan(experiment, train.shape[1], device)
+    gan = build_gan(experiment, shape, device)
     marginals = train.mean(0, dtype=torch.float64).float().to(device)
     initialise(gan, marginals, seeded(seed, "init", device=device))
+    if start is not None:
+        pretrained, _ = load_tensors(start, "last.generator.")
+        try:
+            stack_pretrained(gan.generator, experiment.new_layers, pretrained)
+        except ValueError as error:
+            raise UserError(f"{start}: can't be stacked: {error}; train it anew") from None
     draws = Draws(experiment, gan.discriminator, seeded(seed, "draws", device=device))
     return Trainer(experiment, gan, draws)
 
@@ -69,7 +94,7 @@ def validate(
     settings = experiment.parzen
     sampler = GeneratorSampler(gan.generator, experiment)
     samples = sampler.sample(settings.samples, seed, f"validation/{epoch}")
-    images = images[: settings.sigma_images]
+    images = images[: settings.sigma_images]  # all of them if it is None
     sigmas = settings.sigmas()
     likelihoods = parzen.log_likelihoods(images, samples, sigmas)
     best = parzen.best_bandwidth(likelihoods)
@@ -106,6 +131,7 @@ class Loop:
     ----------
     sitting : what the record says of this machine and code.
     title : names the run on the progress bar.
+    start : as in `new_trainer`.
     """
 
     def __init__(
@@ -117,19 +143,24 @@ class Loop:
         checkpoint: CheckpointFile,
         sitting: dict[str, Any],
         title: str,
+        start: Path | None = None,
     ) -> None:
         self.experiment = experiment
         self.seed = seed
         self.checkpoint = checkpoint
         self.title = title
         self.images = dataset.load("train").to(device)  # (n, d)
-        self.valid = dataset.load("valid").to(device)
-        self.trainer = new_trainer(experiment, self.images, seed, device)
+        self.valid = dataset.load(dataset.folds[0][0]).to(device)  # the first fold's, if several
+        self.save_seconds = 0.0  # what the last checkpoint took
         self.best: dict[str, torch.Tensor] = {}  # both players of the best epoch
         self.progress = Progress()
         self.per_epoch = config.updates_per_epoch(experiment, len(self.images))
         self.total = experiment.epochs * self.per_epoch
         self.clock = time.monotonic()
+        found = checkpoint.path.is_file()  # then what is drawn here is overwritten
+        self.trainer = new_trainer(
+            experiment, dataset.shape, self.images, seed, device, None if found else start
+        )
         self._restore(device)
         if self.progress.update < self.total:
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -170,6 +201,7 @@ class Loop:
         best = {BEST + name: tensor for name, tensor in self.best.items()}
         draws = self.trainer.draws.generator.get_state()
         self.checkpoint.save(self.trainer.state() | best, draws, self.progress)
+        self.save_seconds = time.monotonic() - now
 
     def run(self) -> Trained:
         """Train to the last epoch.
@@ -198,7 +230,6 @@ class Loop:
     def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         progress, settings, device = self.progress, self.experiment, self.images.device
         epoch = progress.update // self.per_epoch + 1
-        momentum = sgd.momentum(epoch, settings.sgd.momentum)
         size = settings.batch_size * settings.k
         order = epoch_order(len(self.images), self.seed, epoch, device)
         sums = torch.tensor(progress.sums, dtype=torch.float64, device=device)
@@ -208,7 +239,7 @@ class Loop:
                 epoch <= settings.gradient_norms.epochs
                 and index % settings.gradient_norms.every == 0
             )
-            rate = sgd.learning_rate(progress.update + 1, settings.sgd)
+            rate, momentum = sgd.schedule(settings, progress.update + 1, epoch)
             x = self.images[order[index * size : (index + 1) * size]]
             diagnostics, measured = self.trainer.update(x, rate, momentum, norms=norms)
             sums += diagnostics
@@ -243,8 +274,8 @@ class Loop:
             name: x / count if count else None
             for name, x in zip(GRADIENT_NORMS, norm_sums, strict=True)
         }
-        if not all(math.isfinite(x) for x in sums):
-            raise self.checkpoint.diverged(progress.update)
+        progress.sums, progress.norm_sums = sums, norm_sums
+        self.checkpoint.require_finite(self.trainer.gan.state(), progress)
         progress.curve.append(row)
         progress.reset_sums()
         if epoch % self.experiment.validate_every == 0:
@@ -255,7 +286,8 @@ class Loop:
                 self.best = {name: tensor.clone() for name, tensor in gan.state().items()}
 
     def _due(self) -> bool:
-        return time.monotonic() - self.clock > CHECKPOINT_SECONDS
+        pause = max(CHECKPOINT_SECONDS, SAVING_RATIO * self.save_seconds)
+        return time.monotonic() - self.clock > pause
 
     def _leave_if(self, stop: interrupt.Stop) -> None:
         if stop.requested and self.progress.update < self.total:

@@ -22,6 +22,21 @@ def learning_rate(update: int, settings: config.Sgd) -> float:
     return max(decayed, settings.learning_rate_min)
 
 
+def schedule(experiment: config.Experiment, update: int, epoch: int) -> tuple[float, float]:
+    """Return learning rate and momentum of an update; for Adam its constant rate and beta1.
+
+    Parameters
+    ----------
+    update, epoch : counted from 1 over the whole run.
+    """
+    if experiment.sgd is not None:
+        settings = experiment.sgd
+        return learning_rate(update, settings), momentum(epoch, settings.momentum)
+    if experiment.adam is not None:
+        return experiment.adam.learning_rate, experiment.adam.beta1
+    raise ValueError("an experiment has one of sgd and adam")
+
+
 @torch.no_grad()
 def step(
     parameters: Sequence[torch.Tensor],
@@ -34,6 +49,29 @@ def step(
     for parameter, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
         velocity.mul_(momentum).add_(gradient, alpha=-rate)
         parameter.add_(velocity)
+
+
+class Sgd:
+    """One player's velocities; `config.Sgd` gives the bound of the column norms."""
+
+    def __init__(self, parameters: Sequence[torch.Tensor], settings: config.Sgd) -> None:
+        self.parameters = parameters
+        self.largest = settings.max_column_norm
+        self.velocities = [torch.zeros_like(parameter) for parameter in parameters]
+        self._bound()  # the released code's constraint holds before the first update too
+
+    def _bound(self) -> None:
+        if self.largest is not None:
+            bound_column_norms(self.parameters, self.largest)
+
+    def step(self, gradients: Sequence[torch.Tensor], rate: float, momentum: float) -> None:
+        """Update the parameters in place."""
+        step(self.parameters, self.velocities, gradients, rate, momentum)
+        self._bound()
+
+    def state(self) -> dict[str, list[torch.Tensor]]:
+        """Return, not copied, what a checkpoint must hold, in the order of the parameters."""
+        return {"velocity": self.velocities}
 
 
 @torch.no_grad()

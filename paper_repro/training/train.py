@@ -9,7 +9,8 @@ import pandas as pd
 from paper_repro import config, provenance
 from paper_repro.data.dataset import Dataset, read_dataset
 from paper_repro.errors import UserError
-from paper_repro.files import write_json, write_text
+from paper_repro.files import sha256_file, write_json, write_text
+from paper_repro.models.networks import check_shapes
 from paper_repro.models.storage import model_path, save_tensors
 from paper_repro.training.checkpoint import checkpoint_file
 from paper_repro.training.loop import Loop, Trained, resolve_device
@@ -66,13 +67,22 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{config.PARAMS}: experiments.{run.experiment}.device: {error}") from None
     code = provenance.code_digest(__name__)
-    checkpoint = checkpoint_file(run, experiment, dataset, device, code)
+    start = None if run.start == config.RANDOM else Path(run.start)
+    stacked_on = _stacked_on(start)
+    checkpoint = checkpoint_file(run, experiment, dataset, device, code, stacked_on)
     if fresh:
         checkpoint.path.unlink(missing_ok=True)
-    if adopt and (adopted := checkpoint.adopt()):
-        print(f"{key}: going on from {adopted}, which other code made", file=sys.stderr)
+    if adopt:
+        adopted = checkpoint.adopt()
+        print(
+            f"{key}: going on from {adopted}, which other code made"
+            if adopted
+            else f"{key}: nothing to adopt in {checkpoint.folder}, or the present code has a "
+            "checkpoint of its own (--fresh discards it)",
+            file=sys.stderr,
+        )
     environment = provenance.environment(__name__, device)
-    trained = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key).run()
+    trained = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key, start).run()
     # DVC hashes the inputs after the command: an edit during the run would be recorded as the
     # code that made the model.
     if (run, experiment, dataset) != _inputs(key) or code != provenance.code_digest(__name__):
@@ -86,6 +96,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         "selected": "best" if trained.best else "last",
         "best_epoch": _best_epoch(experiment, trained),
         "data": dataset.record(),
+        **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
     }
     training = {
         "parameters": {
@@ -106,6 +117,15 @@ def _inputs(key: str) -> tuple[config.Run, config.Experiment, Dataset]:
     return run, experiment, read_dataset(run.profile, run.dataset)
 
 
+def _stacked_on(start: Path | None) -> str | None:
+    """Return the hash of the model that a run is stacked on, if it is."""
+    if start is None:
+        return None
+    if not start.is_file():
+        raise UserError(f"{start}: no such file; train that run first, or run `dvc repro`")
+    return sha256_file(start)
+
+
 def _best_epoch(experiment: config.Experiment, trained: Trained) -> int:
     best = trained.progress.best()
     return int(best["epoch"]) if trained.best and best else experiment.epochs
@@ -119,8 +139,7 @@ def _check(run: config.Run, experiment: config.Experiment, dataset: Dataset) -> 
             f"{where}.precision: {experiment.precision} is declared, but this version trains in "
             "float32 only"
         )
-    if experiment.generator[-1].units != dataset.dimension:
-        raise UserError(
-            f"{where}.generator: the last layer has {experiment.generator[-1].units} units, an "
-            f"image of {dataset.name} has {dataset.dimension} values"
-        )
+    try:
+        check_shapes(experiment, dataset.shape)
+    except ValueError as error:
+        raise UserError(f"{where}.{error}") from None

@@ -3,15 +3,16 @@
 Both are plain autograd and serve as the reference.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from paper_repro import config
-from paper_repro.models.networks import Gan
-from paper_repro.training import objectives, sgd
+from paper_repro.models.networks import Gan, Network
+from paper_repro.training import objectives
+from paper_repro.training.adam import Adam
 from paper_repro.training.draws import Draws
+from paper_repro.training.sgd import Sgd
 
 # What an update reports, as means over its examples, dropout on as trained; nats but for the
 # first two, which are probabilities.
@@ -19,35 +20,39 @@ DIAGNOSTICS = ("d_data", "d_samples", "d_loss", "g_loss", "value")
 GRADIENT_NORMS = ("g_grad_norm_non_saturating", "g_grad_norm_minimax")
 
 
-def zero_velocities(parameters: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Return the velocities before the first update."""
-    return [torch.zeros_like(parameter) for parameter in parameters]
+def _optimizer(network: Network, experiment: config.Experiment) -> Sgd | Adam:
+    parameters = list(network.parameters())
+    if experiment.sgd is not None:
+        return Sgd(parameters, experiment.sgd)
+    if experiment.adam is not None:
+        return Adam(parameters, experiment.adam)
+    raise ValueError("an experiment has one of sgd and adam")
 
 
 @dataclass
 class Trainer:
-    """The state that an update changes: both players' parameters and velocities, in place."""
+    """The state that an update changes, in place: both players' parameters and optimizers."""
 
     experiment: config.Experiment
     gan: Gan
     draws: Draws
-    g_velocities: list[torch.Tensor] = field(init=False)
-    d_velocities: list[torch.Tensor] = field(init=False)
+    generator: Sgd | Adam = field(init=False)
+    discriminator: Sgd | Adam = field(init=False)
 
     def __post_init__(self) -> None:
-        self.g_parameters = list(self.gan.generator.parameters())
-        self.d_parameters = list(self.gan.discriminator.parameters())
-        self.g_velocities = zero_velocities(self.g_parameters)
-        self.d_velocities = zero_velocities(self.d_parameters)
-        for parameters in (self.g_parameters, self.d_parameters):
-            self._bound_norms(parameters)
+        self.generator = _optimizer(self.gan.generator, self.experiment)
+        self.discriminator = _optimizer(self.gan.discriminator, self.experiment)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return parameters and velocities by name, not copied."""
+        """Return parameters and the optimizers' tensors by name, not copied."""
         state = self.gan.state()
-        velocities = (*self.g_velocities, *self.d_velocities)
-        named = zip(list(state), velocities, strict=True)
-        return {**state, **{f"velocity.{name}": velocity for name, velocity in named}}
+        players = zip(self.gan.named_networks(), (self.generator, self.discriminator), strict=True)
+        for (player, network), optimizer in players:
+            names = [name for name, _ in network.named_parameters()]
+            for kind, tensors in optimizer.state().items():
+                for name, tensor in zip(names, tensors, strict=True):
+                    state[f"{kind}.{player}.{name}"] = tensor
+        return state
 
     def update(
         self, x: torch.Tensor, rate: float, momentum: float, *, norms: bool = False
@@ -57,7 +62,7 @@ class Trainer:
         Parameters
         ----------
         x : (n, d) training images: one batch, or up to k batches if alternating.
-        rate, momentum : of this update.
+        rate, momentum : of this update; for Adam, momentum is beta1.
         norms : whether to measure the generator's gradient under both losses.
 
         Returns
@@ -83,10 +88,10 @@ class Trainer:
         d_loss = objectives.discriminator_loss(data, fake, self.experiment.discriminator_loss)
         g_loss = objectives.generator_loss(fake, self.experiment.generator_loss)
         measured = self._norms(fake) if norms else None
-        d_gradients = torch.autograd.grad(d_loss, self.d_parameters, retain_graph=True)
-        g_gradients = torch.autograd.grad(g_loss, self.g_parameters)
-        self._step_discriminator(d_gradients, rate, momentum)
-        self._step_generator(g_gradients, rate, momentum)
+        d_gradients = torch.autograd.grad(d_loss, self.discriminator.parameters, retain_graph=True)
+        g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
+        self.discriminator.step(d_gradients, rate, momentum)
+        self.generator.step(g_gradients, rate, momentum)
         return _diagnostics(data, fake, d_loss, g_loss), measured
 
     def _alternating(
@@ -102,38 +107,23 @@ class Trainer:
             logits = discriminator.logits(torch.cat([batch, samples]), self.draws.masks(2 * n))
             data, fake = logits[:n], logits[n:]
             d_loss = objectives.discriminator_loss(data, fake, settings.discriminator_loss)
-            d_gradients = torch.autograd.grad(d_loss, self.d_parameters)
-            self._step_discriminator(d_gradients, rate, momentum)
+            d_gradients = torch.autograd.grad(d_loss, self.discriminator.parameters)
+            self.discriminator.step(d_gradients, rate, momentum)
         samples = self.gan.generator(self.draws.noise(settings.batch_size))
         logits = discriminator.logits(samples, self.draws.masks(settings.batch_size))
         g_loss = objectives.generator_loss(logits, settings.generator_loss)
         measured = self._norms(logits) if norms else None
-        g_gradients = torch.autograd.grad(g_loss, self.g_parameters)
-        self._step_generator(g_gradients, rate, momentum)
+        g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
+        self.generator.step(g_gradients, rate, momentum)
         return _diagnostics(data, fake, d_loss, g_loss), measured
-
-    def _step_discriminator(
-        self, gradients: Sequence[torch.Tensor], rate: float, momentum: float
-    ) -> None:
-        sgd.step(self.d_parameters, self.d_velocities, gradients, rate, momentum)
-        self._bound_norms(self.d_parameters)
-
-    def _step_generator(
-        self, gradients: Sequence[torch.Tensor], rate: float, momentum: float
-    ) -> None:
-        sgd.step(self.g_parameters, self.g_velocities, gradients, rate, momentum)
-        self._bound_norms(self.g_parameters)
-
-    def _bound_norms(self, parameters: Sequence[torch.Tensor]) -> None:
-        if self.experiment.sgd.max_column_norm is not None:
-            sgd.bound_column_norms(parameters, self.experiment.sgd.max_column_norm)
 
     def _norms(self, logits: torch.Tensor) -> torch.Tensor:
         measured = []
         for kind in ("non_saturating", "minimax"):
             loss = objectives.generator_loss(logits, kind)
-            gradients = torch.autograd.grad(loss, self.g_parameters, retain_graph=True)
-            measured.append(torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients])))
+            gradients = torch.autograd.grad(loss, self.generator.parameters, retain_graph=True)
+            norms = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
+            measured.append(torch.linalg.vector_norm(norms))
         return torch.stack(measured)
 
 
