@@ -27,6 +27,7 @@ from ruamel.yaml.error import YAMLError
 from paper_repro.errors import UserError
 
 PARAMS = Path("params.yaml")
+OWN_COPIES = Path("data/incoming")  # where they may be absent
 # The `start` of a run that is stacked on no other. DVC wants a path there: this one holds a note.
 RANDOM = "paper_repro/models/random_weights.txt"
 
@@ -268,6 +269,12 @@ class DataSize(Model):
     stand_in: bool = False  # use what PAPER_REPRO_STAND_IN declares, and never the data set itself
 
 
+class OwnCopies(Model):
+    """Files of data sets that can't be downloaded and that the user brings."""
+
+    tfd: str
+
+
 class Run(Model):
     """One training run: a profile's experiment with one seed."""
 
@@ -309,8 +316,8 @@ def read_params(path: Path = PARAMS) -> dict[str, Any]:
     return content
 
 
-def _group(params: Mapping[str, Any], *keys: str) -> dict[str, Any]:
-    """Return the mapping under a dotted key."""
+def group(params: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    """Return the mapping under a dotted key (`UserError` if there is none)."""
     value: Any = params
     for depth, key in enumerate(keys):
         if not isinstance(value, Mapping) or key not in value:
@@ -324,13 +331,13 @@ def _group(params: Mapping[str, Any], *keys: str) -> dict[str, Any]:
     return value
 
 
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one mapping over another; only mappings merge, everything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _overlay(old, value) if both else value  # type: ignore[arg-type]
+        merged[key] = overlay(old, value) if both else value  # type: ignore[arg-type]
     return merged
 
 
@@ -345,8 +352,14 @@ def _has(mapping: Any, path: tuple[str | int, ...]) -> bool:
     return True
 
 
-def _parse(model: type[M], value: Mapping[str, Any], *places: tuple[str, Any]) -> M:
-    """Validate `value`; `places` are the dotted keys it came from, the strongest first."""
+def parse(model: type[M], value: Mapping[str, Any], *places: tuple[str, Any]) -> M:
+    """Return `value` as a model; `places` are the dotted keys it came from, the strongest first.
+
+    Raises
+    ------
+    UserError
+        If a key is missing, unknown or of the wrong type; names file and key.
+    """
     try:
         # By way of JSON, where pydantic's strict mode takes a list for a tuple.
         return model.model_validate_json(json.dumps(value))
@@ -365,7 +378,7 @@ def _parse(model: type[M], value: Mapping[str, Any], *places: tuple[str, Any]) -
 
 def parse_experiment(value: Mapping[str, Any]) -> Experiment:
     """Return an experiment from plain values, complete (`UserError` as `experiment`)."""
-    return _parse(Experiment, value, ("experiment", value))
+    return parse(Experiment, value, ("experiment", value))
 
 
 def experiment(params: Mapping[str, Any], profile: str, name: str) -> Experiment:
@@ -376,11 +389,11 @@ def experiment(params: Mapping[str, Any], profile: str, name: str) -> Experiment
     UserError
         If a key is missing, unknown or of the wrong type; names file and key.
     """
-    below = _group(params, "experiments", name)
-    above = _group(params, "profiles", profile, "experiments", name)
-    return _parse(
+    below = group(params, "experiments", name)
+    above = group(params, "profiles", profile, "experiments", name)
+    return parse(
         Experiment,
-        _overlay(below, above),
+        overlay(below, above),
         (f"profiles.{profile}.experiments.{name}", above),
         (f"experiments.{name}", below),
     )
@@ -388,8 +401,25 @@ def experiment(params: Mapping[str, Any], profile: str, name: str) -> Experiment
 
 def data_size(params: Mapping[str, Any], profile: str, dataset: str) -> DataSize:
     """Return the part of a data set that a profile uses (`UserError` as `experiment`)."""
-    value = _group(params, "profiles", profile, "data", dataset)
-    return _parse(DataSize, value, (f"profiles.{profile}.data.{dataset}", value))
+    value = group(params, "profiles", profile, "data", dataset)
+    return parse(DataSize, value, (f"profiles.{profile}.data.{dataset}", value))
+
+
+def own_copies(params: Mapping[str, Any]) -> dict[str, Path]:
+    """Return, by data set, where the user's own copy of a file is looked for.
+
+    Raises
+    ------
+    UserError
+        If the file is absent and its place is not the usual one.
+    """
+    value = group(params, "own_copies")
+    found = parse(OwnCopies, value, ("own_copies", value)).model_dump()
+    for name, path in found.items():
+        usual = OWN_COPIES in Path(path).parents
+        if not usual and not Path(path).is_file():
+            raise UserError(f"{PARAMS}: own_copies.{name}: {path}: no such file")
+    return {name: Path(path) for name, path in found.items()}
 
 
 def runs(params: Mapping[str, Any], profile: str | None = None) -> dict[str, Run]:
@@ -401,9 +431,9 @@ def runs(params: Mapping[str, Any], profile: str | None = None) -> dict[str, Run
         If a run's key or data set disagrees with its profile, experiment and seed.
     """
     found = {}
-    for key, value in _group(params, "runs").items():
-        entry = _group(params, "runs", key)
-        run = _parse(Run, value, (f"runs.{key}", entry))
+    for key, value in group(params, "runs").items():
+        entry = group(params, "runs", key)
+        run = parse(Run, value, (f"runs.{key}", entry))
         if key != run.key:
             raise UserError(f"{PARAMS}: runs.{key}: by its entries it must be called {run.key}")
         settings = experiment(params, run.profile, run.experiment)

@@ -6,7 +6,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from paper_repro import config
-from paper_repro.data.catalogue import SOURCES
+from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS
 from paper_repro.errors import UserError
 from paper_repro.files import read_json
 
@@ -34,27 +34,32 @@ def plan(profile: str) -> None:
     if not listed:
         raise UserError(f"{config.PARAMS}: runs: no run of a profile {profile!r} is listed")
     changed = _changed_stages(profile)
+    there = {run.dataset: _is_there(params, profile, run.dataset) for run in listed.values()}
     training = [
         run
         for run in listed.values()
         if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
+        and there[run.dataset] is not False
     ]
-    absent = sorted({run.dataset for run in listed.values() if not _is_there(run.dataset)})
+    absent = sorted(name for name, found in there.items() if found is False)
     if training:
         text = _training(params, training)
     elif changed:
         text = f"no training, {len(changed)} short stage(s); a minute or so."
     elif absent:
-        text = f"look for {', '.join(absent)}, absent so far; train if it is there, else nothing."
+        text = f"look for {', '.join(absent)}, absent so far; train if there now, else nothing."
     else:
         text = "nothing to do but look at the data; all results are current."
     print(f"report@{profile}: {text}", flush=True)
 
 
-def _is_there(dataset: str) -> bool:
-    """Return whether a data set's files were fetched; if not, this time they may be."""
-    path = SOURCES[dataset].folder / "status.json"
-    return path.is_file() and read_json(path).get("status") == "ok"
+def _is_there(params: dict[str, Any], profile: str, dataset: str) -> bool | None:
+    """Return whether there are images to train on; None if nothing has looked for them yet."""
+    size = config.data_size(params, profile, dataset)
+    path = (STAND_INS if size.stand_in else RAW) / dataset / "status.json"
+    if size.fallback is not None:
+        return True
+    return read_json(path).get("status") == "ok" if path.is_file() else None
 
 
 def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
@@ -74,11 +79,16 @@ def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
                 f"{config.PARAMS}: experiments.{run.experiment}.device: {error}"
             ) from None
         size = config.data_size(params, run.profile, run.dataset)
-        left = estimate.updates_left(run, experiment, size.train)
-        seconds += left * estimate.seconds_per_update(experiment, device)
+        source = SOURCES[run.dataset]
+        left, more = estimate.remaining(
+            run, experiment, source.shape, size.train or source.train, device
+        )
+        seconds += more
         parts.append(f"train {run.key} ({left:,} updates to epoch {experiment.epochs})")
     hardware = provenance.hardware(device)
+    sure = all(_is_there(params, run.profile, run.dataset) for run in runs)
     return (
         f"{', '.join(parts)}, then measure, draw and report: about {duration(seconds + 60)} on "
-        f"this {hardware['device']} ({hardware['threads']} threads)."
+        f"this {hardware['device']} ({hardware['threads']} threads)"
+        f"{'' if sure else ', if the data can be had'}."
     )

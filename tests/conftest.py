@@ -2,6 +2,7 @@
 
 import copy
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ruamel.yaml import YAML
 
 from paper_repro import config, provenance
 from paper_repro.data.dataset import processed_folder, write_dataset
+from paper_repro.figures.canvas import save_note
 from tests.small import small_values
 
 torch.set_num_threads(1)  # the tests' networks are too small to share
@@ -50,6 +52,26 @@ class Workspace:
         self.experiment.update(keys)
         self.write()
 
+    def draw_toy(self, profile="quick"):
+        """Put down what the stages theory and figure1 leave for the report."""
+        folder = self.folder / "reports" / profile
+        folder.mkdir(parents=True, exist_ok=True)
+        check = {
+            "id": "minimum_value",
+            "where": "Theorem 1",
+            "claim": "C(G) = −log 4",
+            "measure": "|C(G) + log 4|",
+            "value": 2.5e-16,
+            "tolerance": 1e-9,
+            "reason": "rounding",
+            "holds": True,
+        }
+        (folder / "theory.json").write_text(json.dumps({"checks": [check]}))
+        panel = {"panel": "a", "value": -1.25}
+        (folder / "figure1.json").write_text(json.dumps({"panels": [panel]}))
+        for number, name in enumerate(("theory", "figure1")):
+            save_note(folder / f"{name}.png", f"{name} {number}")
+
     @property
     def run(self):
         return config.run(config.read_params(), self.key)
@@ -73,6 +95,7 @@ def workspace(tmp_path, monkeypatch, params):
     values["experiments"] = {"mnist": small_values(params)}
     for profile in values["profiles"].values():
         profile["experiments"] = {"mnist": {}}
+        profile["theory"] = {}
     values["runs"] = {
         "quick-mnist-0": {
             "profile": "quick",
@@ -84,4 +107,6 @@ def workspace(tmp_path, monkeypatch, params):
     }
     made = Workspace(tmp_path, values)
     made.prepare()
+    for profile in ("quick", "paper"):
+        made.draw_toy(profile)
     return made

@@ -113,3 +113,36 @@ def parzen(images, samples, sigma):
         top = exponents.max()
         result.append(top + math.log(np.mean(np.exp(exponents - top))))
     return np.array(result) - d * math.log(sigma * math.sqrt(2 * math.pi))
+
+
+def maxout_convolution(x, weight, bias, pieces, pad, pool, stride):
+    """(n, channels, rows, columns): cross-correlation, bias, max over pieces, then pooling."""
+    n, _, rows, columns = x.shape
+    filters, _, kernel, _ = weight.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+    made = (rows + 2 * pad - kernel + 1, columns + 2 * pad - kernel + 1)
+    values = np.zeros((n, filters, *made))
+    for i in range(made[0]):
+        for j in range(made[1]):
+            window = padded[:, :, i : i + kernel, j : j + kernel]
+            values[:, :, i, j] = np.tensordot(window, weight, ((1, 2, 3), (1, 2, 3))) + bias
+    values = np.stack([values[:, j::pieces] for j in range(pieces)]).max(0)
+    pooled = []
+    for i in range(0, made[0] - pool + stride, stride):  # until a window covers the last row
+        for j in range(0, made[1] - pool + stride, stride):
+            pooled.append(values[:, :, i : i + pool, j : j + pool].max((2, 3)))
+    sides = [len(range(0, side - pool + stride, stride)) for side in made]
+    return np.stack(pooled, -1).reshape(n, filters // pieces, *sides)
+
+
+def transposed_convolution(x, weight, bias, stride):
+    """(n, rows, columns, channels) -> (n, channels, rows, columns): every value stamps a kernel."""
+    n, rows, columns, _ = x.shape
+    kernel = weight.shape[2]
+    out = np.zeros((n, *bias.shape)) + bias
+    for i in range(rows):
+        for j in range(columns):
+            stamp = np.tensordot(x[:, i, j], weight, ((1,), (0,)))
+            top, left = i * stride, j * stride
+            out[:, :, top : top + kernel, left : left + kernel] += stamp
+    return out

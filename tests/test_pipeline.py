@@ -7,6 +7,7 @@ from ruamel.yaml import YAML
 
 from paper_repro import __main__ as command_line
 from paper_repro import config, provenance
+from paper_repro.data.catalogue import SOURCES
 from tests.conftest import ROOT
 
 PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
@@ -86,10 +87,20 @@ def test_stages_depend_on_the_groups_of_parameters_that_they_read():
 
 
 def test_profiles_are_those_of_the_parameters(params):
-    assert set(PIPELINE["report"]["foreach"]) == set(params["profiles"])
-    assert set(PIPELINE["prepare"]["matrix"]["profile"]) == set(params["profiles"])
-    datasets = {dataset for p in params["profiles"].values() for dataset in p["data"]}
-    assert set(PIPELINE["prepare"]["matrix"]["dataset"]) == datasets
+    for stage in ("report", "theory", "figure1"):
+        assert set(PIPELINE[stage]["foreach"]) == set(params["profiles"])
+    prepared = {
+        f"{profile}-{dataset}": {
+            "profile": profile,
+            "dataset": dataset,
+            "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{dataset}",
+        }
+        for profile, values in params["profiles"].items()
+        for dataset, size in values["data"].items()
+    }
+    assert PIPELINE["prepare"]["foreach"] == prepared
+    fetched = {place for out in PIPELINE["fetch"]["outs"] for place in out}
+    assert fetched == {f"data/{kind}/{name}" for kind in ("raw", "stand-in") for name in SOURCES}
 
 
 def test_the_lock_holds_every_listed_run(params):

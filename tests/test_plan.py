@@ -50,10 +50,23 @@ def test_nothing_to_do_is_said(planned):
     assert "no training, 1 short stage(s)" in planned({"report@quick"})
 
 
-def test_absent_data_is_no_promise_that_nothing_follows(planned):
+def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace):
+    assert "nothing to do but" in planned(set(), there=False)  # quick has a stand-in
+    workspace.values["profiles"]["quick"]["data"]["mnist"]["fallback"] = None
+    workspace.write()
+    for changed in (set(), ALL - {"prepare@quick-mnist"}):
+        line = planned(changed, there=False)
+        assert "train quick-mnist-0" not in line
     line = planned(set(), there=False)
-    assert "look for mnist, absent so far; train if it is there" in line
+    assert "look for mnist, absent so far; train if there now" in line
     assert "nothing to do but" not in line
+
+
+def test_data_that_nothing_has_looked_for_are_announced_as_such(planned, workspace, monkeypatch):
+    workspace.values["profiles"]["quick"]["data"]["mnist"]["fallback"] = None
+    workspace.write()
+    monkeypatch.setattr(planning, "RAW", Path("elsewhere"))
+    assert "if the data can be had" in planned(ALL)
 
 
 def test_an_unknown_profile_is_one_line(workspace):

@@ -1,6 +1,7 @@
 import base64
 import copy
 import json
+import math
 import re
 
 import pandas as pd
@@ -14,7 +15,7 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.nearest import nearest
 from paper_repro.evaluation.parzen import log_likelihoods
 from paper_repro.evaluation.trained import load_sampler
-from paper_repro.figures.figure2 import FRAME, YELLOW, figure2, grid
+from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.report import readme, tables
 from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
@@ -41,7 +42,7 @@ def reported(workspace):
 
 
 def test_results_have_the_agreed_form(reported):
-    assert set(reported) == {"profile", "provenance", "rows"}
+    assert set(reported) == {"profile", "provenance", "rows", "theory", "figure1"}
     row = reported["rows"][0]
     assert set(row) >= KEYS
     assert all(set(seed) >= SEED_KEYS for seed in row["seeds"])
@@ -88,13 +89,17 @@ def test_numbers_on_the_page_and_in_the_table_are_those_of_the_results(reported,
             for text in (
                 tables.number(seed["test_mean"], seed["test_se"]),
                 tables.number(seed["last_test_mean"], seed["last_test_se"]),
-                f"{seed['sigma']:.4f}",
+                f"{seed['sigma'][0]:.4f}",
                 seed["run"],
             ):
                 assert text in page
                 assert text in table
         assert tables.number(row["mean"]) in page
         assert tables.number(row["seed_sd"]) in table
+    for text in ("2.5e-16", "C(G) = −log 4"):
+        assert text in page
+        assert text in table
+    assert "1 of 1 checks hold" in page
     assert "not comparable" in table
     assert "Not comparable with the paper" in page
 
@@ -103,26 +108,30 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     folder = workspace.folder / "reports/quick"
     page = (folder / "index.html").read_text()
     pictures = re.findall(r'<img src="data:image/png;base64,([^"]+)"[^>]*? alt="([^"]+)"', page)
-    assert len(pictures) == page.count("<img") == 2
+    assert len(pictures) == page.count("<img") == 4
     assert all(alt for _, alt in pictures)
     shown = {base64.b64decode(content) for content, _ in pictures}
-    assert shown == {(folder / f"{n}_mnist.png").read_bytes() for n in ("figure2", "curves")}
-    assert not re.search(r'(src|href)="(?!data:|#|https://arxiv|results\.json|table1\.md)', page)
+    places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
+    assert shown == {(folder / place).read_bytes() for place in places}
+    links = r'(src|href)="(?!data:|#|https://arxiv|results\.json|table1\.md|theory\.json)'
+    assert not re.search(links, page)
     assert "<script" not in page
 
 
 def test_a_second_report_has_the_same_bytes(reported, workspace):
     folder = workspace.folder / "reports/quick"
-    first = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    (folder / "curves/removed.png").write_bytes(b"of an experiment no longer there")
+
+    def files():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    first = files()
     report("quick")
-    assert first == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    assert set(first) == {
-        "results.json",
-        "table1.md",
-        "index.html",
-        "figure2_mnist.png",
-        "curves_mnist.png",
-    }
+    del first[folder / "curves/removed.png"]
+    assert files() == first
+    made = {path.relative_to(folder).as_posix() for path in first if "runs" not in path.parts}
+    toy = {"theory.json", "theory.png", "figure1.json", "figure1.png"}
+    assert made - toy == {"results.json", "table1.md", "index.html", "curves/mnist.png"}
 
 
 def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
@@ -166,23 +175,42 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
     )
     assert row["mean"] is None
     assert "not run: MNIST is not there; set a mirror" in (folder / "table1.md").read_text()
-    assert "MNIST is not there" in (folder / "index.html").read_text()
-    assert (folder / "figure2_mnist.png").stat().st_size > 1000
+    page = (folder / "index.html").read_text()
+    assert "mnist: not run." in page
+    assert "MNIST is not there" in page
+    assert not list((folder / "curves").iterdir())
+    assert (workspace.run.folder / "figure2.png").stat().st_size > 1000
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():
-    assert comparable("paper", canonical=True, changed=[])
-    assert not comparable("paper", canonical=False, changed=[])
-    assert not comparable("quick", canonical=True, changed=[])
-    assert not comparable("paper", canonical=True, changed=["k"])
+    assert comparable("paper", stand_in=None, changed=[])
+    assert not comparable("paper", stand_in="Other faces", changed=[])
+    assert not comparable("quick", stand_in=None, changed=[])
+    assert not comparable("paper", stand_in=None, changed=["k"])
 
 
 COUNTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 
-def test_the_committed_parameters_are_the_released_recipe(params):
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("mnist", COUNTS),
+        ("mnist_notebook", COUNTS),
+        ("tfd_pretrain", {"train": 98_058, "valid1": 400, "test1": 800}),
+        ("tfd", {"train": 98_058, "valid1": 400, "test1": 800}),
+        ("cifar10_fc", COUNTS | {"train": 40_000}),
+        ("cifar10_conv", COUNTS | {"train": 40_000}),
+    ],
+)
+def test_the_committed_parameters_are_the_released_recipe(params, name, counts):
+    parameters = config.experiment(params, "paper", name).model_dump(mode="json")
+    assert changes(name, parameters, counts) == []
+    assert changes(name, parameters, counts | {"train": 5}) == ["data.train"]
+
+
+def test_how_long_mnist_is_trained_is_no_part_of_its_recipe(params):
     parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
-    assert changes("mnist", parameters, COUNTS) == []
     longer = parameters | {"epochs": 5, "validate_every": 1, "device": "cuda"}
     assert changes("mnist", longer, COUNTS) == []
 
@@ -220,7 +248,7 @@ def test_fewer_images_or_layers_are_named(params):
 def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     key = "paper-mnist-0"
     workspace.values["runs"] = {
-        key: {"profile": "paper", "experiment": "mnist", "dataset": "mnist", "seed": 0}
+        key: workspace.values["runs"][workspace.key] | {"profile": "paper"}
     }
     workspace.write()
     workspace.prepare(canonical=True, profile="paper")
@@ -238,7 +266,7 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
 
 def test_an_unknown_profile_is_an_error_and_writes_nothing(workspace, capsys):
     assert main(["report", "quik"]) == 2
-    assert "profiles.quik: no such key (there: paper, quick)" in capsys.readouterr().err
+    assert "profiles.quik: no such key (there: paper, quick, stand-in)" in capsys.readouterr().err
     assert not (workspace.folder / "reports/quik").exists()
 
 
@@ -258,10 +286,12 @@ def test_numbers_are_shown_with_one_decimal(mean, error, text):
     assert tables.number(mean, error) == text
 
 
-def test_figure_2_is_laid_out_as_in_the_paper():
-    samples = torch.arange(1, 21)[:, None].expand(20, 12) / 100  # each its own grey
-    neighbours = torch.tensor([0.5, 0.6, 0.7, 0.8])[:, None].expand(4, 12)
-    picture = grid(samples, neighbours, (3, 4))
+@pytest.mark.parametrize("shape", [(3, 4), (3, 3, 4)])
+def test_figure_2_is_laid_out_as_in_the_paper(shape):
+    count = math.prod(shape)
+    samples = torch.arange(1, 21)[:, None].expand(20, count) / 100  # each its own grey
+    neighbours = torch.tensor([0.5, 0.6, 0.7, 0.8])[:, None].expand(4, count)
+    picture = grid(samples, neighbours, shape)
     height, width = 3 + 2 * FRAME + 1, 4 + 2 * FRAME + 1
     assert picture.shape == (3, 4 * height + 1, 6 * width + 1)
 
@@ -277,6 +307,20 @@ def test_figure_2_is_laid_out_as_in_the_paper():
         assert last[:, FRAME:-FRAME, FRAME:-FRAME].unique().item() == neighbours[row, 0]
         assert last[:, 0, 0].tolist() == pytest.approx(YELLOW)
         assert tile(row, 4)[:, 0, 0].tolist() == [0, 0, 0]
+
+
+def test_colours_keep_their_channels():
+    samples = torch.zeros(20, 3, 2, 2)
+    samples[0, 1] = 0.5  # green
+    picture = grid(samples.flatten(1), torch.zeros(4, 12), (3, 2, 2))
+    assert picture[:, 1 + FRAME, 1 + FRAME].tolist() == [0, 0.5, 0]
+
+
+def test_contrast_normalised_images_are_shown_by_the_largest_sample():
+    samples = torch.tensor([[-4.0, 2, 0]])
+    assert displayed(samples, samples).tolist() == [[0, 0.75, 0.5]]
+    neighbours = torch.tensor([[8.0, -8, 1]])  # beyond the samples: clipped
+    assert displayed(neighbours, samples).tolist() == [[1, 0, 0.625]]
 
 
 def test_column_6_belongs_to_each_row_s_fifth_sample(reported, workspace):
@@ -330,5 +374,11 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
                 metrics = json.loads((folder / "metrics.json").read_text())
                 assert seed["test_mean"] == metrics["test_mean"]
                 validation = pd.read_csv(folder / "validation.csv")
-                assert seed["best_epoch"] == validation.epoch[validation.valid_nats.idxmax()]
+                training = json.loads((folder / "training.json").read_text())
+                selection = training["experiment_parameters"]["selection"]
+                best = validation.epoch[validation.valid_nats.idxmax()]
+                expected = best if selection == "best_validation" else seed["epochs"]
+                assert seed["best_epoch"] == expected
                 assert seed["epochs"] == validation.epoch.max()
+                for fold in seed["folds"]:
+                    assert fold["sigma"] in seed["sigma"]

@@ -1,19 +1,62 @@
 """The data sets' sources: files, checks and public hosts."""
 
+import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-RAW = Path("data/raw")
+from paper_repro.data.cifar10 import parse_cifar10
+from paper_repro.data.idx import parse_idx
+from paper_repro.data.tfd import OFFICIAL_UNLABELLED, parse_tfd, structure_problem
+from paper_repro.data.titles import TITLES
+
+RAW = Path("data/raw")  # the data sets themselves
+STAND_INS = Path("data/stand-in")  # what the user declares to stand in for them
+
+
+@dataclass(frozen=True)
+class Hash:
+    """A published hash of a file's bytes."""
+
+    kind: str  # as hashlib names it
+    value: str  # hexadecimal
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a data set, as it is kept: decompressed."""
+    """One file of a data set, as it is kept, and how its bytes are checked.
+
+    One of `published` and `structure` says whether they are the official ones.
+    """
 
     name: str
-    sha256: str  # of the decompressed bytes
-    size: int  # bytes, decompressed
-    dimensions: int  # of the IDX array
+    parse: Callable[[bytes, str], Any]  # the format's reader: (bytes, name for errors)
+    packed: bool = False  # hosts have it as <name>.gz; it is kept decompressed
+    size: int | None = None  # bytes, where the official file's are known
+    published: Hash | None = None
+    structure: Callable[[Any], str | None] | None = None  # of what `parse` returns
+
+    def deviation(self, content: bytes, where: str) -> str | None:
+        """Return in what the bytes differ from the official ones; None if in nothing.
+
+        Raises
+        ------
+        UserError
+            If they are not even of the format.
+        """
+        if self.published is not None:
+            found = hashlib.new(self.published.kind, content).hexdigest()
+            if found == self.published.value:
+                return None
+            self.parse(content, where)
+            return (
+                f"{self.published.kind} {found[:12]}… instead of {self.published.value[:12]}…: "
+                "truncated or altered"
+            )
+        parsed = self.parse(content, where)
+        return self.structure(parsed) if self.structure else None
 
 
 @dataclass(frozen=True)
@@ -22,44 +65,58 @@ class Source:
 
     name: str
     title: str
+    shape: tuple[int, ...]  # of one image
+    train: int  # images of its training part
     files: tuple[SourceFile, ...]
-    mirrors: tuple[str, ...]  # addresses of folders that hold <file>.gz
-    npm_package: str  # a package whose data/ holds the files, uncompressed
-    todo: str  # what a user does who has no network
+    mirrors: tuple[str, ...]  # addresses of folders that hold the files
+    npm_package: str | None  # a package whose data/ holds the files, uncompressed
+    todo: str  # what a user does who does not have it
 
     @property
-    def folder(self) -> Path:
-        """Where the files are kept."""
-        return RAW / self.name
+    def canonical(self) -> bool:
+        """Whether published hashes tell the official bytes; else it is an unverified copy."""
+        return all(file.published is not None for file in self.files)
+
+
+def _mnist_file(name: str, sha256: str, *shape: int) -> SourceFile:
+    def parse(content: bytes, where: str) -> Any:
+        return parse_idx(content, where, len(shape))
+
+    header = 4 + 4 * len(shape)
+    return SourceFile(
+        name,
+        parse,
+        packed=True,
+        size=header + math.prod(shape),
+        published=Hash("sha256", sha256),
+    )
 
 
 MNIST = Source(
     name="mnist",
-    title="MNIST",
+    title=TITLES["mnist"],
+    shape=(28, 28),
+    train=50_000,
     files=(
-        SourceFile(
+        _mnist_file(
             "train-images-idx3-ubyte",
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            16 + 60_000 * 28 * 28,
-            3,
+            *(60_000, 28, 28),
         ),
-        SourceFile(
+        _mnist_file(
             "train-labels-idx1-ubyte",
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            8 + 60_000,
-            1,
+            60_000,
         ),
-        SourceFile(
+        _mnist_file(
             "t10k-images-idx3-ubyte",
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            16 + 10_000 * 28 * 28,
-            3,
+            *(10_000, 28, 28),
         ),
-        SourceFile(
+        _mnist_file(
             "t10k-labels-idx1-ubyte",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            8 + 10_000,
-            1,
+            10_000,
         ),
     ),
     mirrors=(
@@ -74,4 +131,38 @@ MNIST = Source(
     ),
 )
 
-SOURCES = {source.name: source for source in (MNIST,)}
+CIFAR10 = Source(
+    name="cifar10",
+    title=TITLES["cifar10"],
+    shape=(3, 32, 32),
+    train=40_000,
+    files=(
+        SourceFile(
+            "cifar-10-binary.tar.gz",
+            parse_cifar10,
+            published=Hash("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
+        ),
+    ),
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    npm_package=None,
+    todo=(
+        "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
+        "cifar10/cifar-10-binary.tar.gz, and run again"
+    ),
+)
+
+TFD = Source(
+    name="tfd",
+    title=TITLES["tfd"],
+    shape=(48, 48),
+    train=OFFICIAL_UNLABELLED,
+    files=(SourceFile("TFD_48x48.mat", parse_tfd, structure=structure_problem),),
+    mirrors=(),
+    npm_package=None,
+    todo=(
+        "ask its authors for TFD_48x48.mat, put it into data/incoming/tfd/ and run again "
+        "(data/README.md says how)"
+    ),
+)
+
+SOURCES = {source.name: source for source in (MNIST, TFD, CIFAR10)}

@@ -1,39 +1,142 @@
 """Stage ``prepare@<profile>-<dataset>``: the parts of a data set as a profile uses them."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from paper_repro import config
-from paper_repro.data.catalogue import SOURCES, Source
-from paper_repro.data.dataset import PARTS, processed_folder, write_dataset, write_not_run
+from paper_repro.data import stand_ins
+from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS, Source
+from paper_repro.data.cifar10 import parse_cifar10
+from paper_repro.data.contrast import NORMALISED, normalise_contrast
+from paper_repro.data.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.data.idx import parse_idx
-from paper_repro.data.stand_ins import DIGITS, digits
+from paper_repro.data.tfd import FOLDS, Tfd, parse_tfd
 from paper_repro.errors import UserError
 from paper_repro.files import read_json, sha256_bytes
 
-Parts = dict[str, npt.NDArray[Any]]
+Bytes = npt.NDArray[np.uint8]
 
 
-def split_mnist(train: npt.NDArray[np.uint8], test: npt.NDArray[np.uint8]) -> Parts:
+@dataclass(frozen=True)
+class Split:
+    """A data set's parts, (n, *shape) each, before a profile takes its share."""
+
+    parts: dict[str, npt.NDArray[Any]]
+    labels: Bytes | None = None  # (n,) of the training images
+
+
+def split_mnist(train: Bytes, test: Bytes, labels: Bytes | None = None) -> Split:
     """Return the paper's split: images 0–49999 of the training set, the rest of it, the test set.
 
     A stand-in of another size is split in the same proportion.
     """
     boundary = len(train) * 5 // 6
-    return {"train": train[:boundary], "valid": train[boundary:], "test": test}
+    parts = {"train": train[:boundary], "valid": train[boundary:], "test": test}
+    return Split(parts, None if labels is None else labels[:boundary])
 
 
-def _read_images(source: Source, name: str, sha256: str) -> npt.NDArray[np.uint8]:
-    path = source.folder / name
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
-    if sha256_bytes(content) != sha256:
-        raise UserError(f"{path}: not the file that was fetched; delete it and run `dvc repro`")
-    return parse_idx(content, str(path), 3)
+def split_cifar10(train: Bytes, test: Bytes) -> Split:
+    """Return images 0–39999 of the training set, the rest of it and the test set.
+
+    A stand-in of another size is split in the same proportion.
+    """
+    boundary = len(train) * 4 // 5
+    return Split({"train": train[:boundary], "valid": train[boundary:], "test": test})
+
+
+def split_tfd(tfd: Tfd) -> Split:
+    """Return the unlabelled images, and each fold's validation and test images."""
+    parts = {"train": tfd.unlabelled()}
+    for fold in range(FOLDS):
+        parts |= {f"valid{fold + 1}": tfd.valid(fold), f"test{fold + 1}": tfd.test(fold)}
+    return Split(parts)
+
+
+def _mnist(files: dict[str, tuple[bytes, str]]) -> Split:
+    arrays = {
+        name: parse_idx(content, where, 3 if "images" in name else 1)
+        for name, (content, where) in files.items()
+    }
+    labels = arrays["train-labels-idx1-ubyte"]
+    train = arrays["train-images-idx3-ubyte"]
+    if len(labels) != len(train):
+        where = files["train-labels-idx1-ubyte"][1]
+        raise UserError(f"{where}: {len(labels)} labels for {len(train)} images")
+    return split_mnist(train, arrays["t10k-images-idx3-ubyte"], labels)
+
+
+def _cifar10(files: dict[str, tuple[bytes, str]]) -> Split:
+    (archive,) = files.values()
+    return split_cifar10(*parse_cifar10(*archive))
+
+
+def _tfd(files: dict[str, tuple[bytes, str]]) -> Split:
+    (matlab,) = files.values()
+    return split_tfd(parse_tfd(*matlab))
+
+
+READERS: dict[str, Callable[[dict[str, tuple[bytes, str]]], Split]] = {
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "tfd": _tfd,
+}
+
+
+def _fallback(kind: str, size: config.DataSize) -> tuple[str, Split]:
+    """Return what the dependencies ship in place of a data set, and its name."""
+    if kind == "digits":
+        images = stand_ins.digits()
+        parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}
+        return stand_ins.DIGITS, Split(parts, stand_ins.digit_labels()[:1197])
+    wanted = [n or 1000 for n in (size.train, size.valid, size.test)]
+    if kind == "photographs":
+        images = stand_ins.photographs(sum(wanted))
+        train, valid, test = np.split(images, np.cumsum(wanted)[:2])
+        return stand_ins.PHOTOGRAPHS, Split({"train": train, "valid": valid, "test": test})
+    return stand_ins.FACES, split_tfd(Tfd(*stand_ins.faces(2 * sum(wanted))))
+
+
+def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
+    files = {}
+    for file in source.files:
+        path = folder / file.name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
+        if sha256_bytes(content) != expected.get(file.name):
+            raise UserError(f"{path}: not the file that was fetched; delete it and run `dvc repro`")
+        files[file.name] = (content, str(path))
+    return READERS[source.name](files)
+
+
+def _share(split: Split, size: config.DataSize, place: str, title: str, exact: bool) -> Split:
+    """Return the first images of each part, as many as the profile uses.
+
+    Parameters
+    ----------
+    exact : whether a part with fewer images than asked for is an error.
+    """
+    limits = {"train": size.train, "valid": size.valid, "test": size.test}
+    parts = {}
+    for part, images in split.parts.items():
+        kind = part.rstrip("0123456789")
+        limit = limits[kind]
+        if exact and limit is not None and len(images) < limit:
+            raise UserError(
+                f"{config.PARAMS}: {place}.{kind}: {limit} images, but {part} of {title} has "
+                f"{len(images)}"
+            )
+        if not len(images):
+            raise UserError(f"{title}: too few images for a {part} part")
+        parts[part] = images[:limit]
+    labels = None if split.labels is None else split.labels[: len(parts["train"])]
+    return Split(parts, labels)
 
 
 def prepare(profile: str, name: str) -> None:
@@ -42,37 +145,28 @@ def prepare(profile: str, name: str) -> None:
     Raises
     ------
     UserError
-        If raw files or parameters are bad, or a part is smaller than the paper profile asks for.
+        If raw files or parameters are bad, or a part is smaller than the profile asks for.
     """
     size = config.data_size(config.read_params(), profile, name)
     source = SOURCES[name]
-    status = read_json(source.folder / "status.json")
+    raw = (STAND_INS if size.stand_in else RAW) / name
+    status = read_json(raw / "status.json")
     folder = processed_folder(profile, name)
     canonical, stand_in = False, None
     if status["status"] == "ok":
         canonical, stand_in = status["canonical"], status["stand_in"]
-        official = {file.name: file.sha256 for file in source.files}
-        expected = official if canonical else status["sha256"]
-        names = [f"{part}-images-idx3-ubyte" for part in ("train", "t10k")]
-        train, test = (_read_images(source, name, expected[name]) for name in names)
-        parts = split_mnist(train, test)
-    elif size.fallback == "digits":
-        stand_in = DIGITS
-        images = digits()
-        parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}
+        split = _read(source, raw, status["sha256"])
+    elif size.fallback is not None:
+        stand_in, split = _fallback(size.fallback, size)
     else:
         write_not_run(folder, name, status["reason"], status["todo"])
         print(f"prepare: {profile}: {status['reason']}")
         return
-    wanted = {"train": size.train, "valid": size.valid, "test": size.test}
-    if canonical and (short := [part for part in PARTS if len(parts[part]) < wanted[part]]):
-        raise UserError(
-            f"{config.PARAMS}: profiles.{profile}.data.{name}.{short[0]}: "
-            f"{wanted[short[0]]} images, but {source.title} has {len(parts[short[0]])}"
-        )
-    parts = {part: parts[part][: wanted[part]] for part in PARTS}
-    if empty := [part for part in PARTS if not len(parts[part])]:
-        raise UserError(f"{source.folder}: too few images for a {empty[0]} part: {stand_in}")
-    write_dataset(folder, name, parts, canonical=canonical, stand_in=stand_in)
-    counts = ", ".join(f"{len(parts[part])} {part}" for part in PARTS)
-    print(f"prepare: {profile}: {stand_in or source.title}: {counts}")
+    title = stand_in or source.title
+    split = _share(split, size, f"profiles.{profile}.data.{name}", title, stand_in is None)
+    parts = split.parts
+    if name in NORMALISED:
+        parts = {part: normalise_contrast(images) for part, images in parts.items()}
+    write_dataset(folder, name, parts, canonical=canonical, stand_in=stand_in, labels=split.labels)
+    counts = ", ".join(f"{len(images)} {part}" for part, images in parts.items())
+    print(f"prepare: {profile}: {title}: {counts}")

@@ -8,7 +8,9 @@ import torch
 from torchvision.utils import make_grid
 
 from paper_repro import config
+from paper_repro.data.contrast import NORMALISED
 from paper_repro.data.dataset import Dataset, read_dataset
+from paper_repro.data.titles import TITLES
 from paper_repro.evaluation.nearest import nearest
 from paper_repro.evaluation.trained import load_sampler, read_run_record
 from paper_repro.figures.canvas import new_figure, save, save_note
@@ -20,9 +22,11 @@ YELLOW = (1.0, 0.85, 0.0)
 
 
 def _framed(image: torch.Tensor, colour: tuple[float, float, float]) -> torch.Tensor:
-    """Return a (rows, columns) image in [0, 1] as (3, rows + 4, columns + 4) with a frame."""
-    channels = [torch.nn.functional.pad(image, (FRAME,) * 4, value=value) for value in colour]
-    return torch.stack(channels)
+    """Return a (1 or 3, rows, columns) image in [0, 1] as (3, rows + 4, columns + 4), framed."""
+    rows, columns = image.shape[1:]
+    framed = torch.tensor(colour)[:, None, None].repeat(1, rows + 2 * FRAME, columns + 2 * FRAME)
+    framed[:, FRAME:-FRAME, FRAME:-FRAME] = image
+    return framed
 
 
 def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -32,8 +36,9 @@ def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]
     ----------
     samples : (20, d) in [0, 1]
     neighbours : (4, d) the training image for each row's fifth sample.
-    shape : (rows, columns) of one image.
+    shape : (rows, columns) or (3, rows, columns) of one image.
     """
+    shape = shape if len(shape) == 3 else (1, *shape)
     tiles = []
     for row in range(ROWS):
         first = row * SAMPLES_A_ROW
@@ -46,11 +51,22 @@ def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]
     return picture
 
 
-def _title(run: config.Run, dataset: Dataset, epoch: int) -> str:
-    data = f"stand-in: {dataset.stand_in}" if dataset.stand_in else dataset.name.upper()
+def displayed(images: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Return contrast-normalised images as they are shown: x / (2 max |samples|) + ½, in [0, 1].
+
+    The released ``show_samples`` scripts: samples and neighbours alike, by the largest value of
+    the samples; the normalisation is not undone, because a sample has no mean and norm of its own.
+    """
+    return images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
+
+
+def title(run: config.Run, dataset: Dataset, epoch: int) -> str:
+    """Return what stands above a picture, in two lines: data; seed, epoch, if not the paper's."""
+    name = TITLES[dataset.name]
+    data = f"stand-in for {name}: {dataset.stand_in}" if dataset.stand_in else name
     data = data.replace("$", r"\$")  # no mathematics
     reduced = "" if run.profile == "paper" else f", {run.profile} profile (not the paper's setup)"
-    return f"{data}, seed {run.seed}, epoch {epoch}{reduced}"
+    return f"{data}\nseed {run.seed}, epoch {epoch}{reduced}"
 
 
 def figure2(key: str) -> None:
@@ -70,13 +86,16 @@ def figure2(key: str) -> None:
     samples = sampler.sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
     fifth = samples[SAMPLES_A_ROW - 1 :: SAMPLES_A_ROW]
     indices, distances = nearest(fifth, train)
-    picture = grid(samples, train[indices], dataset.shape)
+    neighbours = train[indices]
+    if dataset.name in NORMALISED:
+        neighbours, samples = displayed(neighbours, samples), displayed(samples, samples)
+    picture = grid(samples, neighbours, dataset.shape)
     height, width = picture.shape[1:]
-    figure = new_figure(6, 6 * height / width + 0.35)
+    figure = new_figure(6, 6 * height / width + 0.5)
     axes = figure.subplots()
     axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(_title(run, dataset, record["best_epoch"]), fontsize=9)
+    axes.set_title(title(run, dataset, record["best_epoch"]), fontsize=8)
     save(figure, picture_path)
     write_json(
         data_path,

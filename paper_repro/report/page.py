@@ -7,9 +7,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from paper_repro.files import write_text
+from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
-from paper_repro.report.published import CONTEXT_MNIST, TABLE1_MNIST
 from paper_repro.report.recipe import content
 
 
@@ -28,11 +27,6 @@ def _records(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
 
 
-def _sigma_images(results: dict[str, Any]) -> str:
-    found = {run["parameters"]["parzen"]["sigma_images"] for run in results["provenance"].values()}
-    return " or ".join(f"{n:,}" for n in sorted(found)) or "few"
-
-
 def environment() -> Environment:
     """Return the templates' environment: an unknown name is an error, never an empty string."""
     templates = Environment(
@@ -47,29 +41,41 @@ def environment() -> Environment:
     return templates
 
 
-def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], path: Path) -> None:
-    """Write the page.
+def write_page(
+    results: dict[str, Any], pictures: dict[str, dict[str, Path]], folder: Path
+) -> None:
+    """Write the page into a profile's folder, where ``theory.png`` and ``figure1.png`` lie.
 
     Parameters
     ----------
-    pictures : by experiment, the paths of its ``figure2`` and ``curves``.
+    pictures : by experiment that was run, the paths of its ``figure2``, ``curves`` and, if it has
+        one, ``figure3``.
     """
-    shown = [
-        row | {name: data_address(p) for name, p in pictures[row["experiment"]].items()}
-        for row in results["rows"]
-    ]
+    shown = []
+    for row in results["rows"]:
+        paths = pictures.get(row["experiment"], {})
+        figure3 = paths.get("figure3")
+        shown.append(
+            row
+            | {name: data_address(path) for name, path in paths.items()}
+            | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
+        )
     page = (
         environment()
         .get_template("index.html.j2")
         .render(
             results=results,
-            rows=shown,
+            rows=[row for row in shown if row["status"] == "ok"],
+            missing=[row for row in shown if row["status"] != "ok"],
             ours=_records(tables.ours(results)),
             seeds=_records(tables.seeds(results)),
-            table1=_records(tables.published(TABLE1_MNIST)),
-            context=_records(tables.published(CONTEXT_MNIST)),
+            folds=_records(tables.folds(results)),
+            table1=_records(tables.published()),
+            context=_records(tables.context()),
+            theory=_records(tables.theory(results)),
+            theory_picture=data_address(folder / "theory.png"),
+            figure1_picture=data_address(folder / "figure1.png"),
             deviations=deviations(),
-            sigma_images=_sigma_images(results),
         )
     )
-    write_text(path, page)
+    write_text(folder / "index.html", page)

@@ -14,10 +14,10 @@ from paper_repro.report.results import results_path
 README = Path("README.md")
 
 
-def _results() -> str:
-    path = results_path("paper")
+def _results(profile: str) -> str:
+    path = results_path(profile)
     if not path.is_file():
-        return f"No run of the paper profile is committed yet ({path})."
+        return f"No run of the {profile} profile is committed yet ({path})."
     results = read_json(path)
     parts = [tables.markdown(tables.ours(results))]
     if any(row["seeds"] for row in results["rows"]):
@@ -57,7 +57,11 @@ def filled(text: str) -> str:
     UserError
         If a pair of markers is missing.
     """
-    for name, content in (("results", _results()), ("deviations", _deviations())):
+    for name, content in (
+        ("results", _results("paper")),
+        ("stand-in results", _results("stand-in")),
+        ("deviations", _deviations()),
+    ):
         begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"
         before, found, rest = text.partition(begin)
         _, closed, after = rest.partition(end)

@@ -36,9 +36,10 @@ def changes(name: str, parameters: dict[str, Any], counts: dict[str, int]) -> li
     ----------
     name : the experiment's.
     parameters : the experiment's parameters, as the run's record holds them.
-    counts : images of each part of the data.
+    counts : images of each part of the data; only the parts that the recipe names count.
     """
     released = content("released.yaml")[name]
+    counts = {part: counts.get(part, 0) for part in released["data"]}
     compared = {key: parameters.get(key) for key in released["parameters"]}
     return [
         *_differences(released["parameters"], compared, ""),

@@ -1,44 +1,43 @@
 """Stage ``report@<profile>``: results, table, figures and page from the listed runs' files."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from paper_repro import config
-from paper_repro.figures.canvas import save_note
 from paper_repro.figures.curves import draw_curves
-from paper_repro.files import write_bytes, write_json, write_text
+from paper_repro.files import write_json, write_text
 from paper_repro.report.page import write_page
 from paper_repro.report.results import collect, results_path
 from paper_repro.report.tables import remark, table1
 
 
-def _figures(
-    row: dict[str, object], runs: list[config.Run], folder: Path, profile: str
-) -> dict[str, Path]:
-    """Write an experiment's figures; figure 2 is that of the first seed listed."""
-    name = str(row["experiment"])
-    paths = {kind: folder / f"{kind}_{name}.png" for kind in ("figure2", "curves")}
-    if runs:
-        write_bytes(paths["figure2"], (runs[0].folder / "figure2.png").read_bytes())
-    else:
-        save_note(paths["figure2"], f"Not run: {row['reason']}")
+def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path: Path) -> None:
     tables = {
         f"seed {run.seed}": (
             pd.read_csv(run.folder / "curve.csv"),
             pd.read_csv(run.folder / "validation.csv"),
         )
         for run in runs
-        if row["status"] == "ok"
     }
-    paper = row["paper"]
     draw_curves(
         tables,
-        paths["curves"],
-        title=f"{name}, {profile} profile: {remark(row, profile)}",
-        paper_mean=paper["mean"] if row["comparable"] and isinstance(paper, dict) else None,
+        path,
+        title=f"{row['experiment']}, {profile} profile: {remark(row, profile)}",
+        paper_mean=row["paper"]["mean"] if row["comparable"] and row["paper"] else None,
     )
-    return paths
+
+
+def _pictures(
+    row: dict[str, Any], runs: list[config.Run], profile: str, folder: Path
+) -> dict[str, Path]:
+    """Draw an experiment's curves; return them and the figures of the first seed listed."""
+    curves = folder / "curves" / f"{row['experiment']}.png"
+    _draw_curves(row, runs, profile, curves)
+    pictures = {"figure2": runs[0].folder / "figure2.png", "curves": curves}
+    figure3 = runs[0].folder / "figure3.png"
+    return pictures | ({"figure3": figure3} if figure3.is_file() else {})
 
 
 def report(profile: str) -> None:
@@ -48,11 +47,18 @@ def report(profile: str) -> None:
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
     write_text(folder / "table1.md", table1(results))
-    pictures = {}
-    for row in results["rows"]:
-        runs = [run for run in listed if run.experiment == row["experiment"]]
-        pictures[row["experiment"]] = _figures(row, runs, folder, profile)
-    write_page(results, pictures, folder / "index.html")
+    (folder / "curves").mkdir(parents=True, exist_ok=True)
+    pictures = {
+        row["experiment"]: _pictures(
+            row, [run for run in listed if run.experiment == row["experiment"]], profile, folder
+        )
+        for row in results["rows"]
+        if row["status"] == "ok"
+    }
+    drawn = {paths["curves"] for paths in pictures.values()}
+    for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
+        stale.unlink()
+    write_page(results, pictures, folder)
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:
         print(f"report: {row['experiment']}: {remark(row, profile)}")

@@ -5,50 +5,82 @@ from pathlib import Path
 from typing import Any
 
 from paper_repro import config
+from paper_repro.data.titles import TITLES
 from paper_repro.errors import UserError
 from paper_repro.files import read_json
 from paper_repro.report.published import PAPER
 from paper_repro.report.recipe import changes
 
-TITLES = {"mnist": "MNIST"}
+# What each experiment is, and where the paper shows it.
+EXPERIMENTS = {
+    "mnist": "MNIST, figure 2 a",
+    "tfd_pretrain": "TFD, phase 1",
+    "tfd": "TFD, figure 2 b",
+    "cifar10_fc": "CIFAR-10, fully connected, figure 2 c",
+    "cifar10_conv": "CIFAR-10, convolutional, figure 2 d",
+    "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
+}
 
 
-def comparable(profile: str, canonical: bool, changed: list[str]) -> bool:
+def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
     """Return whether a number may be held against the paper's: its recipe on its data.
 
     Parameters
     ----------
-    canonical : whether the data are the official bytes.
+    stand_in : what replaces the data set.
     changed : the keys in which a run differs from the released recipe.
     """
-    return profile == "paper" and canonical and not changed
+    return profile == "paper" and stand_in is None and not changed
 
 
 def _seed_row(run: config.Run) -> dict[str, Any]:
     training = read_json(run.folder / "training.json")
     metrics = read_json(run.folder / "metrics.json")
+    selected = read_json(run.folder / "evaluation.json")["selected"]
+    folds = selected.get("folds", [selected])
     return {
         "run": run.key,
         "seed": run.seed,
         "epochs": metrics["epochs"],
         "updates": training["updates"],
         "best_epoch": metrics["best_epoch"],
-        "sigma": metrics["sigma"],
+        "sigma": [fold["sigma"] for fold in folds],
         "valid_mean": metrics["valid_mean"],
         "test_mean": metrics["test_mean"],
         "test_se": metrics["test_se"],
+        "test_se_population": selected.get("test_se_population"),
+        "folds": [
+            {name: fold[name] for name in ("sigma", "test_mean", "test_se", "test_images")}
+            for fold in selected.get("folds", [])
+        ],
         "last_test_mean": metrics["last_test_mean"],
         "last_test_se": metrics["last_test_se"],
         "training_seconds": training["seconds"],
     }
 
 
-def experiment_row(profile: str, name: str, dataset: str, runs: list[config.Run]) -> dict[str, Any]:
+def _changed(run: config.Run, params: dict[str, Any]) -> list[str]:
+    """Return in what a run, and the one that it is stacked on, differ from the released recipes."""
+    record = read_json(run.folder / "training.json")
+    parameters = record["experiment_parameters"]
+    found = changes(run.experiment, parameters, record["data"]["counts"])
+    below = parameters.get("pretrained")
+    if below:
+        key = f"{run.profile}-{below}-{run.seed}"
+        found += [f"{below}.{name}" for name in _changed(config.run(params, key), params)]
+    return found
+
+
+def experiment_row(
+    params: dict[str, Any], profile: str, name: str, runs: list[config.Run]
+) -> dict[str, Any]:
     """Return one experiment's row: its seeds and their mean, or why it was not run."""
+    experiment = config.experiment(params, profile, name)
     paper = PAPER.get(name)
     row: dict[str, Any] = {
         "experiment": name,
-        "dataset": TITLES.get(dataset, dataset),
+        "title": EXPERIMENTS[name],
+        "dataset": TITLES[experiment.dataset],
         "status": "not run",
         "canonical_data": False,
         "stand_in": None,
@@ -70,19 +102,13 @@ def experiment_row(profile: str, name: str, dataset: str, runs: list[config.Run]
         return row | {"reason": source["reason"], "todo": source["todo"]}
     seeds = [_seed_row(run) for run in runs]
     means = [seed["test_mean"] for seed in seeds]
-    canonical = all(record["data"]["canonical"] for record in records)
-    changed = sorted(
-        {
-            key
-            for record in records
-            for key in changes(name, record["experiment_parameters"], record["data"]["counts"])
-        }
-    )
+    stand_in = records[0]["data"]["stand_in"]
+    changed = sorted({key for run in runs for key in _changed(run, params)})
     return row | {
         "status": "ok",
-        "canonical_data": canonical,
-        "stand_in": records[0]["data"]["stand_in"],
-        "comparable": comparable(profile, canonical, changed),
+        "canonical_data": all(record["data"]["canonical"] for record in records),
+        "stand_in": stand_in,
+        "comparable": comparable(profile, stand_in, changed),
         "changed": changed,
         "seeds": seeds,
         "mean": statistics.fmean(means),
@@ -117,10 +143,16 @@ def collect(profile: str) -> dict[str, Any]:
     listed = list(config.runs(params, profile).values())
     rows = []
     for name in profiles[profile]["experiments"]:
-        dataset = config.experiment(params, profile, name).dataset
         runs = [run for run in listed if run.experiment == name]
-        rows.append(experiment_row(profile, name, dataset, runs))
-    return {"profile": profile, "provenance": _provenance(listed), "rows": rows}
+        rows.append(experiment_row(params, profile, name, runs))
+    folder = results_path(profile).parent
+    return {
+        "profile": profile,
+        "provenance": _provenance(listed),
+        "rows": rows,
+        "theory": read_json(folder / "theory.json"),
+        "figure1": read_json(folder / "figure1.json"),
+    }
 
 
 def results_path(profile: str) -> Path:

@@ -2,47 +2,73 @@
 
 import statistics
 import time
+from pathlib import Path
 
 import torch
 
 from paper_repro import config, provenance
 from paper_repro.data.dataset import processed_folder, read_dataset
+from paper_repro.files import sha256_file
+from paper_repro.models.layer import Shape
 from paper_repro.models.storage import read_record
 from paper_repro.training.checkpoint import checkpoint_file
-from paper_repro.training.loop import new_trainer, resolve_device
+from paper_repro.training.loop import new_trainer
 
+WARM_UP = 2
 TIMED_UPDATES = 20
+TIMED_SECONDS = 5.0  # large networks are timed over fewer
 
 
-def updates_left(run: config.Run, experiment: config.Experiment, n_train: int) -> int:
-    """Return how many updates a run still needs, counting on its checkpoint.
+def remaining(
+    run: config.Run,
+    experiment: config.Experiment,
+    shape: Shape,
+    n_train: int,
+    device: torch.device,
+) -> tuple[int, float]:
+    """Return how many updates a run still needs, counting on its checkpoint, and their seconds.
 
     Parameters
     ----------
-    n_train : images of the training set, where it is not prepared yet.
+    shape, n_train : of one image and how many the training set has, where it is not prepared yet.
     """
     checkpoint = None
     if (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
         dataset = read_dataset(run.profile, run.dataset)
         if dataset.ok:
-            n_train = dataset.counts["train"]
+            shape, n_train = dataset.shape, dataset.counts["train"]
             code = provenance.code_digest("paper_repro.training.train")
-            device = resolve_device(experiment.device)
-            checkpoint = checkpoint_file(run, experiment, dataset, device, code).path
+            stacked = run.start != config.RANDOM and Path(run.start).is_file()
+            start = sha256_file(Path(run.start)) if stacked else None
+            checkpoint = checkpoint_file(run, experiment, dataset, device, code, start).path
     total = experiment.epochs * config.updates_per_epoch(experiment, n_train)
     done = read_record(checkpoint)["update"] if checkpoint and checkpoint.is_file() else 0
-    return max(total - int(done), 0)
+    left = max(total - int(done), 0)
+    return left, left * seconds_per_update(experiment, shape, device) if left else 0.0
 
 
-def seconds_per_update(experiment: config.Experiment, device: torch.device) -> float:
-    """Return the median time of a few updates of an experiment's networks, on random images."""
-    images = torch.rand(experiment.batch_size * experiment.k, experiment.generator[-1].units)
-    trainer = new_trainer(experiment, images, 0, device)
+def seconds_per_update(
+    experiment: config.Experiment, shape: Shape, device: torch.device
+) -> float:
+    """Return the median time of a few updates of an experiment's networks, on random images.
+
+    Parameters
+    ----------
+    shape : of one image.
+    """
+    some = config.UniformInit(uniform=0.05)  # a pretrained layer's weights may not be there yet
+    layers = tuple(
+        layer.model_copy(update={"init": some}) if layer.init == "pretrained" else layer
+        for layer in experiment.generator
+    )
+    experiment = experiment.model_copy(update={"generator": layers})
+    images = torch.rand(experiment.batch_size * experiment.k, *shape).flatten(1)
+    trainer = new_trainer(experiment, shape, images, 0, device)
     images = images.to(device)
-    times = []
-    for _ in range(3 + TIMED_UPDATES):
+    times: list[float] = []
+    while len(times) < WARM_UP + TIMED_UPDATES and sum(times[WARM_UP:]) < TIMED_SECONDS:
         started = time.perf_counter()
         diagnostics, _ = trainer.update(images, 1e-6, 0.5)
         float(diagnostics[0])  # waits for the device
         times.append(time.perf_counter() - started)
-    return statistics.median(times[3:])
+    return statistics.median(times[WARM_UP:])

@@ -1,0 +1,135 @@
+"""Stage ``figure3@<run>``: figure 3 of the paper, straight lines in z space.
+
+Two strips of digits: from 1 to 5, and from 7 by way of 9 to 1. The paper does not say how it chose
+the ends; the rule here (`RULE`) was fixed before any picture was seen.
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import torch
+from matplotlib.figure import Figure
+from torchvision.utils import make_grid
+
+from paper_repro import config
+from paper_repro.data.dataset import read_dataset
+from paper_repro.evaluation.classifier import train_classifier
+from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.figures.figure2 import title
+from paper_repro.files import write_json
+from paper_repro.models.noise import draw_noise
+from paper_repro.randomness import generator
+
+STRIPS = ((1, 5), (7, 9, 1))  # digits
+IMAGES = 11  # from one digit to the next, both ends included
+DRAWS = 2000
+SURE = 0.9  # the probability from which on a draw counts as a digit
+TRAINED_ON = 0.9  # of the training images; on the rest the classifier's accuracy is measured
+RULE = (
+    f"The end for a digit is the first of {DRAWS} draws of z that a classifier, trained on "
+    f"training images, calls that digit with probability {SURE} or more; if there is none, the "
+    "draw of the highest probability. Between two ends z moves on a straight line in "
+    f"{IMAGES - 1} equal steps."
+)
+
+
+@dataclass(frozen=True)
+class End:
+    """The draw that stands for a digit."""
+
+    digit: int
+    draw: int
+    probability: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the classifier is sure of it."""
+        return self.probability >= SURE
+
+
+def choose(probabilities: torch.Tensor, digit: int) -> End:
+    """Return the end for a digit by the rule, given (n, 10) probabilities in order of the draws."""
+    own = probabilities[:, digit].double()  # as `End.sure` compares
+    sure = (own >= SURE).nonzero()
+    draw = int(sure[0]) if len(sure) else int(own.argmax())
+    return End(digit, draw, own[draw].item())
+
+
+def interpolate(ends: torch.Tensor) -> torch.Tensor:
+    """Return points on the line through (m, d) ends in order, ((m − 1)·10 + 1, d), ends exact."""
+    weights = torch.linspace(0, 1, IMAGES)[:-1, None]
+    segments = [(1 - weights) * start + weights * end for start, end in pairwise(ends)]
+    return torch.cat([*segments, ends[-1:]])
+
+
+def strip(images: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return (m, d) images in [0, 1] side by side, as (rows + 2, m·(columns + 1) + 1)."""
+    tiles = images.clamp(0, 1).reshape(len(images), 1, *shape)
+    picture: torch.Tensor = make_grid(tiles, nrow=len(images), padding=1, pad_value=1.0)
+    return picture[0]
+
+
+def _drawn(pictures: list[torch.Tensor], strips: list[list[End]], heading: str) -> Figure:
+    """Return the strips one below the other, with the digits over their ends."""
+    longest = max(picture.shape[1] for picture in pictures)
+    figure = new_figure(7, 7 * sum(1.8 * len(picture) for picture in pictures) / longest + 0.35)
+    figure.suptitle(heading, fontsize=8)
+    for axes, picture, ends in zip(
+        figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strips, strict=True
+    ):
+        axes.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set(xlim=(-0.5, longest - 0.5), anchor="W", xticks=[], yticks=[], frame_on=False)
+        columns = (picture.shape[1] - 1) // ((len(ends) - 1) * (IMAGES - 1) + 1)  # of an image
+        for index, end in enumerate(ends):
+            doubt = "" if end.sure else f" (p = {end.probability:.2f})"
+            middle = (index * (IMAGES - 1) + 0.5) * columns
+            axes.text(middle, -2, f"{end.digit}{doubt}", ha="center", va="bottom", fontsize=8)
+    return figure
+
+
+@torch.no_grad()
+def figure3(key: str) -> None:
+    """Draw a run's figure 3, or write that it was not run (`UserError` on bad inputs)."""
+    params = config.read_params()
+    run = config.run(params, key)
+    experiment = config.experiment(params, run.profile, run.experiment)
+    record = read_run_record(run)
+    picture_path, data_path = run.folder / "figure3.png", run.folder / "figure3.json"
+    if record["status"] != "ok":
+        save_note(picture_path, f"Not run: {record['reason']}")
+        write_json(data_path, {"status": record["status"], "reason": record["reason"]})
+        return
+    dataset = read_dataset(run.profile, run.dataset)
+    images, labels = dataset.load("train"), dataset.load_labels()
+    boundary = int(TRAINED_ON * len(images))
+    classifier = train_classifier(images[:boundary], labels[:boundary], run.seed)
+    accuracy = classifier.accuracy(images[boundary:], labels[boundary:])
+    network = load_sampler(run, experiment, record["selected"]).network
+    z = draw_noise(
+        DRAWS, experiment.noise_dimension, experiment.noise, generator(run.seed, "figure3")
+    )
+    probabilities = classifier.probabilities(network(z))
+    strips = [[choose(probabilities, digit) for digit in digits] for digits in STRIPS]
+    pictures = [
+        strip(network(interpolate(z[[end.draw for end in ends]])), dataset.shape) for ends in strips
+    ]
+    figure = _drawn(pictures, strips, title(run, dataset, record["best_epoch"]))
+    save(figure, picture_path, dpi=300)
+    write_json(
+        data_path,
+        {
+            "status": "ok",
+            "epoch": record["best_epoch"],
+            "rule": RULE,
+            "draws": DRAWS,
+            "sure_from": SURE,
+            "images_a_segment": IMAGES,
+            "strips": [[asdict(end) | {"sure": end.sure} for end in ends] for ends in strips],
+            "classifier": {
+                "training_images": boundary,
+                "held_out_images": len(images) - boundary,
+                "held_out_accuracy": accuracy,
+            },
+        },
+    )

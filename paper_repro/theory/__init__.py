@@ -1,0 +1,1 @@
+"""Section 4 of the paper, checked numerically in one dimension."""

@@ -1,0 +1,284 @@
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.data import stand_ins
+from paper_repro.data.dataset import processed_folder, read_dataset, write_dataset
+from paper_repro.errors import UserError
+from paper_repro.evaluation.classifier import Classifier, train_classifier
+from paper_repro.evaluation.trained import load_sampler
+from paper_repro.figures import figure3 as module
+from paper_repro.figures.figure3 import DRAWS, IMAGES, End, choose, figure3, interpolate, strip
+from paper_repro.models.noise import draw_noise
+from paper_repro.randomness import generator
+from paper_repro.training.train import train
+
+
+@pytest.fixture(scope="module")
+def digit_images():
+    images = torch.from_numpy(stand_ins.digits()).reshape(1797, -1).float() / 255
+    return images, torch.from_numpy(stand_ins.digit_labels()).long()
+
+
+def put_labels(labels, **record):
+    """Prepare the small random images anew, with labels."""
+    draw = np.random.default_rng(0)
+    parts = {
+        part: (draw.random((n, 4, 5)) * 255).astype(np.uint8)
+        for part, n in (("train", 64), ("valid", 30), ("test", 40))
+    }
+    settings = {"canonical": False, "stand_in": None} | record
+    write_dataset(processed_folder("quick", "mnist"), "mnist", parts, labels=labels, **settings)
+
+
+@pytest.fixture
+def trained(workspace):
+    put_labels(np.arange(64, dtype=np.uint8) % 10)
+    train(workspace.key)
+    return workspace
+
+
+def fake(monkeypatch, probabilities):
+    """Have the classifier give these (2000, 10) probabilities for the draws."""
+    monkeypatch.setattr(Classifier, "probabilities", lambda self, images: probabilities)
+    monkeypatch.setattr(Classifier, "accuracy", lambda self, images, labels: 0.5)
+
+
+def caught(monkeypatch):
+    """Return the list into which the images of each strip drawn go."""
+    drawn = []
+    real = module.strip
+
+    def catch(images, shape):
+        drawn.append(images)
+        return real(images, shape)
+
+    monkeypatch.setattr(module, "strip", catch)
+    return drawn
+
+
+def draws(workspace):
+    """The generator and the z that the figure looks at."""
+    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    z = draw_noise(DRAWS, experiment.noise_dimension, "uniform", generator(0, "figure3"))
+    return load_sampler(workspace.run, experiment, "best").network, z
+
+
+def result(workspace):
+    return json.loads((workspace.run.folder / "figure3.json").read_text())
+
+
+# The classifier.
+
+
+def test_the_classifier_tells_digits_apart(digit_images):
+    images, labels = digit_images
+    classifier = train_classifier(images[:1197], labels[:1197], 0)
+    assert classifier.accuracy(images[1197:], labels[1197:]) > 0.85
+    probabilities = classifier.probabilities(images[1197:1200])
+    assert probabilities.shape == (3, 10)
+    assert probabilities.sum(1).tolist() == pytest.approx([1, 1, 1])
+
+
+def test_the_classifier_s_accuracy_is_the_share_of_its_most_probable_digits(digit_images):
+    images, labels = digit_images
+    classifier = train_classifier(images[:200], labels[:200], 0)
+    called = classifier.probabilities(images[200:300]).argmax(1)
+    called[:25] = (called[:25] + 1) % 10
+    assert classifier.accuracy(images[200:300], called) == 0.75
+
+
+def test_a_classifier_is_its_seed_s(digit_images):
+    images, labels = (part[:100] for part in digit_images)
+    first, again, other = (
+        train_classifier(images, labels, seed).probabilities(images) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_digit_without_images_becomes_improbable(digit_images):
+    images, labels = digit_images
+    kept = labels != 7
+    classifier = train_classifier(images[kept], labels[kept], 0)
+    assert classifier.probabilities(images)[:, 7].mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(3).long(), r"shape \(3,\) for 4 images"),
+        (torch.zeros(4, 1).long(), r"shape \(4, 1\) for 4 images"),
+        (torch.tensor([0, 1, 2, 10]), "label 10 is no digit"),
+        (torch.tensor([0, 1, 2, -1]), "label -1 is no digit"),
+    ],
+)
+def test_bad_labels_are_refused(labels, message):
+    images = torch.rand(4, 6)
+    with pytest.raises(UserError, match=message):
+        train_classifier(images, labels, 0)
+    classifier = train_classifier(images, torch.arange(4), 0)
+    with pytest.raises(UserError, match=message):
+        classifier.accuracy(images, labels)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(UserError, match="no images"):
+        train_classifier(torch.zeros(0, 6), torch.zeros(0).long(), 0)
+
+
+# The rule and the line.
+
+
+def test_the_end_is_the_first_draw_that_is_sure_and_not_the_surest():
+    probabilities = torch.zeros(6, 10, dtype=torch.float64)
+    probabilities[:, 4] = torch.tensor([0.89, 0.1, 0.9, 0.99, 1.0, 0.2], dtype=torch.float64)
+    assert choose(probabilities, 4) == End(4, 2, 0.9)
+    assert choose(probabilities, 4).sure
+
+
+def test_without_a_sure_draw_the_most_probable_is_taken_and_marked():
+    probabilities = torch.zeros(4, 10)
+    probabilities[:, 4] = torch.tensor([0.25, 0.5, 0.75, 0.5])
+    assert choose(probabilities, 4) == End(4, 2, 0.75)
+    assert not choose(probabilities, 4).sure
+
+
+def test_the_line_has_equal_steps_and_exact_ends():
+    ends = torch.tensor([[0.1, -1.0], [1.3, 1.0], [0.3, 7.0]])
+    points = interpolate(ends)
+    assert points.shape == (2 * (IMAGES - 1) + 1, 2)
+    assert torch.equal(points[[0, 10, 20]], ends)
+    for segment, (start, end) in enumerate(pairwise(ends)):
+        for step in range(11):
+            expected = start + (end - start) * step / 10
+            torch.testing.assert_close(points[10 * segment + step], expected)
+
+
+def test_a_strip_holds_its_images_side_by_side():
+    images = torch.arange(1, 4)[:, None].expand(3, 20) / 10
+    picture = strip(images, (4, 5))
+    assert picture.shape == (6, 3 * 6 + 1)
+    for index in range(3):
+        tile = picture[1:5, 1 + 6 * index : 6 + 6 * index]
+        assert tile.unique().tolist() == pytest.approx([(index + 1) / 10])
+
+
+# The stage.
+
+
+def test_the_strips_join_the_draws_of_the_rule(trained, monkeypatch):
+    probabilities = torch.full((DRAWS, 10), 0.01)
+    places = {1: 40, 5: 3, 7: 1999, 9: 700}
+    for digit, draw in places.items():
+        probabilities[draw:, digit] = 0.95
+    fake(monkeypatch, probabilities)
+    drawn = caught(monkeypatch)
+    figure3(trained.key)
+    network, z = draws(trained)
+    for images, digits in zip(drawn, ((1, 5), (7, 9, 1)), strict=True):
+        ends = z[[places[digit] for digit in digits]]
+        assert images.shape == (10 * (len(digits) - 1) + 1, 20)
+        with torch.no_grad():
+            torch.testing.assert_close(images[::10], network(ends))
+            torch.testing.assert_close(images[5], network((ends[:1] + ends[1:2]) / 2)[0])
+    strips = result(trained)["strips"]
+    assert [[end["digit"] for end in ends] for ends in strips] == [[1, 5], [7, 9, 1]]
+    assert [[end["draw"] for end in ends] for ends in strips] == [[40, 3], [1999, 700, 40]]
+    assert all(end["sure"] for ends in strips for end in ends)
+
+
+def test_a_digit_that_no_draw_shows_is_recorded_as_doubtful(trained, monkeypatch):
+    probabilities = torch.full((DRAWS, 10), 0.95)
+    probabilities[:, 5] = 0.01
+    probabilities[123, 5] = 0.25
+    fake(monkeypatch, probabilities)
+    figure3(trained.key)
+    one, five = result(trained)["strips"][0]
+    assert (one["draw"], one["sure"]) == (0, True)
+    assert five == {"digit": 5, "draw": 123, "probability": 0.25, "sure": False}
+
+
+def test_the_classifier_looks_at_the_run_s_draws(trained, monkeypatch):
+    seen = []
+    real = Classifier.probabilities
+    monkeypatch.setattr(
+        Classifier, "probabilities", lambda self, images: seen.append(images) or real(self, images)
+    )
+    figure3(trained.key)
+    network, z = draws(trained)
+    with torch.no_grad():
+        torch.testing.assert_close(seen[-1], network(z))  # after the held-out images
+
+
+def test_the_record_tells_rule_epoch_and_accuracy(trained):
+    figure3(trained.key)
+    record = result(trained)
+    assert record["status"] == "ok"
+    assert record["epoch"] in (1, 2)
+    assert (record["draws"], record["sure_from"], record["images_a_segment"]) == (2000, 0.9, 11)
+    assert "first of 2000 draws" in record["rule"]
+    assert "probability 0.9 or more" in record["rule"]
+    dataset = read_dataset("quick", "mnist")
+    images, labels = dataset.load("train"), dataset.load_labels()
+    classifier = train_classifier(images[:57], labels[:57], 0)
+    assert record["classifier"] == {
+        "training_images": 57,
+        "held_out_images": 7,
+        "held_out_accuracy": classifier.accuracy(images[57:], labels[57:]),
+    }
+
+
+def test_the_same_run_gives_the_same_files_and_nothing_else(trained):
+    before = set(trained.run.folder.iterdir())
+    figure3(trained.key)
+    paths = sorted(set(trained.run.folder.iterdir()) - before)
+    assert [path.name for path in paths] == ["figure3.json", "figure3.png"]
+    first = [path.read_bytes() for path in paths]
+    figure3(trained.key)
+    assert [path.read_bytes() for path in paths] == first
+
+
+def test_a_stand_in_is_named_in_the_picture(trained, monkeypatch):
+    put_labels(np.zeros(64, np.uint8), stand_in="Random dots | 5$ each$")
+    figures = []
+    monkeypatch.setattr(module, "save", lambda figure, path, dpi: figures.append(figure))
+    figure3(trained.key)
+    (figure,) = figures
+    heading = figure.get_suptitle()
+    assert "Random dots" in heading
+    assert "not the paper's setup" in heading
+    texts = [[text.get_text().split()[0] for text in axes.texts] for axes in figure.axes]
+    assert texts == [["1", "5"], ["7", "9", "1"]]
+
+
+def test_what_was_not_run_is_noted(workspace):
+    folder = processed_folder("quick", "mnist")
+    missing = {"name": "mnist", "status": "not run", "reason": "no $MNIST", "todo": "", "shape": []}
+    (folder / "dataset.json").write_text(json.dumps(missing))
+    train(workspace.key)
+    figure3(workspace.key)
+    assert result(workspace) == {"status": "not run", "reason": "no $MNIST"}
+    assert (workspace.run.folder / "figure3.png").stat().st_size > 1000
+
+
+def refused(workspace, message, key=None):
+    with pytest.raises(UserError, match=message):
+        figure3(key or workspace.key)
+    assert not (workspace.run.folder / "figure3.png").exists()
+    assert not (workspace.run.folder / "figure3.json").exists()
+
+
+def test_bad_inputs_are_refused_and_leave_no_file(workspace):
+    refused(workspace, "no such run", "quick-mnist-7")
+    refused(workspace, "no such file")  # not trained
+    train(workspace.key)
+    refused(workspace, "no labels")
+    put_labels(np.zeros(60, np.uint8))
+    refused(workspace, "labels of shape")
+    put_labels(np.full(64, 10, np.uint8))
+    refused(workspace, "label 10 is no digit")
