@@ -9,6 +9,7 @@ import ast
 import functools
 import os
 import platform
+import resource
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -120,6 +121,14 @@ def hardware(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         return {"device": torch.cuda.get_device_name(device), "threads": torch.get_num_threads()}
     return {"device": f"CPU, {_processor()}", "threads": torch.get_num_threads()}
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has held so far: on the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def versions() -> dict[str, str]:

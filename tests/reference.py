@@ -127,12 +127,11 @@ def maxout_convolution(x, weight, bias, pieces, pad, pool, stride):
             window = padded[:, :, i : i + kernel, j : j + kernel]
             values[:, :, i, j] = np.tensordot(window, weight, ((1, 2, 3), (1, 2, 3))) + bias
     values = np.stack([values[:, j::pieces] for j in range(pieces)]).max(0)
-    pooled = []
-    for i in range(0, made[0] - pool + stride, stride):  # until a window covers the last row
-        for j in range(0, made[1] - pool + stride, stride):
-            pooled.append(values[:, :, i : i + pool, j : j + pool].max((2, 3)))
-    sides = [len(range(0, side - pool + stride, stride)) for side in made]
-    return np.stack(pooled, -1).reshape(n, filters // pieces, *sides)
+    corners = [range(0, side - pool + stride, stride) for side in made]  # to the last row covered
+    pooled = [
+        values[:, :, i : i + pool, j : j + pool].max((2, 3)) for i in corners[0] for j in corners[1]
+    ]
+    return np.stack(pooled, -1).reshape(n, filters // pieces, *map(len, corners))
 
 
 def transposed_convolution(x, weight, bias, stride):

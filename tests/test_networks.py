@@ -118,7 +118,9 @@ def test_every_layer_s_output_has_the_shape_worked_out_by_hand(params, name):
     with torch.device("meta"):
         made = build_gan(experiment, image, "meta")
         x = torch.zeros(2, 100)
-        for network, expected in zip((made.generator, made.discriminator), SHAPES[name]):
+        for network, expected in zip(
+            (made.generator, made.discriminator), SHAPES[name], strict=True
+        ):
             for layer, shape in zip(network.stack, expected, strict=True):
                 x = layer(x)
                 assert x.shape == (2, math.prod(shape))

@@ -247,9 +247,7 @@ def test_fewer_images_or_layers_are_named(params):
 
 def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     key = "paper-mnist-0"
-    workspace.values["runs"] = {
-        key: workspace.values["runs"][workspace.key] | {"profile": "paper"}
-    }
+    workspace.values["runs"] = {key: workspace.values["runs"][workspace.key] | {"profile": "paper"}}
     workspace.write()
     workspace.prepare(canonical=True, profile="paper")
     train(key)

@@ -127,7 +127,8 @@ def test_gradient_norms_are_those_of_the_reference(params, float64):
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     with torch.no_grad():
-        trainer.discriminator.parameters[-1].fill_(-3)  # D rejects: the two losses have far apart gradients
+        # D rejects: the two losses have far apart gradients.
+        trainer.discriminator.parameters[-1].fill_(-3)
     g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
     noise, masks = twin_draws(experiment, trainer.gan.discriminator)
     _, norms = trainer.update(images[:10], 0.1, 0.5, norms=True)
@@ -174,7 +175,9 @@ def test_column_norms_hold_before_and_after_every_update(params):
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(params, float64, update):
     experiment = small_experiment(params, update=update)
-    trainers = [new_trainer(experiment, (4, 5), data(), 3, torch.device(d)) for d in ("cpu", "cuda")]
+    trainers = [
+        new_trainer(experiment, (4, 5), data(), 3, torch.device(d)) for d in ("cpu", "cuda")
+    ]
     cpu, gpu = trainers
     for name, tensor in gpu.state().items():
         tensor.copy_(cpu.state()[name])

@@ -41,9 +41,7 @@ def environment() -> Environment:
     return templates
 
 
-def write_page(
-    results: dict[str, Any], pictures: dict[str, dict[str, Path]], folder: Path
-) -> None:
+def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], folder: Path) -> None:
     """Write the page into a profile's folder, where ``theory.png`` and ``figure1.png`` lie.
 
     Parameters

@@ -47,9 +47,7 @@ def remaining(
     return left, left * seconds_per_update(experiment, shape, device) if left else 0.0
 
 
-def seconds_per_update(
-    experiment: config.Experiment, shape: Shape, device: torch.device
-) -> float:
+def seconds_per_update(experiment: config.Experiment, shape: Shape, device: torch.device) -> float:
     """Return the median time of a few updates of an experiment's networks, on random images.
 
     Parameters

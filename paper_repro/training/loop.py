@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from paper_repro import config
+from paper_repro import config, provenance
 from paper_repro.data.dataset import Dataset
 from paper_repro.errors import Interrupted, UserError
 from paper_repro.evaluation import parzen
@@ -196,7 +196,9 @@ class Loop:
 
     def _save(self) -> None:
         now = time.monotonic()
-        self.progress.sittings[-1]["seconds"] += now - self.clock
+        sitting = self.progress.sittings[-1]
+        sitting["seconds"] += now - self.clock
+        sitting["peak_memory_bytes"] = provenance.peak_memory(self.images.device)
         self.clock = now
         best = {BEST + name: tensor for name, tensor in self.best.items()}
         draws = self.trainer.draws.generator.get_state()
