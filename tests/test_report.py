@@ -278,7 +278,7 @@ def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):
 
 @pytest.mark.parametrize(
     ("mean", "error", "text"),
-    [(225.04, 1.96, "225.0 ± 2.0"), (-43.46, None, "−43.5"), (None, None, "–")],
+    [(225.04, 1.96, "225.0\xa0±\xa02.0"), (-43.46, None, "−43.5"), (None, None, "–")],
 )
 def test_numbers_are_shown_with_one_decimal(mean, error, text):
     assert tables.number(mean, error) == text

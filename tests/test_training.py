@@ -1,18 +1,24 @@
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-from paper_repro import provenance
+from paper_repro import config, provenance
 from paper_repro.data.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.errors import Interrupted, UserError
 from paper_repro.models.storage import load_tensors, model_path, read_record, save_tensors
 from paper_repro.training import loop
+from paper_repro.training.interrupt import Stop
+from paper_repro.training.sgd import Sgd
 from paper_repro.training.train import train
 from paper_repro.training.update import Trainer
+from tests.conftest import ROOT
 
 KEY = "quick-mnist-0"
 UPDATES = 7  # of an epoch: 64 images in batches of 10, the last of 4
@@ -360,3 +366,51 @@ def test_the_data_of_each_epoch_is_a_new_permutation():
     assert first.tolist() != second.tolist()
     assert first.tolist() == loop.epoch_order(50, 0, 1, device).tolist()
     assert first.tolist() != loop.epoch_order(50, 1, 1, device).tolist()
+
+
+def test_an_adam_run_resumes_with_its_moments(workspace, monkeypatch):
+    adam = {"learning_rate": 0.001, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+    workspace.change(adam=adam, sgd=None, update="alternating")
+    train(KEY)
+    expected = outputs(workspace)
+    curve = (workspace.run.folder / "curve.csv").read_text().splitlines()
+    assert curve[1].split(",")[2:4] == ["0.001", "0.9"]
+    checkpoints()[0].unlink()
+    leave = loop.Loop._leave_if
+    monkeypatch.setattr(loop.Loop, "_due", lambda self: self.progress.update == 5)
+    monkeypatch.setattr(loop.Loop, "_leave_if", lambda self, stop: leave(self, Stop(True)))
+    with pytest.raises(Interrupted):
+        train(KEY)
+    monkeypatch.undo()
+    monkeypatch.chdir(workspace.folder)
+    train(KEY)
+    assert outputs(workspace) == expected
+
+
+def test_a_checkpoint_is_written_without_a_second_copy_in_memory(tmp_path):
+    script = """
+import resource, sys, torch
+from pathlib import Path
+from paper_repro.training.checkpoint import CheckpointFile, Progress
+tensors = {name: torch.ones(8000, 4000) for name in "abc"}  # 366 MiB
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+before = peak()
+CheckpointFile(Path(sys.argv[1]), "r" * 16, "c" * 16).save(tensors, torch.zeros(9), Progress())
+print(peak() - before)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    grown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(grown.stdout) < 100  # MiB
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 3 * 8000 * 4000 * 4
+
+
+def test_a_step_makes_no_copy_of_the_weights(params):
+    settings = config.experiment(params, "paper", "tfd_pretrain").sgd
+    weight = torch.randn(1000, 1000)
+    gradient = torch.randn(1000, 1000)
+    optimizer = Sgd([weight], settings)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        optimizer.step([gradient], 0.05, 0.5)
+    largest = max(event.self_cpu_memory_usage for event in profiled.events())
+    assert largest < weight.nbytes / 10
+    assert torch.linalg.vector_norm(weight, dim=0).max() <= settings.max_column_norm * (1 + 1e-5)

@@ -69,6 +69,7 @@ def draw_curves(
         fontsize=8,
     )
     value.set(ylabel="V(D, G), nats, dropout on", title="Value")
+    value.ticklabel_format(axis="y", useOffset=False)
     for axes in (nats, probability, value):
         legend = axes.get_legend()
         if legend is not None:

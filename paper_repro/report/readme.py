@@ -34,6 +34,12 @@ def _results(profile: str) -> str:
     return "\n\n".join(part.strip() for part in parts)
 
 
+def _resources() -> str:
+    committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
+    found = [tables.resources(read_json(path)) for path in committed]
+    return tables.markdown(pd.concat(found)).strip() if found else "No run is committed yet."
+
+
 def _deviations() -> str:
     lines = [
         {
@@ -42,7 +48,7 @@ def _deviations() -> str:
             "Paper's text": item["text"],
             "Released code": item["code"],
             "Here": item["ours"],
-            "Switch": f"`{item['switch']}`",
+            "Switch": "–" if item["switch"] == "none" else f"`{item['switch']}`",
         }
         for number, item in enumerate(deviations(), 1)
     ]
@@ -60,6 +66,7 @@ def filled(text: str) -> str:
     for name, content in (
         ("results", _results("paper")),
         ("stand-in results", _results("stand-in")),
+        ("resources", _resources()),
         ("deviations", _deviations()),
     ):
         begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"

@@ -33,6 +33,12 @@ def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
     return profile == "paper" and stand_in is None and not changed
 
 
+def _at_end_of_grid(measured: dict[str, Any]) -> bool:
+    """Return whether the grid of σ ends where it was chosen: a better one may lie beyond."""
+    means = list(measured["valid_mean_by_sigma"].values())
+    return max(means) in (means[0], means[-1])
+
+
 def _seed_row(run: config.Run) -> dict[str, Any]:
     training = read_json(run.folder / "training.json")
     metrics = read_json(run.folder / "metrics.json")
@@ -45,6 +51,7 @@ def _seed_row(run: config.Run) -> dict[str, Any]:
         "updates": training["updates"],
         "best_epoch": metrics["best_epoch"],
         "sigma": [fold["sigma"] for fold in folds],
+        "sigma_at_end_of_grid": any(_at_end_of_grid(fold) for fold in folds),
         "valid_mean": metrics["valid_mean"],
         "test_mean": metrics["test_mean"],
         "test_se": metrics["test_se"],
@@ -56,6 +63,13 @@ def _seed_row(run: config.Run) -> dict[str, Any]:
         "last_test_mean": metrics["last_test_mean"],
         "last_test_se": metrics["last_test_se"],
         "training_seconds": training["seconds"],
+        "parameters": training["parameters"],
+        "selected": training["selected"],
+        # None for runs that were trained before it was recorded.
+        "peak_memory_bytes": max(
+            (s["peak_memory_bytes"] for s in training["sittings"] if "peak_memory_bytes" in s),
+            default=None,
+        ),
     }
 
 
@@ -86,6 +100,7 @@ def experiment_row(
         "stand_in": None,
         "comparable": False,
         "changed": [],
+        "adam": experiment.adam is not None,
         "paper": {"mean": paper.mean, "se": paper.se} if paper else None,
         "seeds": [],
         "mean": None,

@@ -13,7 +13,7 @@ def number(mean: float | None, error: float | None = None) -> str:
     if mean is None:
         return "–"
     text = f"{mean:.1f}".replace("-", "−")
-    return text if error is None else f"{text} ± {error:.1f}"
+    return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}"
 
 
 def duration(seconds: float) -> str:
@@ -90,7 +90,7 @@ def seeds(results: dict[str, Any]) -> pd.DataFrame:
             "Run": seed["run"],
             "Test (nats)": number(seed["test_mean"], seed["test_se"]),
             "at epoch": seed["best_epoch"],
-            "σ": sigmas(seed["sigma"]),
+            "σ": sigmas(seed["sigma"]) + (", end of grid" if seed["sigma_at_end_of_grid"] else ""),
             "Validation": number(seed["valid_mean"]),
             "Last epoch, test": number(seed["last_test_mean"], seed["last_test_se"]),
             "Epochs": seed["epochs"],
@@ -100,6 +100,36 @@ def seeds(results: dict[str, Any]) -> pd.DataFrame:
         for row in results["rows"]
         for seed in row["seeds"]
     ]
+    return pd.DataFrame(lines)
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    if count is None:
+        return "not recorded"
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def resources(results: dict[str, Any]) -> pd.DataFrame:
+    """Return what each run needs; sizes of files follow from the number of parameters."""
+    lines = []
+    for row in results["rows"]:
+        for seed in row["seeds"]:
+            count = sum(seed["parameters"].values())
+            kept = 2 if seed["selected"] == "best" else 1  # the best and the last epoch's networks
+            optimizer = 2 if row["adam"] else 1  # tensors a parameter
+            lines.append(
+                {
+                    "Run": seed["run"],
+                    "Parameters, G + D": " + ".join(
+                        f"{n / 1e6:.1f} M" for n in seed["parameters"].values()
+                    ),
+                    "Model file": size(4 * count * kept),
+                    "Checkpoint": size(4 * count * (kept + optimizer)),
+                    "Peak memory": size(seed["peak_memory_bytes"]),
+                    "Time an epoch": duration(seed["training_seconds"] / seed["epochs"]),
+                }
+            )
     return pd.DataFrame(lines)
 
 

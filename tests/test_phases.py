@@ -1,0 +1,189 @@
+"""TFD's two phases and its five folds, from images to the report."""
+
+import json
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.__main__ import main
+from paper_repro.data.dataset import processed_folder, write_dataset
+from paper_repro.evaluation import parzen
+from paper_repro.evaluation.evaluate import evaluate, over_folds
+from paper_repro.evaluation.trained import load_sampler
+from paper_repro.models.storage import load_tensors, model_path
+from paper_repro.report.report import report
+from paper_repro.report.results import collect
+from paper_repro.training import loop
+from paper_repro.training.train import train
+
+FIRST, SECOND = "quick-tfd_pretrain-0", "quick-tfd-0"
+
+
+@pytest.fixture
+def phases(workspace):
+    """Both phases in small, on images of 4 × 5 in five folds."""
+    below = workspace.experiment | {"dataset": "tfd", "noise": "gaussian", "selection": "last"}
+    below["parzen"] = below["parzen"] | {"sigma_images": None}
+    pretrain = below | {"generator": [dict(layer) for layer in below["generator"]]}
+    pretrain["generator"][2] |= {"init": {"sparse": 3}}
+    new = [
+        {"layer": "relu", "units": 9, "init": {"uniform": 0.2}},
+        {"layer": "sigmoid", "units": 7, "init": {"uniform": 0.2}, "bias": -2.0},
+    ]
+    stacked = [layer | {"init": "pretrained"} for layer in pretrain["generator"]]
+    stacked[2] |= {"bias": 0.0}
+    workspace.values["experiments"] |= {
+        "tfd_pretrain": pretrain,
+        "tfd": below | {"pretrained": "tfd_pretrain", "generator": new + stacked},
+    }
+    workspace.values["profiles"]["quick"]["experiments"] = {"tfd_pretrain": {}, "tfd": {}}
+    entry = workspace.values["runs"]["quick-mnist-0"] | {"dataset": "tfd"}
+    workspace.values["runs"] = {
+        FIRST: entry | {"experiment": "tfd_pretrain"},
+        SECOND: entry | {"experiment": "tfd", "start": str(model_path(FIRST))},
+    }
+    workspace.write()
+    draw = np.random.default_rng(0)
+    counts = {"train": 60}
+    for fold in range(1, 6):
+        counts |= {f"valid{fold}": 10 + fold, f"test{fold}": 20 + fold}
+    parts = {p: (draw.random((n, 4, 5)) * 255).astype(np.uint8) for p, n in counts.items()}
+    write_dataset(processed_folder("quick", "tfd"), "tfd", parts, canonical=False, stand_in="Dots")
+    return workspace
+
+
+def test_phase_2_starts_from_the_last_epoch_of_phase_1_with_velocities_at_0(phases, monkeypatch):
+    train(FIRST)
+    seen = {}
+    run = loop.Loop.run
+
+    def watched(self):
+        seen.update({name: tensor.clone() for name, tensor in self.trainer.state().items()})
+        seen["draws"] = self.trainer.draws.generator.get_state()
+        return run(self)
+
+    monkeypatch.setattr(loop.Loop, "run", watched)
+    train(SECOND)
+    below, _ = load_tensors(model_path(FIRST), "last.generator.")
+    for name, tensor in below.items():
+        _, index, kind = name.split(".")
+        assert torch.equal(seen[f"generator.layers.{int(index) + 2}.{kind}"], tensor)
+    velocities = [tensor for name, tensor in seen.items() if name.startswith("velocity.")]
+    assert velocities
+    assert not any(tensor.any() for tensor in velocities)
+    after, record = load_tensors(model_path(SECOND), "last.generator.")
+    assert not torch.equal(after["layers.4.weight"], below["layers.2.weight"])  # nothing is frozen
+    assert record["stacked_on"]["model"] == str(model_path(FIRST))
+    # The schedules start anew.
+    curve = (phases.folder / f"reports/quick/runs/{SECOND}/curve.csv").read_text().splitlines()
+    rate, momentum = curve[1].split(",")[2:4]
+    assert float(momentum) == 0.5
+    assert float(rate) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_phase_2_is_trained_anew_on_another_phase_1(phases, capsys):
+    train(FIRST)
+    train(SECOND)
+    first = model_path(SECOND).read_bytes()
+    train(SECOND)
+    assert model_path(SECOND).read_bytes() == first
+    phases.values["experiments"]["tfd_pretrain"]["epochs"] = 3
+    phases.write()
+    train(FIRST)
+    train(SECOND)
+    assert model_path(SECOND).read_bytes() != first
+
+
+def test_phase_2_without_phase_1_is_one_line(phases, capsys):
+    assert main(["train", SECOND]) == 2
+    message = capsys.readouterr().err
+    assert str(model_path(FIRST)) in message
+    assert "train that run first" in message
+
+
+def test_another_phase_1_than_the_layers_describe_is_one_line(phases, capsys):
+    train(FIRST)
+    for layer in phases.values["experiments"]["tfd"]["generator"][2:4]:
+        layer["units"] += 1
+    phases.write()
+    assert main(["train", SECOND]) == 2
+    assert "can't be stacked: pretrained layers.0.weight is (7, 13)" in capsys.readouterr().err
+
+
+def test_a_start_that_is_not_the_experiment_s_is_refused(phases):
+    phases.values["runs"][SECOND]["start"] = config.RANDOM
+    phases.write()
+    with pytest.raises(config.UserError, match=r"runs\.quick-tfd-0\.start: must be models/quick"):
+        config.runs(config.read_params())
+
+
+def test_every_fold_has_its_own_sigma_on_one_set_of_samples(phases):
+    train(FIRST)
+    evaluate(FIRST)
+    folder = phases.folder / f"reports/quick/runs/{FIRST}"
+    measured = json.loads((folder / "evaluation.json").read_text())["selected"]
+    run = config.run(config.read_params(), FIRST)
+    experiment = config.experiment(config.read_params(), "quick", "tfd_pretrain")
+    samples = load_sampler(run, experiment, "last").sample(50, 0, "evaluation")
+    sigmas = experiment.parzen.sigmas()
+    means = []
+    for index in range(5):
+        parts = (
+            processed_folder("quick", "tfd") / f"{p}{index + 1}.npy" for p in ("valid", "test")
+        )
+        valid, test = (torch.from_numpy(np.load(p)).flatten(1).float() / 255 for p in parts)
+        assert len(valid) == 11 + index
+        best = parzen.log_likelihoods(valid, samples, sigmas).mean(1).argmax()
+        on_test = parzen.log_likelihoods(test, samples, [sigmas[best]])[0]
+        fold = measured["folds"][index]
+        assert fold["sigma"] == sigmas[best]
+        assert fold["test_images"] == 21 + index
+        assert fold["test_mean"] == pytest.approx(float(on_test.mean()))
+        means.append(float(on_test.mean()))
+    assert measured["test_mean"] == pytest.approx(np.mean(means))
+    assert measured["test_se"] == pytest.approx(np.std(means, ddof=1) / 5**0.5)
+    assert measured["test_se_population"] == pytest.approx(np.std(means) / 5**0.5)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["fold5_test_mean"] == measured["folds"][4]["test_mean"]
+
+
+def test_folds_are_joined_by_their_means():
+    folds = [{"valid_mean": 0.0, "test_mean": x} for x in (1.0, 2.0, 3.0, 4.0, 5.0)]
+    joined = over_folds(folds)
+    assert joined["test_mean"] == 3
+    assert joined["test_se"] == pytest.approx((2.5 / 5) ** 0.5)
+    assert joined["test_se_population"] == pytest.approx((2 / 5) ** 0.5)
+
+
+def test_both_phases_stand_in_the_report_with_their_folds(phases):
+    for key in (FIRST, SECOND):
+        for command in ("train", "evaluate", "figure2"):
+            assert main([command, key]) == 0
+    report("quick")
+    folder = phases.folder / "reports/quick"
+    table, page = (folder / "table1.md").read_text(), (folder / "index.html").read_text()
+    found = json.loads((folder / "results.json").read_text())["rows"]
+    rows = {row["experiment"]: row for row in found}
+    assert rows["tfd"]["paper"] == {"mean": 2057.0, "se": 26.0}
+    assert rows["tfd_pretrain"]["paper"] is None
+    for row in rows.values():
+        (seed,) = row["seeds"]
+        assert seed["test_mean"] == pytest.approx(
+            statistics.fmean(fold["test_mean"] for fold in seed["folds"])
+        )
+        assert row["stand_in"] == "Dots"
+    for text in ("divisor 4", "divisor 5", "25 test images"):
+        assert text in table
+        assert text in page
+
+
+def test_phase_2_counts_as_changed_if_phase_1_is(phases):
+    for key in (FIRST, SECOND):
+        for command in ("train", "evaluate", "figure2"):
+            main([command, key])
+    (row,) = (row for row in collect("quick")["rows"] if row["experiment"] == "tfd")
+    changed = row["changed"]
+    assert {"tfd_pretrain.epochs", "tfd_pretrain.data.train", "epochs"} <= set(changed)
