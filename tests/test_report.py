@@ -21,6 +21,7 @@ from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable
 from paper_repro.training.train import train
+from paper_repro.training.update import Trainer
 from tests.conftest import ROOT
 
 KEYS = {"experiment", "dataset", "status", "canonical_data", "paper", "seeds", "mean", "seed_sd"}
@@ -180,6 +181,43 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
     assert "MNIST is not there" in page
     assert not list((folder / "curves").iterdir())
     assert (workspace.run.folder / "figure2.png").stat().st_size > 1000
+
+
+def diverge(monkeypatch, update=Trainer.update):
+    def exploding(self, *arguments, **options):
+        next(self.gan.generator.parameters()).data.fill_(float("inf"))
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "update", exploding)
+
+
+def test_a_run_that_diverged_is_reported_as_such(workspace, monkeypatch):
+    diverge(monkeypatch)
+    for command in ("train", "evaluate", "figure2"):
+        assert main([command, workspace.key]) == 0
+    report("quick")
+    folder = workspace.folder / "reports/quick"
+    row = json.loads((folder / "results.json").read_text())["rows"][0]
+    assert row["status"] == "diverged"
+    assert row["mean"] is None
+    line = "diverged: training diverged: NaN or infinity in epoch 1; list another seed"
+    assert line in (folder / "table1.md").read_text()
+    page = (folder / "index.html").read_text()
+    assert "mnist: diverged." in page
+    assert "It diverged: nothing was measured." in page
+
+
+def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspace, monkeypatch):
+    third = "quick-mnist-2"
+    workspace.values["runs"][third] = {**workspace.values["runs"][workspace.key], "seed": 2}
+    workspace.write()
+    diverge(monkeypatch)
+    for command in ("train", "evaluate", "figure2"):
+        assert main([command, third]) == 0
+    row = collect("quick")["rows"][0]
+    assert [seed["seed"] for seed in row["seeds"]] == [0, 1]
+    assert [run["run"] for run in row["failed"]] == [third]
+    assert f"{third}: training diverged" in tables.remark(row, "quick")
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():

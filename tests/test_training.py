@@ -235,7 +235,7 @@ def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
     assert measured.epoch.tolist() == [2, 4]
 
 
-def test_divergence_stops_with_one_line_and_keeps_the_last_good_checkpoint(workspace, monkeypatch):
+def test_divergence_is_recorded_and_the_last_good_checkpoint_kept(workspace, monkeypatch, capsys):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(loop, "SAVING_RATIO", 0)
     update, count = Trainer.update, 0
@@ -250,9 +250,14 @@ def test_divergence_stops_with_one_line_and_keeps_the_last_good_checkpoint(works
         return result
 
     monkeypatch.setattr(Trainer, "update", exploding)
-    with pytest.raises(UserError, match="training diverged: NaN or infinity by update 9"):
-        train(KEY)
-    assert not model_path(KEY).exists()
+    train(KEY)
+    assert "training diverged: NaN or infinity by update 9" in capsys.readouterr().err
+    tensors, record = load_tensors(model_path(KEY))
+    assert not tensors
+    assert record["status"] == "diverged"
+    assert record["reason"] == "training diverged: NaN or infinity in epoch 2"
+    curve = pd.read_csv(workspace.run.folder / "curve.csv")
+    assert curve.epoch.tolist() == [1]  # what there was before
     tensors, record = load_tensors(checkpoints()[0])
     assert record["update"] == UPDATES + 1
     assert all(tensor.isfinite().all() for tensor in tensors.values())

@@ -94,7 +94,7 @@ def evaluate(key: str) -> None:
     if record["status"] != "ok":
         write_json(run.folder / "metrics.json", {"status": record["status"]})
         write_json(run.folder / "evaluation.json", record)
-        print(f"{key}: not run: {record['reason']}")
+        print(f"{key}: {record['status']}: {record['reason']}")
         return
     started = time.monotonic()
     dataset = read_dataset(run.profile, run.dataset)

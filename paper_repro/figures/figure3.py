@@ -97,7 +97,7 @@ def figure3(key: str) -> None:
     record = read_run_record(run)
     picture_path, data_path = run.folder / "figure3.png", run.folder / "figure3.json"
     if record["status"] != "ok":
-        save_note(picture_path, f"Not run: {record['reason']}")
+        save_note(picture_path, f"{record['status'].capitalize()}: {record['reason']}")
         write_json(data_path, {"status": record["status"], "reason": record["reason"]})
         return
     dataset = read_dataset(run.profile, run.dataset)

@@ -102,26 +102,34 @@ def experiment_row(
         "changed": [],
         "adam": experiment.adam is not None,
         "paper": {"mean": paper.mean, "se": paper.se} if paper else None,
+        "failed": [],
         "seeds": [],
         "mean": None,
         "seed_sd": None,
     }
-    records = [read_json(run.folder / "training.json") for run in runs]
-    missing = [record for record in records if record["status"] != "ok"]
-    if not runs or missing:
-        reason = {
+    records = {run: read_json(run.folder / "training.json") for run in runs}
+    trained = [run for run in runs if records[run]["status"] == "ok"]
+    failed = [
+        {"run": run.key} | {key: records[run][key] for key in ("status", "reason", "todo")}
+        for run in runs
+        if run not in trained
+    ]
+    if not trained:
+        unlisted = {
+            "status": "not run",
             "reason": f"no run of it is listed for the {profile} profile",
             "todo": f"add one to runs in {config.PARAMS}",
         }
-        source = missing[0] if missing else reason
-        return row | {"reason": source["reason"], "todo": source["todo"]}
-    seeds = [_seed_row(run) for run in runs]
+        first = failed[0] if failed else unlisted
+        return row | {key: first[key] for key in ("status", "reason", "todo")}
+    seeds = [_seed_row(run) for run in trained]
     means = [seed["test_mean"] for seed in seeds]
-    stand_in = records[0]["data"]["stand_in"]
-    changed = sorted({key for run in runs for key in _changed(run, params)})
+    stand_in = records[trained[0]]["data"]["stand_in"]
+    changed = sorted({key for run in trained for key in _changed(run, params)})
     return row | {
         "status": "ok",
-        "canonical_data": all(record["data"]["canonical"] for record in records),
+        "failed": failed,
+        "canonical_data": all(records[run]["data"]["canonical"] for run in trained),
         "stand_in": stand_in,
         "comparable": comparable(profile, stand_in, changed),
         "changed": changed,
@@ -135,13 +143,13 @@ def _provenance(runs: list[config.Run]) -> dict[str, Any]:
     found = {}
     for run in runs:
         training = read_json(run.folder / "training.json")
-        if training["status"] != "ok":
+        if training["status"] == "not run":
             continue
         evaluation = read_json(run.folder / "evaluation.json")
         found[run.key] = {
             "data": training["data"],
             "training": training["sittings"],
-            "evaluation": evaluation["provenance"],
+            "evaluation": evaluation.get("provenance"),  # none of a run that diverged
             "parameters": training["experiment_parameters"],
         }
     return found

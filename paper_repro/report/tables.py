@@ -38,7 +38,12 @@ def markdown(table: pd.DataFrame) -> str:
 def remark(row: dict[str, Any], profile: str) -> str:
     """Return what a reader must know before comparing a row with the paper."""
     if row["status"] != "ok":
-        return f"not run: {row['reason']}; {row['todo']}"
+        return f"{row['status']}: {row['reason']}; {row['todo']}"
+    failed = "".join(f"; {run['run']}: {run['reason']}" for run in row["failed"])
+    return _remark(row, profile) + failed
+
+
+def _remark(row: dict[str, Any], profile: str) -> str:
     if row["stand_in"]:
         return f"stand-in data ({row['stand_in']}): not comparable"
     if profile != "paper":
@@ -48,7 +53,8 @@ def remark(row: dict[str, Any], profile: str) -> str:
         return f"not the released recipe (differs in {changed}): not comparable"
     seeds = len(row["seeds"])
     copy = "" if row["canonical_data"] else ", on an unverified copy of the data"
-    return f"the released recipe, {seeds} seed{'s' if seeds > 1 else ''}{copy}"
+    recipe = "released" if row["experiment"] != "mnist_notebook" else "notebook's"
+    return f"the {recipe} recipe, {seeds} seed{'s' if seeds > 1 else ''}{copy}"
 
 
 def _ours(row: dict[str, Any]) -> str:
@@ -68,7 +74,7 @@ def ours(results: dict[str, Any]) -> pd.DataFrame:
                 "Experiment": row["experiment"],
                 "Data": row["stand_in"] or row["dataset"],
                 "Paper (nats)": number(paper["mean"], paper["se"]) if paper else "–",
-                "Ours (nats)": _ours(row) if seeds else "not run",
+                "Ours (nats)": _ours(row) if seeds else row["status"],
                 "SD over seeds": number(row["seed_sd"]),
                 "Seeds": len(seeds),
                 "Epochs": seeds[0]["epochs"] if seeds else "–",

@@ -22,6 +22,10 @@ from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS
 CHECKPOINTS = Path("checkpoints")
 
 
+class Diverged(UserError):
+    """A run's numbers are no longer finite."""
+
+
 @dataclass
 class Progress:
     """How far a run has come, all but its tensors."""
@@ -77,14 +81,14 @@ class CheckpointFile:
 
         Raises
         ------
-        UserError
+        Diverged
             If a tensor or a diagnostic is not finite: the file of before is kept.
         """
         self.require_finite(tensors, progress)
         save_tensors(self.path, {**tensors, "draws": draws}, asdict(progress))
 
     def require_finite(self, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
-        """Raise a `UserError` if a tensor or a sum of diagnostics holds NaN or infinity."""
+        """Raise `Diverged` if a tensor or a sum of diagnostics holds NaN or infinity."""
         # Smallest and largest, because isfinite would make arrays as large as the weights.
         ends = [end for tensor in tensors.values() for end in torch.aminmax(tensor)]
         if not bool(torch.stack(ends).isfinite().all()) or not all(
@@ -92,11 +96,11 @@ class CheckpointFile:
         ):
             raise self.diverged(progress.update)
 
-    def diverged(self, update: int) -> UserError:
+    def diverged(self, update: int) -> "Diverged":
         """Return the error of a run whose numbers are no longer finite."""
-        return UserError(
+        return Diverged(
             f"training diverged: NaN or infinity by update {update}; the last good checkpoint "
-            f"is kept in {self.path}; a lower learning_rate in {config.PARAMS} may help"
+            f"is kept in {self.path}"
         )
 
     def load(

@@ -212,7 +212,7 @@ class Loop:
         ------
         Interrupted
             On SIGINT or SIGTERM, after the state was saved.
-        UserError
+        Diverged
             If the parameters are no longer finite.
         """
         with (

@@ -12,7 +12,7 @@ from paper_repro.errors import UserError
 from paper_repro.files import sha256_file, write_json, write_text
 from paper_repro.models.networks import check_shapes
 from paper_repro.models.storage import model_path, save_tensors
-from paper_repro.training.checkpoint import checkpoint_file
+from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.training.loop import Loop, Trained, resolve_device
 from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS
 
@@ -25,23 +25,28 @@ def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
 
 
 def _write_outputs(
-    run: config.Run, record: dict[str, Any], training: dict[str, Any], trained: Trained | None
+    run: config.Run,
+    record: dict[str, Any],
+    training: dict[str, Any],
+    progress: Progress,
+    trained: Trained | None,
 ) -> None:
     """Write all outputs of the stage; `record` goes into the model, `training` into the report."""
     tensors = {}
     if trained:
         tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
-    curve = trained.progress.curve if trained else []
-    validation = trained.progress.validation if trained else []
-    _write_table(run.folder / "curve.csv", curve, CURVE)
-    _write_table(run.folder / "validation.csv", validation, VALIDATION)
+    _write_table(run.folder / "curve.csv", progress.curve, CURVE)
+    _write_table(run.folder / "validation.csv", progress.validation, VALIDATION)
     write_json(run.folder / "training.json", record | training)
     save_tensors(model_path(run.key), tensors, record)
 
 
 def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
-    """Train a listed run, or write that it can't be run.
+    """Train a listed run, or write that it can't be run or that it diverged.
+
+    A recipe that diverges with a seed is a result: it is written down, and keeps no other run from
+    the report.
 
     Parameters
     ----------
@@ -51,14 +56,14 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     Raises
     ------
     UserError
-        On bad parameters or data, an absent device, divergence, an interrupt, or code, data or
-        parameters that changed during the run.
+        On bad parameters or data, an absent device, an interrupt, or code, data or parameters that
+        changed during the run.
     """
     run, experiment, dataset = _inputs(key)
     record: dict[str, Any] = {**run.model_dump(), "status": dataset.status}
     if not dataset.ok:
         record |= {"reason": dataset.reason, "todo": dataset.todo}
-        _write_outputs(run, record, {}, None)
+        _write_outputs(run, record, {}, Progress(), None)
         print(f"{key}: not run: {dataset.reason}")
         return
     _check(run, experiment, dataset)
@@ -82,7 +87,12 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             file=sys.stderr,
         )
     environment = provenance.environment(__name__, device)
-    trained = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key, start).run()
+    loop = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key, start)
+    trained = None
+    try:
+        trained = loop.run()
+    except Diverged as error:
+        print(f"{key}: {error}", file=sys.stderr)
     # DVC hashes the inputs after the command: an edit during the run would be recorded as the
     # code that made the model.
     if (run, experiment, dataset) != _inputs(key) or code != provenance.code_digest(__name__):
@@ -90,24 +100,35 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             f"{key}: code, data or parameters changed while it ran; the checkpoint "
             f"{checkpoint.path} is kept; run again with what it should be"
         )
+    progress = loop.progress
     record |= {
-        "epochs": experiment.epochs,
-        "updates": trained.progress.update,
-        "selected": "best" if trained.best else "last",
-        "best_epoch": _best_epoch(experiment, trained),
         "data": dataset.record(),
         **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
     }
     training = {
-        "parameters": {
+        "experiment_parameters": experiment.model_dump(mode="json"),
+        "seconds": sum(sitting["seconds"] for sitting in progress.sittings),
+        "sittings": progress.sittings,
+    }
+    if trained is None:
+        record |= {
+            "status": "diverged",
+            "reason": f"training diverged: NaN or infinity in epoch {len(progress.curve) + 1}",
+            "todo": f"list another seed in {config.PARAMS}, or lower learning_rate there, which "
+            "makes another recipe",
+        }
+    else:
+        record |= {
+            "epochs": experiment.epochs,
+            "updates": progress.update,
+            "selected": "best" if trained.best else "last",
+            "best_epoch": _best_epoch(experiment, trained),
+        }
+        training["parameters"] = {
             "generator": sum(t.numel() for n, t in trained.last.items() if n[0] == "g"),
             "discriminator": sum(t.numel() for n, t in trained.last.items() if n[0] == "d"),
-        },
-        "experiment_parameters": experiment.model_dump(mode="json"),
-        "seconds": sum(sitting["seconds"] for sitting in trained.progress.sittings),
-        "sittings": trained.progress.sittings,
-    }
-    _write_outputs(run, record, training, trained)
+        }
+    _write_outputs(run, record, training, progress, trained)
 
 
 def _inputs(key: str) -> tuple[config.Run, config.Experiment, Dataset]:
