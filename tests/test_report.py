@@ -387,7 +387,7 @@ def test_the_readme_s_numbers_are_current(monkeypatch):
 def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, reported, capsys):
     results = copy.deepcopy(reported)
     folder = tmp_path / "reports/paper"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "results.json").write_text(json.dumps(results))
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
     assert main(["readme"]) == 0
