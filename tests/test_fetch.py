@@ -1,4 +1,6 @@
+import dataclasses
 import gzip
+import hashlib
 import http.server
 import io
 import json
@@ -14,7 +16,7 @@ import scipy.io
 from paper_repro.data import fetch as fetching
 from paper_repro.data import prepare as preparing
 from paper_repro.data import tfd
-from paper_repro.data.catalogue import MNIST, TFD, Hash, Source, SourceFile
+from paper_repro.data.catalogue import CIFAR10, MNIST, TFD, Hash, Source, SourceFile
 from paper_repro.data.dataset import read_dataset
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.idx import parse_idx
@@ -22,6 +24,7 @@ from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
 from paper_repro.data.stand_ins import digits
 from paper_repro.errors import UserError
 from paper_repro.files import sha256_bytes
+from tests.test_cifar10 import PACKED
 from tests.test_idx import idx
 
 DRAW = np.random.default_rng(0)
@@ -560,3 +563,33 @@ def test_a_stand_in_for_tfd_comes_from_the_mirror_and_is_split_in_folds(own, pla
     assert dataset.load("valid1").shape == (2, 48 * 48)
     with pytest.raises(UserError, match="no labels"):
         dataset.load_labels()
+
+
+def test_cifar10_is_kept_as_its_archive_and_told_by_its_md5(place, monkeypatch):
+    md5 = Hash("md5", hashlib.md5(PACKED).hexdigest())
+    file = dataclasses.replace(CIFAR10.files[0], published=md5)
+    source = dataclasses.replace(CIFAR10, files=(file,), mirrors=())
+    (place / "mirror/cifar10").mkdir(parents=True)
+    served = place / "mirror/cifar10" / file.name
+    kept = Path("data/raw/cifar10", file.name)
+    monkeypatch.setenv(fetching.MIRROR, "mirror")
+    served.write_bytes(PACKED[:-9])
+    with pytest.raises(UserError, match=file.name):
+        fetch_source(source)
+    assert not kept.exists()
+    served.write_bytes(gzip.compress(gzip.decompress(PACKED), mtime=3))  # the same images
+    with pytest.raises(UserError, match=r"md5 \w+… instead of .*declare what it is"):
+        fetch_source(source)
+    served.write_bytes(PACKED)
+    fetch_source(source)
+    assert kept.read_bytes() == PACKED
+    first = status(name="cifar10")
+    assert first["canonical"] is True
+    # Without its record it is checked anew; damaged, and with no source, it is named.
+    monkeypatch.delenv(fetching.MIRROR)
+    kept.with_name("status.json").unlink()
+    fetch_source(source)
+    assert status(name="cifar10") == first
+    kept.write_bytes(PACKED[:-1])
+    with pytest.raises(UserError, match=f"{file.name}: damaged, and no source has it"):
+        fetch_source(source)
