@@ -192,6 +192,7 @@ def diverge(monkeypatch, update=Trainer.update):
 
 
 def test_a_run_that_diverged_is_reported_as_such(workspace, monkeypatch):
+    workspace.prepare(stand_in="Random dots")
     diverge(monkeypatch)
     for command in ("train", "evaluate", "figure2"):
         assert main([command, workspace.key]) == 0
@@ -200,10 +201,10 @@ def test_a_run_that_diverged_is_reported_as_such(workspace, monkeypatch):
     row = json.loads((folder / "results.json").read_text())["rows"][0]
     assert row["status"] == "diverged"
     assert row["mean"] is None
-    line = "diverged: training diverged: NaN or infinity in epoch 1; list another seed"
+    line = "diverged, on stand-in data (Random dots): training diverged: NaN or infinity in epoch 1"
     assert line in (folder / "table1.md").read_text()
     page = (folder / "index.html").read_text()
-    assert "mnist: diverged." in page
+    assert "mnist: diverged, on stand-in data (Random dots)." in page
     assert "It diverged: nothing was measured." in page
 
 

@@ -121,7 +121,12 @@ def experiment_row(
             "todo": f"add one to runs in {config.PARAMS}",
         }
         first = failed[0] if failed else unlisted
-        return row | {key: first[key] for key in ("status", "reason", "todo")}
+        data = records[runs[0]].get("data", {}) if runs else {}  # of runs that diverged
+        return row | {
+            **{key: first[key] for key in ("status", "reason", "todo")},
+            "stand_in": data.get("stand_in"),
+            "failed": failed,
+        }
     seeds = [_seed_row(run) for run in trained]
     means = [seed["test_mean"] for seed in seeds]
     stand_in = records[trained[0]]["data"]["stand_in"]

@@ -38,7 +38,10 @@ def markdown(table: pd.DataFrame) -> str:
 def remark(row: dict[str, Any], profile: str) -> str:
     """Return what a reader must know before comparing a row with the paper."""
     if row["status"] != "ok":
-        return f"{row['status']}: {row['reason']}; {row['todo']}"
+        count = len(row["failed"])
+        seeds = f" with {count} seeds" if row["status"] == "diverged" and count > 1 else ""
+        data = f", on stand-in data ({row['stand_in']})" if row["stand_in"] else ""
+        return f"{row['status']}{seeds}{data}: {row['reason']}; {row['todo']}"
     failed = "".join(f"; {run['run']}: {run['reason']}" for run in row["failed"])
     return _remark(row, profile) + failed
 
