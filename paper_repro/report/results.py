@@ -17,6 +17,7 @@ EXPERIMENTS = {
     "tfd_pretrain": "TFD, phase 1",
     "tfd": "TFD, figure 2 b",
     "cifar10_fc": "CIFAR-10, fully connected, figure 2 c",
+    "cifar10_fc_small_init": "CIFAR-10, fully connected, smaller initial weights than the paper's",
     "cifar10_conv": "CIFAR-10, convolutional, figure 2 d",
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
