@@ -248,6 +248,19 @@ def test_the_committed_parameters_are_the_released_recipe(params, name, counts):
     assert changes(name, parameters, counts | {"train": 5}) == ["data.train"]
 
 
+def test_an_experiment_of_the_user_s_own_is_no_released_recipe(workspace):
+    workspace.values["experiments"]["mine"] = workspace.values["experiments"].pop("mnist")
+    entry = workspace.values["runs"].pop(workspace.key) | {"experiment": "mine"}
+    workspace.values["runs"]["quick-mine-0"] = entry
+    workspace.values["profiles"]["quick"]["experiments"] = {"mine": {}}
+    workspace.write()
+    for command in ("train", "evaluate", "figure2"):
+        assert main([command, "quick-mine-0"]) == 0
+    report("quick")
+    (row,) = collect("quick")["rows"]
+    assert (row["title"], row["paper"], row["changed"]) == ("mine", None, ["experiments.mine"])
+
+
 def test_how_long_mnist_is_trained_is_no_part_of_its_recipe(params):
     parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
     longer = parameters | {"epochs": 5, "validate_every": 1, "device": "cuda"}

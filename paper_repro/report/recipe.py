@@ -38,7 +38,9 @@ def changes(name: str, parameters: dict[str, Any], counts: dict[str, int]) -> li
     parameters : the experiment's parameters, as the run's record holds them.
     counts : images of each part of the data; only the parts that the recipe names count.
     """
-    released = content("released.yaml")[name]
+    released = content("released.yaml").get(name)
+    if released is None:  # an experiment of the user's own
+        return [f"experiments.{name}"]
     counts = {part: counts.get(part, 0) for part in released["data"]}
     compared = {key: parameters.get(key) for key in released["parameters"]}
     return [

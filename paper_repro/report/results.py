@@ -94,7 +94,7 @@ def experiment_row(
     paper = PAPER.get(name)
     row: dict[str, Any] = {
         "experiment": name,
-        "title": EXPERIMENTS[name],
+        "title": EXPERIMENTS.get(name, name),  # an experiment of the user's own
         "dataset": TITLES[experiment.dataset],
         "status": "not run",
         "canonical_data": False,
