@@ -90,7 +90,8 @@ class CheckpointFile:
     def require_finite(self, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
         """Raise `Diverged` if a tensor or a sum of diagnostics holds NaN or infinity."""
         # Smallest and largest, because isfinite would make arrays as large as the weights.
-        ends = [end for tensor in tensors.values() for end in torch.aminmax(tensor)]
+        # Gathered on the CPU, where Adam's step counts are on any device.
+        ends = [end.cpu() for tensor in tensors.values() for end in torch.aminmax(tensor)]
         if not bool(torch.stack(ends).isfinite().all()) or not all(
             math.isfinite(x) for x in (*progress.sums, *progress.norm_sums)
         ):
