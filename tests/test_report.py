@@ -219,6 +219,20 @@ def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspa
     assert [seed["seed"] for seed in row["seeds"]] == [0, 1]
     assert [run["run"] for run in row["failed"]] == [third]
     assert f"{third}: training diverged" in tables.remark(row, "quick")
+    # Listed first, it does not lend the report its figures.
+    monkeypatch.setattr(
+        config,
+        "runs",
+        lambda params, profile=None, get=config.runs: dict(
+            sorted(get(params, profile).items(), reverse=True)
+        ),
+    )
+    report("quick")
+    page = (workspace.folder / "reports/quick/index.html").read_text()
+    shown = [base64.b64decode(x) for x in re.findall(r'src="data:image/png;base64,([^"]+)"', page)]
+    folder = workspace.folder / "reports/quick/runs"
+    assert (folder / "quick-mnist-1/figure2.png").read_bytes() in shown
+    assert (folder / third / "figure2.png").read_bytes() not in shown
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():

@@ -32,7 +32,7 @@ def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path
 def _pictures(
     row: dict[str, Any], runs: list[config.Run], profile: str, folder: Path
 ) -> dict[str, Path]:
-    """Draw an experiment's curves; return them and the figures of the first seed listed."""
+    """Draw an experiment's curves; return them and the figures of its first trained seed."""
     curves = folder / "curves" / f"{row['experiment']}.png"
     _draw_curves(row, runs, profile, curves)
     pictures = {"figure2": runs[0].folder / "figure2.png", "curves": curves}
@@ -43,14 +43,14 @@ def _pictures(
 def report(profile: str) -> None:
     """Write a profile's report (`UserError` if a run's files are absent or damaged)."""
     results = collect(profile)
-    listed = list(config.runs(config.read_params(), profile).values())
+    listed = config.runs(config.read_params(), profile)
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
     write_text(folder / "table1.md", table1(results))
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     pictures = {
         row["experiment"]: _pictures(
-            row, [run for run in listed if run.experiment == row["experiment"]], profile, folder
+            row, [listed[seed["run"]] for seed in row["seeds"]], profile, folder
         )
         for row in results["rows"]
         if row["status"] == "ok"
