@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from paper_repro import config
+from paper_repro.randomness import generator
 from paper_repro.training import sgd
 
 
@@ -44,8 +45,26 @@ def test_column_norms_are_bounded_as_in_pylearn2():
     assert bias.tolist() == [9, 9]
 
 
-def test_momentum_is_classical_and_not_nesterov():
-    parameter, velocity = [torch.tensor([1.0])], [torch.tensor([0.5])]
-    sgd.step(parameter, velocity, [torch.tensor([2.0])], rate=0.1, momentum=0.5)
-    assert velocity[0].item() == pytest.approx(0.5 * 0.5 - 0.1 * 2)
-    assert parameter[0].item() == pytest.approx(1 + 0.05)
+def test_moving_under_a_bound_is_to_move_and_then_to_bound(monkeypatch, float64):
+    monkeypatch.setattr(sgd, "BLOCK", 60)  # six rows of ten, and one of four
+    draw = generator(0, "bounded")
+    weight = torch.randn(16, 10, generator=draw)
+    weight[:, 3] = 0
+    velocity = torch.randn(16, 10, generator=draw).mul_(0.1)
+    velocity[:, 3] = 0
+    plain, largest = weight + velocity, 3.5
+    norms = plain.norm(dim=0)
+    assert (norms > largest).any()
+    assert (norms < largest).sum() > 1
+    sgd.bound_column_norms([plain], largest)
+    sgd.move_bounded(weight, velocity, largest)
+    torch.testing.assert_close(weight, plain, rtol=1e-14, atol=0)
+
+
+def test_momentum_is_classical_and_not_nesterov(settings):
+    parameter = torch.tensor([1.0])
+    optimizer = sgd.Sgd([parameter], settings)
+    optimizer.velocities[0].fill_(0.5)
+    optimizer.step([torch.tensor([2.0])], rate=0.1, momentum=0.5)
+    assert optimizer.velocities[0].item() == pytest.approx(0.5 * 0.5 - 0.1 * 2)
+    assert parameter.item() == pytest.approx(1 + 0.05)

@@ -13,7 +13,7 @@ from paper_repro import config, provenance
 from paper_repro.data.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.errors import Interrupted, UserError
 from paper_repro.models.storage import load_tensors, model_path, read_record, save_tensors
-from paper_repro.training import loop
+from paper_repro.training import loop, sgd
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.sgd import Sgd
 from paper_repro.training.train import train
@@ -55,12 +55,15 @@ def stopped_at(monkeypatch):
     return arrange
 
 
-@pytest.mark.parametrize("update", ["simultaneous", "alternating"])
+@pytest.mark.parametrize(
+    ("update", "precision"),
+    [("simultaneous", "float32"), ("simultaneous", "bfloat16"), ("alternating", "float32")],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(
-    workspace, stopped_at, update, number
+    workspace, stopped_at, update, precision, number
 ):
-    workspace.change(epochs=4, validate_every=2, update=update)
+    workspace.change(epochs=4, validate_every=2, update=update, precision=precision)
     train(KEY)
     expected = outputs(workspace)
     for path in checkpoints():
@@ -340,7 +343,7 @@ def test_damaged_data_is_one_line_that_names_the_file(workspace):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"precision": "bfloat16"}, "precision: bfloat16 is declared"),
+        ({"precision": "bfloat16", "update": "alternating"}, "precision: bfloat16 is for fully"),
         ({"noise_dimension": 0}, "noise_dimension"),
     ],
 )
@@ -409,7 +412,8 @@ print(peak() - before)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 3 * 8000 * 4000 * 4
 
 
-def test_a_step_makes_no_copy_of_the_weights(params):
+def test_a_step_makes_no_copy_of_the_weights(params, monkeypatch):
+    monkeypatch.setattr(sgd, "BLOCK", 50_000)  # as small beside this matrix as beside a large one
     settings = config.experiment(params, "paper", "tfd_pretrain").sgd
     weight = torch.randn(1000, 1000)
     gradient = torch.randn(1000, 1000)

@@ -1,5 +1,6 @@
 """A sampler: what turns a seed into n samples. Nothing else of a model reaches a measure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,10 +29,15 @@ class GeneratorSampler:
     network: Network
     experiment: config.Experiment
 
-    @torch.no_grad()
-    def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
-        """Return G(z), (n, d), on the network's device."""
+    def blocks(self, n: int, seed: int, stream: str) -> Iterator[torch.Tensor]:
+        """Yield what `sample` returns, (…, d) at a time: for more samples than fit into memory."""
         settings = self.experiment
         z = draw_noise(n, settings.noise_dimension, settings.noise, seeded(seed, stream))
         device = next(self.network.parameters()).device
-        return torch.cat([self.network(part.to(device)) for part in z.split(CHUNK)])
+        for part in z.split(CHUNK):
+            with torch.no_grad():
+                yield self.network(part.to(device))
+
+    def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
+        """Return G(z), (n, d), on the network's device."""
+        return torch.cat(list(self.blocks(n, seed, stream)))

@@ -12,18 +12,34 @@ from paper_repro.models.noise import draw_noise
 def draw_masks(network: Network, n: int, generator: torch.Generator) -> list[torch.Tensor | None]:
     """Draw each layer's dropout mask for n examples.
 
+    Masks are compared from raw random bits, which are several times cheaper than uniform numbers:
+    one byte an element where it gives `keep` exactly, as it does ½, else two (.8 becomes .800003).
+
     Returns
     -------
-    For each layer (n, inputs): `scale` with probability `keep`, else 0, element-wise and per
-    example; None for a layer without dropout.
+    For each layer (n, inputs), of which each input is contiguous: `scale` with probability `keep`,
+    else 0, element-wise and per example; None for a layer without dropout.
     """
     masks: list[torch.Tensor | None] = []
     for layer in network.stack:
         if not layer.has_dropout:
             masks.append(None)
             continue
-        uniform = torch.rand(n, layer.inputs, generator=generator, device=generator.device)
-        masks.append(uniform.lt_(layer.settings.keep).mul_(layer.settings.scale))
+        keep, elements = layer.settings.keep, layer.inputs * n
+        kind = torch.int8 if (keep * 2**8).is_integer() else torch.int16
+        info = torch.iinfo(kind)
+        words = torch.empty(
+            -(-elements * info.bits // 64), dtype=torch.int64, device=generator.device
+        )
+        words.random_(-(2**63), None, generator=generator)
+        bits = words.view(kind)[:elements].view(layer.inputs, n)  # uniform from info.min on
+        mask = torch.empty(layer.inputs, n, device=generator.device)
+        if keep == 1:
+            mask.fill_(layer.settings.scale)
+        else:
+            below = info.min + round(keep * 2**info.bits)
+            torch.lt(bits, below, out=mask).mul_(layer.settings.scale)
+        masks.append(mask.T)
     return masks
 
 

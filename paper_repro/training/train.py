@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from paper_repro import config, provenance
 from paper_repro.data.dataset import Dataset, read_dataset
@@ -12,6 +13,7 @@ from paper_repro.errors import UserError
 from paper_repro.files import sha256_file, write_json, write_text
 from paper_repro.models.networks import check_shapes
 from paper_repro.models.storage import model_path, save_tensors
+from paper_repro.training import joint
 from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.training.loop import Loop, Trained, resolve_device
 from paper_repro.training.update import DIAGNOSTICS, GRADIENT_NORMS
@@ -71,6 +73,9 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         device = resolve_device(experiment.device)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{config.PARAMS}: experiments.{run.experiment}.device: {error}") from None
+    # Else an NVIDIA GPU may round the factors of float32 products to ten bits (tf32).
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     code = provenance.code_digest(__name__)
     start = None if run.start == config.RANDOM else Path(run.start)
     stacked_on = _stacked_on(start)
@@ -155,10 +160,10 @@ def _best_epoch(experiment: config.Experiment, trained: Trained) -> int:
 def _check(run: config.Run, experiment: config.Experiment, dataset: Dataset) -> None:
     """Raise a `UserError` for what the parameters' types can't rule out."""
     where = f"{config.PARAMS}: experiments.{run.experiment}"
-    if experiment.precision != "float32":
+    if experiment.precision != "float32" and not joint.serves(experiment):
         raise UserError(
-            f"{where}.precision: {experiment.precision} is declared, but this version trains in "
-            "float32 only"
+            f"{where}.precision: {experiment.precision} is for fully connected networks with sgd "
+            "and `update: simultaneous`; the others train in float32"
         )
     try:
         check_shapes(experiment, dataset.shape)

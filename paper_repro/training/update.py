@@ -1,6 +1,7 @@
 """One update of both players: the released code's joint one, and Algorithm 1 of the paper.
 
-Both are plain autograd and serve as the reference.
+Both are plain autograd. The joint one of fully connected networks is made by `joint`, without
+repeated work; its plain twin is the reference that tests compare it with.
 """
 
 from dataclasses import dataclass, field
@@ -12,12 +13,14 @@ from paper_repro.models.networks import Gan, Network
 from paper_repro.training import objectives
 from paper_repro.training.adam import Adam
 from paper_repro.training.draws import Draws
+from paper_repro.training.joint import JointStep, serves
 from paper_repro.training.sgd import Sgd
 
 # What an update reports, as means over its examples, dropout on as trained; nats but for the
 # first two, which are probabilities.
 DIAGNOSTICS = ("d_data", "d_samples", "d_loss", "g_loss", "value")
-GRADIENT_NORMS = ("g_grad_norm_non_saturating", "g_grad_norm_minimax")
+GENERATOR_LOSSES = ("non_saturating", "minimax")
+GRADIENT_NORMS = tuple(f"g_grad_norm_{kind}" for kind in GENERATOR_LOSSES)
 
 
 def _optimizer(network: Network, experiment: config.Experiment) -> Sgd | Adam:
@@ -31,17 +34,31 @@ def _optimizer(network: Network, experiment: config.Experiment) -> Sgd | Adam:
 
 @dataclass
 class Trainer:
-    """The state that an update changes, in place: both players' parameters and optimizers."""
+    """The state that an update changes, in place: both players' parameters and optimizers.
+
+    Parameters
+    ----------
+    plain : make every update by autograd: the reference.
+    """
 
     experiment: config.Experiment
     gan: Gan
     draws: Draws
+    plain: bool = False
     generator: Sgd | Adam = field(init=False)
     discriminator: Sgd | Adam = field(init=False)
 
     def __post_init__(self) -> None:
         self.generator = _optimizer(self.gan.generator, self.experiment)
         self.discriminator = _optimizer(self.gan.discriminator, self.experiment)
+        self._joint = None
+        if (
+            not self.plain
+            and serves(self.experiment)
+            and isinstance(self.generator, Sgd)
+            and isinstance(self.discriminator, Sgd)
+        ):
+            self._joint = JointStep(self.experiment, self.gan, self.generator, self.discriminator)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return parameters and the optimizers' tensors by name, not copied."""
@@ -82,6 +99,10 @@ class Trainer:
         n = len(x)
         z = self.draws.noise(n)
         masks = self.draws.masks(2 * n)
+        if self._joint is not None:
+            kinds = GENERATOR_LOSSES if norms else ()
+            data, fake, measured = self._joint.update(x, z, masks, rate, momentum, kinds)
+            return self._diagnostics(data, fake), measured
         samples = self.gan.generator(z)  # (n, d)
         logits = self.gan.discriminator.logits(torch.cat([x, samples]), masks)  # (2n, 1)
         data, fake = logits[:n], logits[n:]
@@ -92,7 +113,7 @@ class Trainer:
         g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
         self.discriminator.step(d_gradients, rate, momentum)
         self.generator.step(g_gradients, rate, momentum)
-        return _diagnostics(data, fake, d_loss, g_loss), measured
+        return self._diagnostics(data, fake), measured
 
     def _alternating(
         self, x: torch.Tensor, rate: float, momentum: float, norms: bool
@@ -115,28 +136,26 @@ class Trainer:
         measured = self._norms(logits) if norms else None
         g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
         self.generator.step(g_gradients, rate, momentum)
-        return _diagnostics(data, fake, d_loss, g_loss), measured
+        return self._diagnostics(data, fake), measured
 
     def _norms(self, logits: torch.Tensor) -> torch.Tensor:
         measured = []
-        for kind in ("non_saturating", "minimax"):
+        for kind in GENERATOR_LOSSES:
             loss = objectives.generator_loss(logits, kind)
             gradients = torch.autograd.grad(loss, self.generator.parameters, retain_graph=True)
             norms = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
             measured.append(torch.linalg.vector_norm(norms))
         return torch.stack(measured)
 
-
-@torch.no_grad()
-def _diagnostics(
-    data: torch.Tensor, fake: torch.Tensor, d_loss: torch.Tensor, g_loss: torch.Tensor
-) -> torch.Tensor:
-    return torch.stack(
-        [
-            data.sigmoid().mean(),
-            fake.sigmoid().mean(),
-            d_loss,
-            g_loss,
-            objectives.value(data, fake),
-        ]
-    )
+    @torch.no_grad()
+    def _diagnostics(self, data: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        settings = self.experiment
+        return torch.stack(
+            [
+                data.sigmoid().mean(),
+                fake.sigmoid().mean(),
+                objectives.discriminator_loss(data, fake, settings.discriminator_loss),
+                objectives.generator_loss(fake, settings.generator_loss),
+                objectives.value(data, fake),
+            ]
+        )

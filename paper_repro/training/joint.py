@@ -1,0 +1,308 @@
+"""The joint update of fully connected networks without repeated work; `update` has its plain twin.
+
+Per example, D's output is one number: the backward signal of *any* objective is that example's
+scalar times ∂D/∂(layer). So one pass of G, one of D over data and samples together and one backward
+pass through D with unit signals serve both objectives: scaled per example, the pass gives D's
+gradient and the samples' gradient.
+
+Everything is kept transposed, (units, examples): a maxout unit's pieces are then neighbouring rows
+in the order of the specification, and its maximum is element-wise over contiguous memory. No
+gradient of a weight matrix is ever stored: its product is added to the velocity.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from paper_repro import config
+from paper_repro.models.networks import Dense, Gan, Masks, Network
+from paper_repro.training import objectives
+from paper_repro.training.sgd import BLOCK, Sgd
+
+
+def serves(experiment: config.Experiment) -> bool:
+    """Return whether this step can make an experiment's updates."""
+    layers = (*experiment.generator, *experiment.discriminator)
+    return (
+        experiment.update == "simultaneous"
+        and experiment.sgd is not None
+        and all(isinstance(layer, config.FullyConnected) for layer in layers)
+    )
+
+
+class _Affine:
+    """One layer's three matrix products, in float32 (or float64); h: (inputs, n), a: (units, n)."""
+
+    def __init__(self, layer: Dense, optimizer: Sgd) -> None:
+        self.settings = layer.settings
+        self.weight, self.bias = layer.weight.detach(), layer.bias.detach()  # the same memory
+        places = [id(parameter) for parameter in optimizer.parameters]
+        self.weight_velocity = optimizer.velocities[places.index(id(layer.weight))]
+        self.bias_velocity = optimizer.velocities[places.index(id(layer.bias))]
+
+    def refresh(self) -> None:
+        """Take note of the parameters' present values."""
+
+    def forward(self, h: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Return Wᵀ h + b in `out`."""
+        return torch.addmm(self.bias[:, None], self.weight.T, h, out=out)
+
+    def backward(self, a: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """Return W a in `out`: the gradient of h, given that of the outputs."""
+        return torch.mm(self.weight, a, out=out)
+
+    def accumulate(
+        self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
+    ) -> None:
+        """Update the velocities with the weights' gradient h aᵀ and the biases', `summed`."""
+        self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
+        self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
+
+
+class _HalfAffine(_Affine):
+    """The products in bfloat16; parameters, velocities and everything between stay float32."""
+
+    def __init__(self, layer: Dense, optimizer: Sgd) -> None:
+        super().__init__(layer, optimizer)
+        self.half = torch.empty_like(self.weight, dtype=torch.bfloat16)
+
+    def refresh(self) -> None:
+        self.half.copy_(self.weight)
+
+    def forward(self, h: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return out.copy_(torch.mm(self.half.T, h.bfloat16())).add_(self.bias[:, None])
+
+    def backward(self, a: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        return out.copy_(torch.mm(self.half, a.bfloat16()))
+
+    def accumulate(
+        self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
+    ) -> None:
+        h, a = h.bfloat16(), a.bfloat16()
+        # A block's gradient is still in the processor's cache when it is added.
+        rows = max(1, BLOCK // len(a))
+        for velocity, part in zip(self.weight_velocity.split(rows), h.split(rows), strict=True):
+            velocity.mul_(momentum).add_(torch.mm(part, a.T), alpha=-rate)
+        self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
+
+
+@dataclass(frozen=True)
+class _Buffers:
+    """What the two passes of one layer over n examples write to."""
+
+    inputs: torch.Tensor  # (inputs, n), after dropout
+    values: torch.Tensor  # (columns, n), before the activation
+    activations: torch.Tensor  # (units, n); the memory of the values but for maxout
+    value_gradients: torch.Tensor  # (columns, n)
+    input_gradients: torch.Tensor  # (inputs, n)
+
+    @classmethod
+    def of(cls, layer: Dense, n: int) -> "_Buffers":
+        inputs, columns = layer.weight.shape
+        new = layer.weight.new_empty
+        values = new(columns, n)
+        pooled = isinstance(layer.settings, config.Maxout)
+        activations = new(layer.settings.units, n) if pooled else values
+        return cls(new(inputs, n), values, activations, new(columns, n), new(inputs, n))
+
+
+class _Player:
+    """One network's layers, with their velocities and buffers."""
+
+    def __init__(self, network: Network, optimizer: Sgd, precision: str) -> None:
+        kind = _HalfAffine if precision == "bfloat16" else _Affine
+        self.optimizer = optimizer
+        self.layers = [layer for layer in network.stack if isinstance(layer, Dense)]
+        self.affines = [kind(layer, optimizer) for layer in self.layers]
+        self._buffers: dict[int, list[_Buffers]] = {}
+
+    def passes(self, n: int) -> list[tuple[_Affine, _Buffers]]:
+        """Return the layers with their buffers for n examples."""
+        if n not in self._buffers:  # an epoch's batches have two sizes at most
+            self._buffers[n] = [_Buffers.of(layer, n) for layer in self.layers]
+        return list(zip(self.affines, self._buffers[n], strict=True))
+
+
+_Passes = Sequence[tuple[_Affine, _Buffers]]
+
+
+class JointStep:
+    """The joint update of two networks, which their optimizers, given here, own."""
+
+    def __init__(
+        self, experiment: config.Experiment, gan: Gan, generator: Sgd, discriminator: Sgd
+    ) -> None:
+        self.experiment = experiment
+        self.generator = _Player(gan.generator, generator, experiment.precision)
+        self.discriminator = _Player(gan.discriminator, discriminator, experiment.precision)
+
+    @torch.no_grad()
+    def update(
+        self,
+        x: torch.Tensor,
+        z: torch.Tensor,
+        masks: Masks,
+        rate: float,
+        momentum: float,
+        measured: Sequence[str] = (),
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Update both players once, with their gradients at the same, old parameters.
+
+        Parameters
+        ----------
+        x : (n, d) training images.
+        z : (n, noise_dimension)
+        masks : of D's layers, (2n, inputs) or None; the first n rows are the data's.
+        measured : kinds of `objectives.generator_loss` under which to measure G's gradient.
+
+        Returns
+        -------
+        D's logits on data and on samples, (n, 1) each, and the norms asked for.
+        """
+        n = len(x)
+        g, d = self.generator.passes(n), self.discriminator.passes(2 * n)
+        for affine, _ in (*g, *d):
+            affine.refresh()
+        samples = _generate(g, z.T)
+        logits = _discriminate(d, x.T, samples, masks)[0]  # (2n,)
+        losses = self.experiment.discriminator_loss, self.experiment.generator_loss
+        d_signal = _signal(
+            logits, lambda both: objectives.discriminator_loss(both[:n], both[n:], losses[0])
+        )
+        unit = _discriminate_backward(d, masks, n, d_signal, rate, momentum)
+
+        def of_samples(kind: str) -> torch.Tensor:
+            return unit * _signal(logits[n:], lambda fake: objectives.generator_loss(fake, kind))
+
+        norms = []
+        for kind in measured:
+            squares = [_squared_norm(h, a) for _, h, a in _generate_backward(g, of_samples(kind))]
+            norms.append(torch.stack(squares).sum().sqrt())
+        for affine, h, a in _generate_backward(g, of_samples(losses[1])):
+            affine.accumulate(h, a, a.sum(1), rate, momentum)
+        self.generator.optimizer.move()
+        self.discriminator.optimizer.move()
+        return logits[:n, None], logits[n:, None], torch.stack(norms) if norms else None
+
+
+def _generate(layers: _Passes, h: torch.Tensor) -> torch.Tensor:
+    for affine, buffers in layers:
+        buffers.inputs.copy_(h)
+        affine.forward(h, buffers.values)
+        _activate(affine.settings, buffers)
+        h = buffers.activations
+    return h
+
+
+def _discriminate(
+    layers: _Passes, x: torch.Tensor, samples: torch.Tensor, masks: Masks
+) -> torch.Tensor:
+    """Return the logits, (1, 2n), of data and samples, both (d, n)."""
+    n = x.shape[1]
+    inputs = layers[0][1].inputs
+    inputs[:, :n] = x
+    inputs[:, n:] = samples
+    h = inputs
+    for (affine, buffers), mask in zip(layers, masks, strict=True):
+        if mask is not None:
+            torch.mul(h, mask.T, out=buffers.inputs)
+        elif h is not buffers.inputs:
+            buffers.inputs.copy_(h)
+        affine.forward(buffers.inputs, buffers.values)
+        if affine is not layers[-1][0]:  # the last layer's sigmoid is in the objectives
+            _activate(affine.settings, buffers)
+        h = buffers.activations
+    return h
+
+
+def _signal(logits: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return the derivative of an objective by each example's logit, (n,)."""
+    with torch.enable_grad():
+        leaf = logits.detach().requires_grad_()
+        return torch.autograd.grad(loss(leaf), leaf)[0]
+
+
+def _discriminate_backward(
+    layers: _Passes, masks: Masks, n: int, signal: torch.Tensor, rate: float, momentum: float
+) -> torch.Tensor:
+    """Update D's velocities; return ∂ logit / ∂ sample of each sample, (d, n).
+
+    Parameters
+    ----------
+    signal : (2n,) the derivative of D's objective by each logit.
+    """
+    last = layers[-1][1].values
+    a = torch.ones_like(last)
+    for index, (affine, buffers) in reversed(list(enumerate(layers))):
+        mask = masks[index]
+        gradient = buffers.input_gradients
+        if index:
+            affine.backward(a, gradient)
+        else:  # of the samples alone
+            gradient = gradient.view(-1)[: gradient.numel() // 2].view(-1, n)
+            affine.backward(a[:, n:], gradient)
+            mask = None if mask is None else mask[n:]
+        if mask is not None:
+            gradient.mul_(mask.T)
+        # The scalar of each example meets the gradient here: h diag(s) aᵀ, and a s for the biases.
+        affine.accumulate(buffers.inputs.mul_(signal), a, a @ signal, rate, momentum)
+        if index:
+            below = layers[index - 1]
+            a = _activation_backward(below[0].settings, below[1], gradient)
+    return gradient
+
+
+def _generate_backward(
+    layers: _Passes, gradient: torch.Tensor
+) -> Iterator[tuple[_Affine, torch.Tensor, torch.Tensor]]:
+    """Yield each layer, the last first, with its inputs h and the gradient a of its values.
+
+    Parameters
+    ----------
+    gradient : (d, n) of the samples.
+    """
+    for index, (affine, buffers) in reversed(list(enumerate(layers))):
+        a = _activation_backward(affine.settings, buffers, gradient)
+        yield affine, buffers.inputs, a
+        if index:
+            gradient = affine.backward(a, buffers.input_gradients)
+
+
+def _squared_norm(h: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Return ‖h aᵀ‖² + ‖a 1‖², the squared norm of a layer's gradient, from n × n products."""
+    return ((h.T @ h) * (a.T @ a)).sum() + a.sum(1).square().sum()
+
+
+def _activate(layer: config.FullyConnected, buffers: _Buffers) -> None:
+    values = buffers.values
+    match layer:
+        case config.Maxout():
+            torch.amax(values.view(layer.units, layer.pieces, -1), 1, out=buffers.activations)
+        case config.Relu():
+            values.relu_()
+        case config.Sigmoid():
+            values.sigmoid_()
+
+
+def _activation_backward(
+    layer: config.FullyConnected, buffers: _Buffers, gradient: torch.Tensor
+) -> torch.Tensor:
+    """Return the gradient of a layer's values, given that of its activations."""
+    result, activations = buffers.value_gradients, buffers.activations
+    match layer:
+        case config.Maxout():
+            pieces = result.view(layer.units, layer.pieces, -1)
+            torch.eq(buffers.values.view_as(pieces), activations[:, None], out=pieces)
+            # At a tie the first piece wins; in bfloat16 ties are common.
+            taken = pieces[:, 0].clone()
+            for index in range(1, layer.pieces):
+                taken += pieces[:, index].sub_(taken).clamp_(min=0)
+            pieces.mul_(gradient[:, None])
+        case config.Relu():
+            torch.sign(activations, out=result).mul_(gradient)
+        case config.Sigmoid():
+            torch.sub(1, activations, out=result).mul_(activations).mul_(gradient)
+        case _:
+            result.copy_(gradient)
+    return result
