@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from paper_repro.files import digest
+from paper_repro.products import library
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
@@ -151,4 +152,5 @@ def environment(module: str, device: torch.device) -> dict[str, Any]:
         "versions": versions(),
         **hardware(device),
         "cores": os.cpu_count(),
+        "float32_products": library(),
     }

@@ -48,3 +48,25 @@ def test_the_non_saturating_loss_has_gradient_where_the_other_has_none():
     }
     assert gradients["non_saturating"] == pytest.approx(-1, abs=1e-4)
     assert -1e-4 < gradients["minimax"] < 0
+
+
+@pytest.mark.parametrize("kind", ["half_sum", "sum"])
+def test_the_discriminator_s_signal_is_the_derivative_of_its_loss(logits, kind):
+    both = torch.cat(logits)[:, 0].requires_grad_()
+    (expected,) = torch.autograd.grad(objectives.discriminator_loss(both[:3], both[3:], kind), both)
+    ours = objectives.discriminator_signal(both.detach(), kind)
+    assert ours.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["non_saturating", "minimax"])
+def test_the_generator_s_signal_is_the_derivative_of_its_loss(logits, kind):
+    fake = logits[1][:, 0].requires_grad_()
+    (expected,) = torch.autograd.grad(objectives.generator_loss(fake, kind), fake)
+    ours = objectives.generator_signal(fake.detach(), kind)
+    assert ours.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+def test_signals_of_sure_discriminators_keep_their_digits():
+    # In float32 1 - sigmoid(20) is 0; the derivative is not.
+    signal = objectives.discriminator_signal(torch.tensor([20.0, -20.0]), "sum")
+    assert signal.tolist() == pytest.approx([-2.0611536e-09, 2.0611536e-09], rel=1e-5)

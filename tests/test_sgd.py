@@ -57,7 +57,7 @@ def test_moving_under_a_bound_is_to_move_and_then_to_bound(monkeypatch, float64)
     assert (norms > largest).any()
     assert (norms < largest).sum() > 1
     sgd.bound_column_norms([plain], largest)
-    sgd.move_bounded(weight, velocity, largest)
+    sgd.move(weight, velocity, largest)
     torch.testing.assert_close(weight, plain, rtol=1e-14, atol=0)
 
 

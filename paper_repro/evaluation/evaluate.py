@@ -13,6 +13,7 @@ from paper_repro.evaluation import parzen
 from paper_repro.evaluation.sampler import Sampler
 from paper_repro.evaluation.trained import load_sampler, read_run_record
 from paper_repro.files import write_json
+from paper_repro.products import fast_float32
 
 
 def measure(
@@ -85,6 +86,7 @@ def _short(measured: dict[str, Any], *names: str, prefix: str = "") -> dict[str,
     }
 
 
+@fast_float32()
 def evaluate(key: str) -> None:
     """Measure a trained run, or write that it was not run (`UserError` on bad inputs)."""
     params = config.read_params()

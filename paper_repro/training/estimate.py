@@ -11,12 +11,15 @@ from paper_repro.data.dataset import processed_folder, read_dataset
 from paper_repro.files import sha256_file
 from paper_repro.models.layer import Shape
 from paper_repro.models.storage import read_record
+from paper_repro.products import fast_float32
 from paper_repro.training.checkpoint import checkpoint_file
 from paper_repro.training.loop import new_trainer
+from paper_repro.training.update import Trainer
 
 WARM_UP = 2
 TIMED_UPDATES = 20
 TIMED_SECONDS = 5.0  # large networks are timed over fewer
+RATE = 1e-6  # small enough that random networks stay as they are
 
 
 def remaining(
@@ -47,8 +50,10 @@ def remaining(
     return left, left * seconds_per_update(experiment, shape, device) if left else 0.0
 
 
-def seconds_per_update(experiment: config.Experiment, shape: Shape, device: torch.device) -> float:
-    """Return the median time of a few updates of an experiment's networks, on random images.
+def trial_trainer(
+    experiment: config.Experiment, shape: Shape, device: torch.device
+) -> tuple[Trainer, torch.Tensor]:
+    """Return an experiment's trainer and the images of one update, all random: to be timed.
 
     Parameters
     ----------
@@ -62,11 +67,17 @@ def seconds_per_update(experiment: config.Experiment, shape: Shape, device: torc
     experiment = experiment.model_copy(update={"generator": layers})
     images = torch.rand(experiment.batch_size * experiment.k, *shape).flatten(1)
     trainer = new_trainer(experiment, shape, images, 0, device)
-    images = images.to(device)
+    return trainer, images.to(device)
+
+
+@fast_float32()
+def seconds_per_update(experiment: config.Experiment, shape: Shape, device: torch.device) -> float:
+    """Return the median time of a few updates of an experiment's networks, on random images."""
+    trainer, images = trial_trainer(experiment, shape, device)
     times: list[float] = []
     while len(times) < WARM_UP + TIMED_UPDATES and sum(times[WARM_UP:]) < TIMED_SECONDS:
         started = time.perf_counter()
-        diagnostics, _ = trainer.update(images, 1e-6, 0.5)
+        diagnostics, _ = trainer.update(images, RATE, 0.5)
         float(diagnostics[0])  # waits for the device
         times.append(time.perf_counter() - started)
     return statistics.median(times[WARM_UP:])

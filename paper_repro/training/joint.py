@@ -5,12 +5,12 @@ scalar times ∂D/∂(layer). So one pass of G, one of D over data and samples t
 pass through D with unit signals serve both objectives: scaled per example, the pass gives D's
 gradient and the samples' gradient.
 
-Everything is kept transposed, (units, examples): a maxout unit's pieces are then neighbouring rows
-in the order of the specification, and its maximum is element-wise over contiguous memory. No
-gradient of a weight matrix is ever stored: its product is added to the velocity.
+Everything has the form (units, examples): a maxout unit's pieces are then neighbouring rows in the
+order of the specification, and its maximum is element-wise over contiguous memory. No gradient of a
+weight matrix is ever stored: its product is added to the velocity.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ import torch
 from paper_repro import config
 from paper_repro.models.networks import Dense, Gan, Masks, Network
 from paper_repro.training import objectives
-from paper_repro.training.sgd import BLOCK, Sgd
+from paper_repro.training.sgd import BLOCK, Sgd, move
 
 
 def serves(experiment: config.Experiment) -> bool:
@@ -37,6 +37,7 @@ class _Affine:
     def __init__(self, layer: Dense, optimizer: Sgd) -> None:
         self.settings = layer.settings
         self.weight, self.bias = layer.weight.detach(), layer.bias.detach()  # the same memory
+        self.largest = optimizer.largest
         places = [id(parameter) for parameter in optimizer.parameters]
         self.weight_velocity = optimizer.velocities[places.index(id(layer.weight))]
         self.bias_velocity = optimizer.velocities[places.index(id(layer.bias))]
@@ -52,12 +53,18 @@ class _Affine:
         """Return W a in `out`: the gradient of h, given that of the outputs."""
         return torch.mm(self.weight, a, out=out)
 
-    def accumulate(
+    def update(
         self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
     ) -> None:
-        """Update the velocities with the weights' gradient h aᵀ and the biases', `summed`."""
-        self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
+        """Update the parameters by the weights' gradient h aᵀ and the biases', `summed`."""
+        self._accumulate(h, a, rate, momentum)
         self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
+        # Now, while the processor's cache holds the velocity.
+        move(self.weight, self.weight_velocity, self.largest)
+        move(self.bias, self.bias_velocity, self.largest)
+
+    def _accumulate(self, h: torch.Tensor, a: torch.Tensor, rate: float, momentum: float) -> None:
+        self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
 
 
 class _HalfAffine(_Affine):
@@ -76,35 +83,44 @@ class _HalfAffine(_Affine):
     def backward(self, a: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         return out.copy_(torch.mm(self.half, a.bfloat16()))
 
-    def accumulate(
-        self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
-    ) -> None:
+    def _accumulate(self, h: torch.Tensor, a: torch.Tensor, rate: float, momentum: float) -> None:
         h, a = h.bfloat16(), a.bfloat16()
         # A block's gradient is still in the processor's cache when it is added.
         rows = max(1, BLOCK // len(a))
         for velocity, part in zip(self.weight_velocity.split(rows), h.split(rows), strict=True):
             velocity.mul_(momentum).add_(torch.mm(part, a.T), alpha=-rate)
-        self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
 
 
 @dataclass(frozen=True)
 class _Buffers:
     """What the two passes of one layer over n examples write to."""
 
-    inputs: torch.Tensor  # (inputs, n), after dropout
+    inputs: torch.Tensor  # (inputs, n), after dropout; without it what the layer below wrote
     values: torch.Tensor  # (columns, n), before the activation
     activations: torch.Tensor  # (units, n); the memory of the values but for maxout
     value_gradients: torch.Tensor  # (columns, n)
     input_gradients: torch.Tensor  # (inputs, n)
 
     @classmethod
-    def of(cls, layer: Dense, n: int) -> "_Buffers":
-        inputs, columns = layer.weight.shape
-        new = layer.weight.new_empty
-        values = new(columns, n)
+    def of(cls, layer: Dense, n: int, inputs: torch.Tensor | None, *, by_unit: bool) -> "_Buffers":
+        """Return new ones.
+
+        Parameters
+        ----------
+        inputs : if the layer reads, without dropout, what another wrote.
+        by_unit : whether a unit's examples lie side by side in memory, else an example's units.
+        """
+
+        def new(rows: int) -> torch.Tensor:
+            like = layer.weight
+            return like.new_empty(rows, n) if by_unit else like.new_empty(n, rows).T
+
+        rows, columns = layer.weight.shape
+        values = new(columns)
         pooled = isinstance(layer.settings, config.Maxout)
-        activations = new(layer.settings.units, n) if pooled else values
-        return cls(new(inputs, n), values, activations, new(columns, n), new(inputs, n))
+        activations = new(layer.settings.units) if pooled else values
+        inputs = new(rows) if inputs is None else inputs
+        return cls(inputs, values, activations, new(columns), new(rows))
 
 
 class _Player:
@@ -112,7 +128,6 @@ class _Player:
 
     def __init__(self, network: Network, optimizer: Sgd, precision: str) -> None:
         kind = _HalfAffine if precision == "bfloat16" else _Affine
-        self.optimizer = optimizer
         self.layers = [layer for layer in network.stack if isinstance(layer, Dense)]
         self.affines = [kind(layer, optimizer) for layer in self.layers]
         self._buffers: dict[int, list[_Buffers]] = {}
@@ -120,7 +135,14 @@ class _Player:
     def passes(self, n: int) -> list[tuple[_Affine, _Buffers]]:
         """Return the layers with their buffers for n examples."""
         if n not in self._buffers:  # an epoch's batches have two sizes at most
-            self._buffers[n] = [_Buffers.of(layer, n) for layer in self.layers]
+            made: list[_Buffers] = []
+            # The products are a little faster example by example; maxout wants it unit by unit.
+            by_unit = any(isinstance(layer.settings, config.Maxout) for layer in self.layers)
+            for layer in self.layers:
+                shared = bool(made) and not layer.has_dropout
+                inputs = made[-1].activations if shared else None
+                made.append(_Buffers.of(layer, n, inputs, by_unit=by_unit))
+            self._buffers[n] = made
         return list(zip(self.affines, self._buffers[n], strict=True))
 
 
@@ -166,33 +188,28 @@ class JointStep:
             affine.refresh()
         samples = _generate(g, z.T)
         logits = _discriminate(d, x.T, samples, masks)[0]  # (2n,)
-        losses = self.experiment.discriminator_loss, self.experiment.generator_loss
-        d_signal = _signal(
-            logits, lambda both: objectives.discriminator_loss(both[:n], both[n:], losses[0])
-        )
-        unit = _discriminate_backward(d, masks, n, d_signal, rate, momentum)
+        settings = self.experiment
+        signal = objectives.discriminator_signal(logits, settings.discriminator_loss)
+        unit = _discriminate_backward(d, masks, n, signal, rate, momentum)
 
         def of_samples(kind: str) -> torch.Tensor:
-            return unit * _signal(logits[n:], lambda fake: objectives.generator_loss(fake, kind))
+            return unit * objectives.generator_signal(logits[n:], kind)
 
         norms = []
         for kind in measured:
             squares = [_squared_norm(h, a) for _, h, a in _generate_backward(g, of_samples(kind))]
             norms.append(torch.stack(squares).sum().sqrt())
-        for affine, h, a in _generate_backward(g, of_samples(losses[1])):
-            affine.accumulate(h, a, a.sum(1), rate, momentum)
-        self.generator.optimizer.move()
-        self.discriminator.optimizer.move()
+        for affine, h, a in _generate_backward(g, of_samples(settings.generator_loss)):
+            affine.update(h, a, a.sum(1), rate, momentum)
         return logits[:n, None], logits[n:, None], torch.stack(norms) if norms else None
 
 
-def _generate(layers: _Passes, h: torch.Tensor) -> torch.Tensor:
-    for affine, buffers in layers:
-        buffers.inputs.copy_(h)
-        affine.forward(h, buffers.values)
+def _generate(layers: _Passes, z: torch.Tensor) -> torch.Tensor:
+    layers[0][1].inputs.copy_(z)
+    for affine, buffers in layers:  # each reads what the one before wrote
+        affine.forward(buffers.inputs, buffers.values)
         _activate(affine.settings, buffers)
-        h = buffers.activations
-    return h
+    return layers[-1][1].activations
 
 
 def _discriminate(
@@ -200,56 +217,49 @@ def _discriminate(
 ) -> torch.Tensor:
     """Return the logits, (1, 2n), of data and samples, both (d, n)."""
     n = x.shape[1]
-    inputs = layers[0][1].inputs
-    inputs[:, :n] = x
-    inputs[:, n:] = samples
-    h = inputs
-    for (affine, buffers), mask in zip(layers, masks, strict=True):
+    first = layers[0][1].inputs
+    for part, columns in ((x, slice(n)), (samples, slice(n, None))):
+        if masks[0] is None:
+            first[:, columns] = part
+        else:
+            torch.mul(part, masks[0].T[:, columns], out=first[:, columns])
+    affine, buffers = layers[0]
+    affine.forward(buffers.inputs, buffers.values)
+    for (affine, buffers), mask, below in zip(layers[1:], masks[1:], layers, strict=False):
+        _activate(below[0].settings, below[1])  # the last layer's sigmoid is in the objectives
         if mask is not None:
-            torch.mul(h, mask.T, out=buffers.inputs)
-        elif h is not buffers.inputs:
-            buffers.inputs.copy_(h)
+            torch.mul(below[1].activations, mask.T, out=buffers.inputs)
         affine.forward(buffers.inputs, buffers.values)
-        if affine is not layers[-1][0]:  # the last layer's sigmoid is in the objectives
-            _activate(affine.settings, buffers)
-        h = buffers.activations
-    return h
-
-
-def _signal(logits: torch.Tensor, loss: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """Return the derivative of an objective by each example's logit, (n,)."""
-    with torch.enable_grad():
-        leaf = logits.detach().requires_grad_()
-        return torch.autograd.grad(loss(leaf), leaf)[0]
+    return buffers.values
 
 
 def _discriminate_backward(
     layers: _Passes, masks: Masks, n: int, signal: torch.Tensor, rate: float, momentum: float
 ) -> torch.Tensor:
-    """Update D's velocities; return ∂ logit / ∂ sample of each sample, (d, n).
+    """Update D; return ∂ logit / ∂ sample of each sample, (d, n).
 
     Parameters
     ----------
     signal : (2n,) the derivative of D's objective by each logit.
     """
-    last = layers[-1][1].values
-    a = torch.ones_like(last)
+    a = torch.ones_like(layers[-1][1].values)
     for index, (affine, buffers) in reversed(list(enumerate(layers))):
-        mask = masks[index]
-        gradient = buffers.input_gradients
-        if index:
-            affine.backward(a, gradient)
-        else:  # of the samples alone
-            gradient = gradient.view(-1)[: gradient.numel() // 2].view(-1, n)
-            affine.backward(a[:, n:], gradient)
-            mask = None if mask is None else mask[n:]
+        sent, mask, gradient = a, masks[index], buffers.input_gradients
+        if index == 0:  # of the samples alone
+            sent, mask = a[:, n:], None if mask is None else mask[n:]
+            gradient = gradient[:, n:]
+        affine.backward(sent, gradient)
         if mask is not None:
             gradient.mul_(mask.T)
-        # The scalar of each example meets the gradient here: h diag(s) aᵀ, and a s for the biases.
-        affine.accumulate(buffers.inputs.mul_(signal), a, a @ signal, rate, momentum)
+        below = None
         if index:
-            below = layers[index - 1]
-            a = _activation_backward(below[0].settings, below[1], gradient)
+            below = _activation_backward(
+                layers[index - 1][0].settings, layers[index - 1][1], gradient
+            )
+        # The scalar of each example meets the gradient here: h diag(s) aᵀ, and a s for the biases.
+        affine.update(buffers.inputs.mul_(signal), a, a @ signal, rate, momentum)
+        if below is not None:
+            a = below
     return gradient
 
 
@@ -264,9 +274,9 @@ def _generate_backward(
     """
     for index, (affine, buffers) in reversed(list(enumerate(layers))):
         a = _activation_backward(affine.settings, buffers, gradient)
-        yield affine, buffers.inputs, a
-        if index:
+        if index:  # before the layer may be updated
             gradient = affine.backward(a, buffers.input_gradients)
+        yield affine, buffers.inputs, a
 
 
 def _squared_norm(h: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
@@ -295,10 +305,9 @@ def _activation_backward(
             pieces = result.view(layer.units, layer.pieces, -1)
             torch.eq(buffers.values.view_as(pieces), activations[:, None], out=pieces)
             # At a tie the first piece wins; in bfloat16 ties are common.
-            taken = pieces[:, 0].clone()
-            for index in range(1, layer.pieces):
-                taken += pieces[:, index].sub_(taken).clamp_(min=0)
-            pieces.mul_(gradient[:, None])
+            order = torch.arange(layer.pieces, 0, -1, device=result.device, dtype=result.dtype)
+            pieces.mul_(order[:, None])
+            torch.eq(pieces, pieces.amax(1, keepdim=True), out=pieces).mul_(gradient[:, None])
         case config.Relu():
             torch.sign(activations, out=result).mul_(gradient)
         case config.Sigmoid():

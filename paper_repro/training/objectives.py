@@ -39,3 +39,24 @@ def generator_loss(logits_samples: torch.Tensor, kind: str) -> torch.Tensor:
 def value(logits_data: torch.Tensor, logits_samples: torch.Tensor) -> torch.Tensor:
     """Return V(D, G) = E log D(x) + E log(1 − D(G(z))) of equation 1, in nats."""
     return -discriminator_loss(logits_data, logits_samples, "sum")
+
+
+def discriminator_signal(logits: torch.Tensor, kind: str) -> torch.Tensor:
+    """Return the derivative of `discriminator_loss` by each logit, (2n,).
+
+    Parameters
+    ----------
+    logits : (2n,) of n images and n samples.
+    """
+    n = len(logits) // 2
+    factor = (0.5 if kind == "half_sum" else 1.0) / n
+    signal = torch.empty_like(logits)
+    torch.sigmoid(-logits[:n], out=signal[:n]).mul_(-factor)
+    torch.sigmoid(logits[n:], out=signal[n:]).mul_(factor)
+    return signal
+
+
+def generator_signal(logits_samples: torch.Tensor, kind: str) -> torch.Tensor:
+    """Return the derivative of `generator_loss` by each sample's logit, (n,)."""
+    sign = -1 if kind == "non_saturating" else 1
+    return torch.sigmoid(sign * logits_samples).mul_(-1 / len(logits_samples))

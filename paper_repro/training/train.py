@@ -13,6 +13,7 @@ from paper_repro.errors import UserError
 from paper_repro.files import sha256_file, write_json, write_text
 from paper_repro.models.networks import check_shapes
 from paper_repro.models.storage import model_path, save_tensors
+from paper_repro.products import fast_float32
 from paper_repro.training import joint
 from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.training.loop import Loop, Trained, resolve_device
@@ -44,6 +45,7 @@ def _write_outputs(
     save_tensors(model_path(run.key), tensors, record)
 
 
+@fast_float32()
 def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     """Train a listed run, or write that it can't be run or that it diverged.
 

@@ -1,0 +1,80 @@
+"""The joint update as one writes it in PyTorch without further thought: what ours is timed against.
+
+Modules, ``nn.Dropout``, two backward passes, ``torch.optim.SGD``. It makes the same update but for
+its random draws (and for one factor: torch's SGD multiplies the velocity, ours the gradient, by the
+learning rate). It trains nothing in this package.
+"""
+
+import torch
+from torch import nn
+
+from paper_repro import config
+from paper_repro.models.maxout import maxout
+from paper_repro.training import objectives
+
+
+class _Maxout(nn.Module):
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return maxout(values, self.pieces)
+
+
+def _network(inputs: int, layers: tuple[config.AnyLayer, ...], *, logits: bool) -> nn.Sequential:
+    modules: list[nn.Module] = []
+    for layer in layers:
+        if not isinstance(layer, config.FullyConnected):
+            raise ValueError(f"{layer.layer}: the plain loop is for fully connected networks")
+        if layer.keep != 1:
+            modules.append(nn.Dropout(1 - layer.keep))
+        pieces = layer.pieces if isinstance(layer, config.Maxout) else 1
+        affine = nn.Linear(inputs, layer.units * pieces)
+        if isinstance(layer.init, config.UniformInit):
+            nn.init.uniform_(affine.weight, -layer.init.uniform, layer.init.uniform)
+        modules.append(affine)
+        match layer:
+            case config.Maxout():
+                modules.append(_Maxout(layer.pieces))
+            case config.Relu():
+                modules.append(nn.ReLU())
+            case config.Sigmoid():
+                modules.append(nn.Sigmoid())
+        inputs = layer.units
+    return nn.Sequential(*(modules[:-1] if logits else modules))
+
+
+class PlainLoop:
+    """Both players of a fully connected experiment.
+
+    Parameters
+    ----------
+    d : values an image.
+    """
+
+    def __init__(self, experiment: config.Experiment, d: int, device: torch.device) -> None:
+        self.experiment = experiment
+        self.generator = _network(
+            experiment.noise_dimension, experiment.generator, logits=False
+        ).to(device)
+        self.discriminator = _network(d, experiment.discriminator, logits=True).to(device)
+        self.optimizers = [
+            torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.5)
+            for network in (self.generator, self.discriminator)
+        ]
+
+    def update(self, x: torch.Tensor) -> None:
+        """Update both players on a batch, (n, d)."""
+        z = torch.rand(len(x), self.experiment.noise_dimension, device=x.device) * 12**0.5 - 3**0.5
+        samples = self.generator(z)
+        data, fake = self.discriminator(x), self.discriminator(samples)
+        settings = self.experiment
+        d_loss = objectives.discriminator_loss(data, fake, settings.discriminator_loss)
+        g_loss = objectives.generator_loss(fake, settings.generator_loss)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        d_loss.backward(inputs=list(self.discriminator.parameters()), retain_graph=True)
+        g_loss.backward(inputs=list(self.generator.parameters()))
+        for optimizer in self.optimizers:
+            optimizer.step()
