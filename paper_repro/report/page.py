@@ -23,7 +23,8 @@ def data_address(picture: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
-def _records(table: pd.DataFrame) -> dict[str, list[Any]]:
+def records(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Return a table as the templates' macro `table` takes it."""
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
 
 
@@ -65,12 +66,12 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             results=results,
             rows=[row for row in shown if row["status"] == "ok"],
             missing=[row for row in shown if row["status"] != "ok"],
-            ours=_records(tables.ours(results)),
-            seeds=_records(tables.seeds(results)),
-            folds=_records(tables.folds(results)),
-            table1=_records(tables.published()),
-            context=_records(tables.context()),
-            theory=_records(tables.theory(results)),
+            ours=records(tables.ours(results)),
+            seeds=records(tables.seeds(results)),
+            folds=records(tables.folds(results)),
+            table1=records(tables.published()),
+            context=records(tables.context()),
+            theory=records(tables.theory(results)),
             theory_picture=data_address(folder / "theory.png"),
             figure1_picture=data_address(folder / "figure1.png"),
             deviations=deviations(),

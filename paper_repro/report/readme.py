@@ -7,7 +7,7 @@ import pandas as pd
 
 from paper_repro.errors import UserError
 from paper_repro.files import read_json, write_text
-from paper_repro.report import tables
+from paper_repro.report import benchmarks, tables
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
 
@@ -40,6 +40,22 @@ def _resources() -> str:
     return tables.markdown(pd.concat(found)).strip() if found else "No run is committed yet."
 
 
+def _benchmarks() -> str:
+    parts = benchmarks.read()
+    if parts is None:
+        return f"Nothing is measured yet; `make bench` fills {benchmarks.FOLDER}."
+    machine = parts["summary"]["provenance"]
+    found = [benchmarks.ratios(parts, name) for name in ("update", "parzen")]
+    return "\n".join(
+        [
+            f"On {machine['device']}, {machine['threads']} threads, torch "
+            f"{machine['versions']['torch']}:\n",
+            tables.markdown(benchmarks.experiments(parts)),
+            tables.markdown(pd.concat(found)),
+        ]
+    ).strip()
+
+
 def _deviations() -> str:
     lines = [
         {
@@ -67,6 +83,7 @@ def filled(text: str) -> str:
         ("results", _results("paper")),
         ("stand-in results", _results("stand-in")),
         ("resources", _resources()),
+        ("benchmarks", _benchmarks()),
         ("deviations", _deviations()),
     ):
         begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"

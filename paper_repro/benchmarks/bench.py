@@ -1,0 +1,100 @@
+"""``make bench``: every benchmark on this machine, its numbers and a page, in one run."""
+
+import datetime
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from paper_repro import config, provenance
+from paper_repro.benchmarks.experiments import bench_experiment
+from paper_repro.benchmarks.parzen import bench_growth, bench_many_samples, bench_parzen
+from paper_repro.benchmarks.update import bench_update
+from paper_repro.errors import UserError
+from paper_repro.files import write_json
+from paper_repro.report.benchmarks import FOLDER, write_page
+from paper_repro.training.joint import serves
+from paper_repro.training.loop import resolve_device
+
+HELP_CALLS = 11
+HELP = [sys.executable, "-m", "paper_repro", "--help"]
+
+
+def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return a call's result from a fresh process, whose memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, arguments)
+
+
+def _bench_experiments(device: torch.device) -> dict[str, Any]:
+    params = config.read_params()
+    rows = []
+    for name in params["profiles"]["paper"]["experiments"]:
+        experiment = config.experiment(params, "paper", name)
+        for precision in ("float32", "bfloat16") if serves(experiment) else ("float32",):
+            rows.append(_alone(bench_experiment, name, precision, device))
+            row = rows[-1]
+            print(
+                f"bench: {name}, {precision}: {row['seconds_an_update']['median'] * 1e3:.1f} ms "
+                f"an update, {row['hours']:.1f} h for {row['epochs']} epochs",
+                flush=True,
+            )
+    return {"rows": rows}
+
+
+def _bench_help() -> dict[str, Any]:
+    seconds = []
+    for _ in range(HELP_CALLS):
+        started = time.perf_counter()
+        subprocess.run(HELP, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds, "help_seconds": statistics.median(seconds)}
+
+
+def bench(device: str = "auto") -> None:
+    """Run all benchmarks and write their numbers and page into ``reports/benchmarks``.
+
+    Raises
+    ------
+    UserError
+        If the device is absent.
+    """
+    try:
+        where = resolve_device(device)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"bench: {error}") from None
+    started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
+    parts: dict[str, Any] = {}
+    runs: dict[str, Callable[[], Any]] = {
+        "command_line": _bench_help,
+        "update": lambda: _alone(bench_update, where),
+        "parzen": lambda: _alone(bench_parzen),
+        "growth": lambda: _alone(bench_growth),
+        "many_samples": lambda: _alone(bench_many_samples),
+        "experiments": lambda: _bench_experiments(where),
+    }
+    for name, run in runs.items():
+        parts[name] = run()
+        print(f"bench: {name}, {time.monotonic() - clock:.0f} s so far", flush=True)
+    summary = {
+        **{
+            name: spread["median"]
+            for part in ("update", "parzen")
+            for name, spread in parts[part]["ratios"].items()
+        },
+        "help_seconds": parts["command_line"]["help_seconds"],
+        "many_samples_peak_memory_bytes": parts["many_samples"]["peak_memory_bytes"],
+        "started": started.isoformat(timespec="seconds"),
+        "seconds": time.monotonic() - clock,
+        "provenance": provenance.environment(__name__, where),
+    }
+    for name, part in parts.items():
+        write_json(FOLDER / f"{name}.json", part)
+    write_json(FOLDER / "summary.json", summary)
+    write_page()
+    print(f"bench: {FOLDER / 'index.html'}")

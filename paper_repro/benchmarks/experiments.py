@@ -1,0 +1,59 @@
+"""Every experiment of the paper: time an update, an epoch and the whole, and peak memory."""
+
+from typing import Any
+
+import torch
+
+from paper_repro import config
+from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.data.catalogue import SOURCES
+from paper_repro.products import fast_float32
+from paper_repro.provenance import peak_memory
+from paper_repro.training.estimate import RATE, trial_trainer
+from paper_repro.training.joint import serves
+from paper_repro.training.update import Trainer
+
+ROUNDS = 5
+SECONDS = 0.5
+
+
+@fast_float32()
+def bench_experiment(name: str, precision: str, device: torch.device) -> dict[str, Any]:
+    """Return times and peak memory of an experiment's training; in a fresh process, the peak's own.
+
+    Parameters
+    ----------
+    precision : its networks are trained in; of one that only float32 is built for, float32.
+    """
+    params = config.read_params()
+    experiment = config.experiment(params, "paper", name).model_copy(
+        update={"precision": precision}
+    )
+    source = SOURCES[experiment.dataset]
+    n_train = config.data_size(params, "paper", experiment.dataset).train or source.train
+    updates = config.updates_per_epoch(experiment, n_train)
+    trainer, x = trial_trainer(experiment, source.shape, device)
+    calls = {"update": lambda: trainer.update(x, RATE, 0.5)}
+    by_turns(calls, device, rounds=1, seconds=0.0)
+    memory = peak_memory(device)
+    if serves(experiment):
+        twin = Trainer(trainer.experiment, trainer.gan, trainer.draws, plain=True)
+        calls["autograd_twin"] = lambda: twin.update(x, RATE, 0.5)
+    times = by_turns(calls, device, rounds=ROUNDS, seconds=SECONDS)
+    seconds = spread(times["update"])["median"]
+    return {
+        "experiment": name,
+        "precision": precision,
+        "parameters": sum(
+            p.numel() for _, net in trainer.gan.named_networks() for p in net.parameters()
+        ),
+        "seconds_an_update": spread(times["update"]),
+        "against_autograd_twin": ratio(times, "autograd_twin", "update")
+        if len(times) > 1
+        else None,
+        "updates_an_epoch": updates,
+        "epochs_an_hour": 3600 / (seconds * updates),
+        "epochs": experiment.epochs,
+        "hours": seconds * updates * experiment.epochs / 3600,
+        "peak_memory_bytes": memory,
+    }

@@ -1,0 +1,162 @@
+"""The Parzen estimate against scikit-learn, the direct computation and its own matrix product."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from sklearn.neighbors import KernelDensity
+
+from paper_repro import config
+from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.evaluation import parzen
+from paper_repro.evaluation.evaluate import measure
+from paper_repro.evaluation.sampler import GeneratorSampler
+from paper_repro.products import fast_float32
+from paper_repro.provenance import peak_memory
+from paper_repro.randomness import generator as seeded
+from paper_repro.training.estimate import trial_trainer
+
+N, D = 10_000, 784  # images, samples; pixels
+SLICE = 20  # images of which the slow ones are timed; their time is in proportion to the images
+BROADCAST_BATCH = 10  # images at a time, as in the authors' script
+MANY = 1_000_000
+ROUNDS = 5
+
+
+def _pictures(n: int, d: int = D, seed: int = 0) -> torch.Tensor:
+    """Return random images, (n, d), a fifth of whose pixels are not black."""
+    draw = seeded(seed, "benchmark")
+    lit = torch.rand(n, d, generator=draw) > 0.8
+    return torch.rand(n, d, generator=draw) * lit
+
+
+def broadcast(images: torch.Tensor, samples: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Return log-likelihoods, (m,), as the authors' script computes them: all differences at once.
+
+    Parameters
+    ----------
+    images, samples : (m, d) and (n, d), of which a batch makes an array of batch × n × d.
+    """
+    found = []
+    for batch in images.split(BROADCAST_BATCH):
+        scaled = (batch[:, None] - samples[None]) / sigma
+        found.append(torch.logsumexp(-0.5 * scaled.square().sum(2), 1))
+    n, d = samples.shape
+    return torch.cat(found) - math.log(n) - d * math.log(sigma * math.sqrt(2 * math.pi))
+
+
+def _bare(sizes: Sequence[tuple[int, int]], d: int) -> Callable[[], None]:
+    """Return a call that makes the products of (images, samples) in blocks, and nothing else."""
+    blocks = 500, 1000
+    x, s = torch.rand(blocks[0], d), torch.rand(blocks[1], d)
+    out = torch.empty(blocks)
+    times = sum(-(-m // blocks[0]) * -(-n // blocks[1]) for m, n in sizes)
+
+    def call() -> None:
+        for _ in range(times):
+            torch.mm(x, s.T, out=out)
+
+    return call
+
+
+@fast_float32()
+def bench_parzen() -> dict[str, Any]:
+    """Return the times of the estimate on the CPU, and their ratios."""
+    settings = config.experiment(config.read_params(), "paper", "mnist").parzen
+    samples, valid, test = (_pictures(N, seed=seed) for seed in range(3))
+    sigma = settings.sigmas()[2]
+    density = KernelDensity(kernel="gaussian", bandwidth=sigma).fit(samples.numpy())
+    few = test[:SLICE]
+
+    def one(images: torch.Tensor) -> torch.Tensor:
+        return parzen.log_likelihoods(images, samples, [sigma])[0]
+
+    exact = parzen.log_likelihoods(few.double(), samples.double(), settings.sigmas())
+    errors = {
+        "float32": parzen.log_likelihoods(few, samples, settings.sigmas()) - exact,
+        "kernel_density": torch.from_numpy(density.score_samples(few.numpy())) - exact[2],
+        "broadcast": broadcast(few, samples, sigma) - exact[2],
+    }
+    calls: dict[str, Callable[[], object]] = {
+        # The whole measure: all σ on the first thousand validation images, the best on all of test.
+        "measure": lambda: measure(samples, settings, valid, test),
+        "measure_product": _bare([(settings.sigma_images or N, N), (N, N)], D),
+        "one_sigma": lambda: one(test),
+        "one_sigma_kernel_density": lambda: density.score_samples(few.numpy()),
+        "one_sigma_broadcast": lambda: broadcast(few, samples, sigma),
+    }
+    times = by_turns(calls, torch.device("cpu"), rounds=ROUNDS, seconds=0.0)
+    for name in ("one_sigma_kernel_density", "one_sigma_broadcast"):
+        times[name] = [seconds * N / SLICE for seconds in times[name]]
+    return {
+        "images": N,
+        "samples": N,
+        "pixels": D,
+        "sigmas": settings.sigma_points,
+        "sigma_images": settings.sigma_images,
+        "slice": SLICE,
+        "seconds": {name: spread(values) for name, values in times.items()},
+        "ratios": {
+            "parzen_gemm_fraction": ratio(times, "measure_product", "measure"),
+            "parzen_vs_kde": ratio(times, "one_sigma_kernel_density", "one_sigma"),
+            "parzen_vs_broadcast": ratio(times, "one_sigma_broadcast", "one_sigma"),
+        },
+        "largest_error_nats": {name: float(e.abs().max()) for name, e in errors.items()},
+    }
+
+
+@fast_float32()
+def bench_growth() -> dict[str, Any]:
+    """Return the estimate's time over the number of samples, test images and pixels."""
+    sigmas = config.experiment(config.read_params(), "paper", "mnist").parzen.sigmas()[2:3]
+    rows = []
+    for axis, sizes in (
+        ("samples", [(1000, n, D) for n in (1000, 3000, 10_000, 30_000, 100_000)]),
+        ("images", [(m, N, D) for m in (300, 1000, 3000, 10_000)]),
+        ("pixels", [(1000, N, d) for d in (196, 784, 2304, 3072)]),
+    ):
+        for m, n, d in sizes:
+            images, samples = _pictures(m, d), _pictures(n, d, 1)
+            times = by_turns(
+                {"s": lambda x=images, s=samples: parzen.log_likelihoods(x, s, sigmas)},  # type: ignore[misc]
+                torch.device("cpu"),
+                rounds=3,
+                seconds=0.2,
+            )
+            rows.append(
+                {
+                    "axis": axis,
+                    "images": m,
+                    "samples": n,
+                    "pixels": d,
+                    "seconds": spread(times["s"]),
+                }
+            )
+    return {"sigmas": len(sigmas), "rows": rows}
+
+
+@fast_float32()
+def bench_many_samples(n: int = MANY) -> dict[str, Any]:
+    """Return time and peak memory of n samples of an MNIST generator against all test images.
+
+    The samples are made block by block, and no two blocks are there at a time.
+    """
+    experiment = config.experiment(config.read_params(), "paper", "mnist")
+    device = torch.device("cpu")
+    sampler = GeneratorSampler(
+        trial_trainer(experiment, (28, 28), device)[0].gan.generator, experiment
+    )
+    images = _pictures(N)
+    started = time.perf_counter()
+    blocks = sampler.blocks(n, 0, "benchmark")
+    parzen.log_likelihoods(images, blocks, experiment.parzen.sigmas()[2:3])
+    seconds = time.perf_counter() - started
+    return {
+        "images": N,
+        "samples": n,
+        "pixels": D,
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(device),
+    }

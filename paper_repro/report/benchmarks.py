@@ -1,0 +1,154 @@
+"""What ``make bench`` measured, as tables, a picture and a page; every number from its JSON."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+
+from paper_repro.errors import UserError
+from paper_repro.figures.canvas import new_figure, save
+from paper_repro.files import read_json, write_text
+from paper_repro.report.page import data_address, environment, records
+from paper_repro.report.tables import duration
+
+FOLDER = Path("reports/benchmarks")
+PARTS = ("summary", "update", "parzen", "growth", "many_samples", "experiments", "command_line")
+
+UPDATES = {
+    "float32": "float32, as trained: {ours} products",
+    "float32_products": "its matrix products alone, {ours}",
+    "float32_default": "float32, torch's default products",
+    "float32_default_products": "its matrix products alone, torch's default",
+    "bfloat16": "bfloat16 products",
+    "bfloat16_products": "its matrix products alone",
+    "twin": "the plain autograd twin, {ours} products",
+    "twin_default": "the plain autograd twin, torch's default products",
+    "plain": "a plain PyTorch loop, {ours} products",
+    "plain_default": "a plain PyTorch loop, as PyTorch comes",
+}
+RATIOS = {
+    "float32_update_gemm_fraction": "bare products / float32 update, torch's default products",
+    "float32_update_gemm_fraction_as_trained": "bare products / float32 update, as trained",
+    "float32_update_vs_plain": "plain PyTorch loop / float32 update as trained",
+    "float32_update_vs_plain_same_products": "the same, both with torch's default products",
+    "float32_update_vs_plain_as_trained": "the same, both with the products of training",
+    "float32_update_vs_twin": "plain autograd twin / float32 update as trained",
+    "bfloat16_update_gemm_fraction": "bare products / bfloat16 update",
+    "bfloat16_update_vs_plain": "plain PyTorch loop / bfloat16 update",
+    "bfloat16_update_vs_float32": "float32 update as trained / bfloat16 update",
+    "parzen_gemm_fraction": "bare products / whole Parzen measure",
+    "parzen_vs_kde": "scikit-learn's KernelDensity / ours, one σ",
+    "parzen_vs_broadcast": "direct computation of the authors' script / ours, one σ",
+}
+PARZEN = {
+    "measure": "the whole measure: {sigmas} σ on {sigma_images} images, the best on {images}",
+    "measure_product": "its matrix products alone",
+    "one_sigma": "one σ on {images} images",
+    "one_sigma_kernel_density": "scikit-learn's KernelDensity, timed on {slice} images and scaled",
+    "one_sigma_broadcast": "direct computation, timed on {slice} images and scaled",
+}
+
+
+def _seconds(spread: dict[str, Any]) -> str:
+    low, high = spread["quartiles"]
+    values = [spread["median"], low, high]
+    if spread["median"] < 1:
+        return "{:.2f} ms ({:.2f} – {:.2f})".format(*(1e3 * value for value in values))
+    return "{:.2f} s ({:.2f} – {:.2f})".format(*values)
+
+
+def _ratio(spread: dict[str, Any]) -> str:
+    return "{:.2f} ({:.2f} – {:.2f})".format(spread["median"], *spread["quartiles"])
+
+
+def read() -> dict[str, Any] | None:
+    """Return all parts by name; None if nothing was measured yet (`UserError` if one is absent)."""
+    if not (FOLDER / "summary.json").is_file():
+        return None
+    missing = [name for name in PARTS if not (FOLDER / f"{name}.json").is_file()]
+    if missing:
+        raise UserError(f"{FOLDER}/{missing[0]}.json: no such file; run `make bench`")
+    return {name: read_json(FOLDER / f"{name}.json") for name in PARTS}
+
+
+def times(parts: dict[str, Any], name: str, labels: dict[str, str]) -> pd.DataFrame:
+    """Return what was timed in a part, a line each, with the quartiles."""
+    part = parts[name]
+    known = part | part.get("products", {})
+    return pd.DataFrame(
+        [
+            {"What": label.format_map(known), "Median (quartiles)": _seconds(part["seconds"][key])}
+            for key, label in labels.items()
+            if key in part["seconds"]
+        ]
+    )
+
+
+def ratios(parts: dict[str, Any], name: str) -> pd.DataFrame:
+    """Return a part's ratios, a line each, with the quartiles over its rounds."""
+    return pd.DataFrame(
+        [
+            {"Ratio": RATIOS[key], "Median (quartiles)": _ratio(spread)}
+            for key, spread in parts[name]["ratios"].items()
+        ]
+    )
+
+
+def experiments(parts: dict[str, Any]) -> pd.DataFrame:
+    """Return what each experiment of the paper takes on this machine."""
+    return pd.DataFrame(
+        [
+            {
+                "Experiment": row["experiment"],
+                "Precision": row["precision"],
+                "Parameters": f"{row['parameters'] / 1e6:.1f} M",
+                "An update": _seconds(row["seconds_an_update"]),
+                "Against its autograd twin": _ratio(row["against_autograd_twin"])
+                if row["against_autograd_twin"]
+                else "it is one",
+                "Epochs an hour": f"{row['epochs_an_hour']:.1f}",
+                "The whole": f"{duration(row['hours'] * 3600)} for {row['epochs']} epochs",
+                "Peak memory": f"{row['peak_memory_bytes'] / 2**30:.1f} GiB",
+            }
+            for row in parts["experiments"]["rows"]
+        ]
+    )
+
+
+def _draw_growth(parts: dict[str, Any], path: Path) -> None:
+    table = pd.DataFrame(
+        [row | {"median": row["seconds"]["median"]} for row in parts["growth"]["rows"]]
+    )
+    figure = new_figure(10, 3)
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, (name, rows) in zip(panels, table.groupby("axis", sort=False), strict=True):
+        sns.lineplot(rows, x=str(name), y="median", marker="o", ax=axes)
+        rest = [key for key in ("images", "samples", "pixels") if key != name]
+        axes.set(xscale="log", yscale="log", xlabel=str(name), ylabel="seconds")
+        axes.set_title(", ".join(f"{rows[key].iloc[0]:,} {key}" for key in rest), fontsize=9)
+        axes.grid(alpha=0.4)
+    sns.despine(figure)
+    save(figure, path)
+
+
+def write_page() -> None:
+    """Write ``index.html`` beside the numbers (`UserError` if there are none)."""
+    parts = read()
+    if parts is None:
+        raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
+    _draw_growth(parts, FOLDER / "growth.png")
+    page = (
+        environment()
+        .get_template("benchmarks.html.j2")
+        .render(
+            parts=parts,
+            updates=records(times(parts, "update", UPDATES)),
+            update_ratios=records(ratios(parts, "update")),
+            parzen=records(times(parts, "parzen", PARZEN)),
+            parzen_ratios=records(ratios(parts, "parzen")),
+            experiments=records(experiments(parts)),
+            growth=data_address(FOLDER / "growth.png"),
+        )
+    )
+    write_text(FOLDER / "index.html", page)
