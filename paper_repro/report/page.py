@@ -69,6 +69,7 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             ours=records(tables.ours(results)),
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),
+            variants=records(tables.variants(results)),
             table1=records(tables.published()),
             context=records(tables.context()),
             theory=records(tables.theory(results)),

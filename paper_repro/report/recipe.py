@@ -5,6 +5,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+# Experiments of ours that are another one's recipe with something changed: the same epochs of the
+# same seed are shown beside each other.
+VARIANTS = {"mnist_bfloat16": "mnist"}
+
 
 def content(name: str) -> Any:
     """Return one of the YAML files beside this module."""
@@ -38,7 +42,7 @@ def changes(name: str, parameters: dict[str, Any], counts: dict[str, int]) -> li
     parameters : the experiment's parameters, as the run's record holds them.
     counts : images of each part of the data; only the parts that the recipe names count.
     """
-    released = content("released.yaml").get(name)
+    released = content("released.yaml").get(VARIANTS.get(name, name))
     if released is None:  # an experiment of the user's own
         return [f"experiments.{name}"]
     counts = {part: counts.get(part, 0) for part in released["data"]}

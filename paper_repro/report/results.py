@@ -4,12 +4,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from paper_repro import config
 from paper_repro.data.titles import TITLES
 from paper_repro.errors import UserError
 from paper_repro.files import read_json
 from paper_repro.report.published import PAPER
-from paper_repro.report.recipe import changes
+from paper_repro.report.recipe import VARIANTS, changes
 
 # What each experiment is, and where the paper shows it.
 EXPERIMENTS = {
@@ -19,6 +21,7 @@ EXPERIMENTS = {
     "cifar10_fc": "CIFAR-10, fully connected, figure 2 c",
     "cifar10_fc_small_init": "CIFAR-10, fully connected, smaller initial weights than the paper's",
     "cifar10_conv": "CIFAR-10, convolutional, figure 2 d",
+    "mnist_bfloat16": "MNIST with bfloat16 matrix products, no part of the paper",
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
@@ -145,6 +148,40 @@ def experiment_row(
     }
 
 
+def variants(listed: list[config.Run]) -> list[dict[str, Any]]:
+    """Return, for each trained variant, its validation estimates beside those of the original.
+
+    Only epochs that both measured, of the same seed; nats.
+    """
+    trained = {
+        (run.experiment, run.seed): run
+        for run in listed
+        if read_json(run.folder / "training.json")["status"] == "ok"
+    }
+    found = []
+    for (name, seed), run in trained.items():
+        original = trained.get((VARIANTS.get(name, ""), seed))
+        if original is None:
+            continue
+        ours, theirs = (
+            pd.read_csv(r.folder / "validation.csv").set_index("epoch").valid_nats
+            for r in (run, original)
+        )
+        both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna()
+        found.append(
+            {
+                "run": run.key,
+                "original": original.key,
+                "epochs": both.index.tolist(),
+                "valid_nats": both.ours.tolist(),
+                "original_valid_nats": both.theirs.tolist(),
+                "mean_difference": float((both.ours - both.theirs).mean()),
+                "sd_difference": float((both.ours - both.theirs).std()),
+            }
+        )
+    return found
+
+
 def _provenance(runs: list[config.Run]) -> dict[str, Any]:
     found = {}
     for run in runs:
@@ -179,6 +216,7 @@ def collect(profile: str) -> dict[str, Any]:
         "profile": profile,
         "provenance": _provenance(listed),
         "rows": rows,
+        "variants": variants(listed),
         "theory": read_json(folder / "theory.json"),
         "figure1": read_json(folder / "figure1.json"),
     }

@@ -173,6 +173,28 @@ def folds(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def variants(results: dict[str, Any]) -> pd.DataFrame:
+    """Return the validation estimates of variants beside those of the original, epoch by epoch."""
+    return pd.DataFrame(
+        [
+            {
+                "Run": variant["run"],
+                "Epoch": epoch,
+                "Validation (nats)": number(ours),
+                f"{variant['original']} (nats)": number(theirs),
+                "Difference": number(ours - theirs),
+            }
+            for variant in results["variants"]
+            for epoch, ours, theirs in zip(
+                variant["epochs"],
+                variant["valid_nats"],
+                variant["original_valid_nats"],
+                strict=True,
+            )
+        ]
+    )
+
+
 def published() -> pd.DataFrame:
     """Return the paper's Table 1."""
     return pd.DataFrame(
