@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    command.add_argument("--page", action="store_true", help="only write the page anew")
     command = add("readme", "report.readme", "fill the README's numbers from the reports")
     command.add_argument("--check", action="store_true", help="only say whether it is current")
     return parser

@@ -225,6 +225,41 @@ def test_seeds_differ_and_a_seed_repeats(workspace):
     assert model_path(other).read_bytes() != first[0]
 
 
+@pytest.mark.parametrize(
+    ("update", "precision"),
+    [("simultaneous", "float32"), ("simultaneous", "bfloat16"), ("alternating", "float32")],
+)
+def test_nothing_waits_for_the_device_within_an_epoch(workspace, monkeypatch, update, precision):
+    # On a GPU each of these would stop the queue of work until it is empty.
+    waits = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
+    workspace.change(epochs=1, update=update, precision=precision)
+    originals = {name: getattr(torch.Tensor, name) for name in waits}
+    count, step = 0, Trainer.update
+
+    def waiting(*arguments):
+        raise AssertionError("waits for the device")
+
+    def watched(self, *arguments, **options):
+        nonlocal count
+        count += 1
+        for name in waits:
+            setattr(torch.Tensor, name, waiting)
+        try:
+            return step(self, *arguments, **options)
+        finally:
+            if count == UPDATES:
+                for name, original in originals.items():
+                    setattr(torch.Tensor, name, original)
+
+    monkeypatch.setattr(Trainer, "update", watched)
+    try:
+        train(KEY)
+    finally:
+        for name, original in originals.items():
+            setattr(torch.Tensor, name, original)
+    assert count == UPDATES
+
+
 def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
     workspace.change(epochs=4, validate_every=2, gradient_norms={"epochs": 2, "every": 3})
     train(KEY)

@@ -56,14 +56,21 @@ def _bench_help() -> dict[str, Any]:
     return {"seconds": seconds, "help_seconds": statistics.median(seconds)}
 
 
-def bench(device: str = "auto") -> None:
+def bench(device: str = "auto", *, page: bool = False) -> None:
     """Run all benchmarks and write their numbers and page into ``reports/benchmarks``.
+
+    Parameters
+    ----------
+    page : only write the page anew, from the numbers that are there.
 
     Raises
     ------
     UserError
-        If the device is absent.
+        If the device is absent or, for the page alone, a part's numbers.
     """
+    if page:
+        write_page()
+        return
     try:
         where = resolve_device(device)
     except (ValueError, RuntimeError) as error:

@@ -18,14 +18,15 @@ from paper_repro.provenance import peak_memory
 from paper_repro.randomness import generator as seeded
 from paper_repro.training.estimate import trial_trainer
 
-N, D = 10_000, 784  # images, samples; pixels
+N, D, SHAPE = 10_000, 784, (28, 28)  # images and samples; pixels
 SLICE = 20  # images of which the slow ones are timed; their time is in proportion to the images
 BROADCAST_BATCH = 10  # images at a time, as in the authors' script
 MANY = 1_000_000
+GROWTH = (1000, 3000, 10_000, 30_000, 100_000)  # samples; of images only up to N
 ROUNDS = 5
 
 
-def _pictures(n: int, d: int = D, seed: int = 0) -> torch.Tensor:
+def _pictures(n: int, d: int, seed: int = 0) -> torch.Tensor:
     """Return random images, (n, d), a fifth of whose pixels are not black."""
     draw = seeded(seed, "benchmark")
     lit = torch.rand(n, d, generator=draw) > 0.8
@@ -65,7 +66,7 @@ def _bare(sizes: Sequence[tuple[int, int]], d: int) -> Callable[[], None]:
 def bench_parzen() -> dict[str, Any]:
     """Return the times of the estimate on the CPU, and their ratios."""
     settings = config.experiment(config.read_params(), "paper", "mnist").parzen
-    samples, valid, test = (_pictures(N, seed=seed) for seed in range(3))
+    samples, valid, test = (_pictures(N, D, seed) for seed in range(3))
     sigma = settings.sigmas()[2]
     density = KernelDensity(kernel="gaussian", bandwidth=sigma).fit(samples.numpy())
     few = test[:SLICE]
@@ -113,9 +114,9 @@ def bench_growth() -> dict[str, Any]:
     sigmas = config.experiment(config.read_params(), "paper", "mnist").parzen.sigmas()[2:3]
     rows = []
     for axis, sizes in (
-        ("samples", [(1000, n, D) for n in (1000, 3000, 10_000, 30_000, 100_000)]),
-        ("images", [(m, N, D) for m in (300, 1000, 3000, 10_000)]),
-        ("pixels", [(1000, N, d) for d in (196, 784, 2304, 3072)]),
+        ("samples", [(GROWTH[0], n, D) for n in GROWTH]),
+        ("images", [(m, N, D) for m in GROWTH if m <= N]),
+        ("pixels", [(GROWTH[0], N, d) for d in (196, 784, 2304, 3072)]),
     ):
         for m, n, d in sizes:
             images, samples = _pictures(m, d), _pictures(n, d, 1)
@@ -138,24 +139,24 @@ def bench_growth() -> dict[str, Any]:
 
 
 @fast_float32()
-def bench_many_samples(n: int = MANY) -> dict[str, Any]:
-    """Return time and peak memory of n samples of an MNIST generator against all test images.
+def bench_many_samples() -> dict[str, Any]:
+    """Return time and peak memory of a million samples of an MNIST generator against test images.
 
     The samples are made block by block, and no two blocks are there at a time.
     """
     experiment = config.experiment(config.read_params(), "paper", "mnist")
     device = torch.device("cpu")
     sampler = GeneratorSampler(
-        trial_trainer(experiment, (28, 28), device)[0].gan.generator, experiment
+        trial_trainer(experiment, SHAPE, device)[0].gan.generator, experiment
     )
-    images = _pictures(N)
+    images = _pictures(N, D)
     started = time.perf_counter()
-    blocks = sampler.blocks(n, 0, "benchmark")
+    blocks = sampler.blocks(MANY, 0, "benchmark")
     parzen.log_likelihoods(images, blocks, experiment.parzen.sigmas()[2:3])
     seconds = time.perf_counter() - started
     return {
         "images": N,
-        "samples": n,
+        "samples": MANY,
         "pixels": D,
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(device),

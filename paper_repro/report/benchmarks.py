@@ -128,6 +128,7 @@ def _draw_growth(parts: dict[str, Any], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=str(name), ylabel="seconds")
         axes.set_title(", ".join(f"{rows[key].iloc[0]:,} {key}" for key in rest), fontsize=9)
         axes.grid(alpha=0.4)
+        axes.minorticks_off()
     sns.despine(figure)
     save(figure, path)
 

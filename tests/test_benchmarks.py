@@ -1,0 +1,175 @@
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.__main__ import main
+from paper_repro.benchmarks import bench, experiments, parzen, update
+from paper_repro.benchmarks.plain_loop import PlainLoop
+from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.errors import UserError
+from paper_repro.evaluation.parzen import log_likelihoods
+from paper_repro.report import benchmarks
+from paper_repro.training.estimate import RATE, trial_trainer
+from tests.conftest import ROOT
+from tests.small import small_values
+
+CPU = torch.device("cpu")
+
+
+def test_calls_take_turns_and_the_order_turns_round():
+    made = []
+    calls = {name: (lambda n=name: made.append(n)) for name in "abc"}
+    times = by_turns(calls, CPU, rounds=3, seconds=0)
+    assert made[:6] == list("aabbcc")  # once to set up, once to see how long it takes
+    assert made[6:] == list("abc" + "cba" + "abc")
+    assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3, "c": 3}
+
+
+def test_spread_and_ratio_are_those_of_the_rounds():
+    assert spread([4.0, 1, 2, 3, 5]) == {"median": 3, "quartiles": [2, 4], "n": 5}
+    assert spread([7.0]) == {"median": 7, "quartiles": [7, 7], "n": 1}
+    times = {"slow": [2.0, 9, 8], "fast": [1.0, 3, 2]}
+    assert ratio(times, "slow", "fast")["median"] == 3  # and not the 4 of the medians
+
+
+def test_the_bare_products_are_those_of_an_update_counted_by_hand(params):
+    mnist = config.experiment(params, "paper", "mnist")
+    g, d = (100 * 1200, 1200 * 1200, 1200 * 784), (784 * 1200, 240 * 1200, 240 * 1)
+    forward_and_weights = 2 * 2 * (100 * sum(g) + 200 * sum(d))
+    back = 2 * (100 * (g[1] + g[2]) + 200 * (d[1] + d[2]) + 100 * d[0])
+    call, flop = update.bare_products(mnist, 784, torch.float32, CPU)
+    call()
+    assert flop == forward_and_weights + back
+
+
+def test_the_plain_loop_makes_the_update_that_it_is_timed_against(params, float64, monkeypatch):
+    # Without dropout, on one z, and from velocities of zero, where the two forms of momentum agree.
+    values = small_values(params)
+    for layer in values["discriminator"]:
+        layer |= {"keep": 1.0, "scale": 1.0}
+    experiment = config.parse_experiment(values)
+    trainer, x = trial_trainer(experiment, (4, 5), CPU)
+    loop = PlainLoop(experiment, 20, CPU)
+    for network, (_, ours) in zip(
+        (loop.generator, loop.discriminator), trainer.gan.named_networks(), strict=True
+    ):
+        affine = [module for module in network if isinstance(module, torch.nn.Linear)]
+        for module, layer in zip(affine, ours.stack, strict=True):
+            module.weight.data = layer.weight.detach().T.clone()
+            module.bias.data = layer.bias.detach().clone()
+    unit = torch.rand(10, 7)
+    monkeypatch.setattr(torch, "rand", lambda *size, device: unit)
+    monkeypatch.setattr(
+        trainer,
+        "draws",
+        SimpleNamespace(noise=lambda n: unit * 12**0.5 - 3**0.5, masks=lambda n: [None] * 3),
+    )
+    before = [p.detach().clone() for p in loop.generator.parameters()]
+    loop.update(x)
+    trainer.update(x, RATE, 0.5)
+    moved = [
+        float((p.detach() - q).abs().max())
+        for p, q in zip(loop.generator.parameters(), before, strict=True)
+    ]
+    assert min(moved) > 0
+    for network, (_, ours) in zip(
+        (loop.generator, loop.discriminator), trainer.gan.named_networks(), strict=True
+    ):
+        affine = [module for module in network if isinstance(module, torch.nn.Linear)]
+        for module, layer in zip(affine, ours.stack, strict=True):
+            torch.testing.assert_close(module.weight.T, layer.weight, rtol=1e-14, atol=1e-15)
+            torch.testing.assert_close(module.bias, layer.bias, rtol=1e-14, atol=1e-15)
+
+
+def test_a_convolution_is_refused_by_both(params):
+    convolutional = config.experiment(params, "paper", "cifar10_conv")
+    with pytest.raises(ValueError, match="fully connected"):
+        PlainLoop(convolutional, 3072, CPU)
+    with pytest.raises(ValueError, match="fully connected"):
+        update.bare_products(convolutional, 3072, torch.float32, CPU)
+
+
+def test_the_direct_computation_is_the_estimate():
+    images, samples = torch.rand(25, 30).double(), torch.rand(40, 30).double()
+    expected = log_likelihoods(images, samples, [0.3])[0]
+    assert parzen.broadcast(images, samples, 0.3).numpy() == pytest.approx(expected.numpy())
+
+
+@pytest.fixture
+def small_bench(workspace, monkeypatch):
+    """The whole of `bench` on small networks, few images, and in this process."""
+    monkeypatch.setattr(bench, "_alone", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(bench, "HELP_CALLS", 1)
+    monkeypatch.setattr(update, "SHAPE", (4, 5))
+    source = SimpleNamespace(shape=(4, 5), train=64)
+    monkeypatch.setattr(experiments, "SOURCES", {"mnist": source})
+    for module in (update, experiments):
+        monkeypatch.setattr(module, "ROUNDS", 2)
+        monkeypatch.setattr(module, "SECONDS", 0.0)
+    for name, value in {"N": 60, "D": 20, "SLICE": 5, "ROUNDS": 2, "GROWTH": (20, 40)}.items():
+        monkeypatch.setattr(parzen, name, value)
+    monkeypatch.setattr(parzen, "SHAPE", (4, 5))
+    monkeypatch.setattr(parzen, "MANY", 2500)
+    return workspace
+
+
+def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
+    assert main(["bench", "--device", "cpu"]) == 0
+    assert "bench: mnist, bfloat16:" in capsys.readouterr().out
+    folder = benchmarks.FOLDER
+    summary = json.loads((folder / "summary.json").read_text())
+    for key in (
+        "float32_update_gemm_fraction",
+        "float32_update_vs_plain",
+        "bfloat16_update_vs_plain",
+        "parzen_gemm_fraction",
+        "parzen_vs_kde",
+        "parzen_vs_broadcast",
+        "help_seconds",
+    ):
+        assert summary[key] > 0
+    page = (folder / "index.html").read_text()
+    parts = benchmarks.read()
+    assert parts["many_samples"]["samples"] == 2500
+    for table in (
+        benchmarks.times(parts, "update", benchmarks.UPDATES),
+        benchmarks.times(parts, "parzen", benchmarks.PARZEN),
+        benchmarks.ratios(parts, "update"),
+        benchmarks.ratios(parts, "parzen"),
+        benchmarks.experiments(parts),
+    ):
+        for cell in table.to_numpy().ravel():
+            assert str(cell).replace("'", "&#39;") in page
+    (folder / "growth.json").unlink()
+    with pytest.raises(UserError, match=r"growth\.json: no such file; run `make bench`"):
+        benchmarks.read()
+
+
+def test_nothing_measured_is_said_so(workspace):
+    assert benchmarks.read() is None
+    with pytest.raises(UserError, match="nothing measured yet"):
+        benchmarks.write_page()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_an_absent_device_is_one_line(capsys):
+    assert main(["bench", "--device", "cuda"]) == 2
+    assert "bench: device cuda: torch finds no CUDA device here" in capsys.readouterr().err
+
+
+def test_the_committed_page_is_that_of_the_committed_numbers(tmp_path, monkeypatch):
+    committed = ROOT / benchmarks.FOLDER
+    numbers = {path.name: path.read_text() for path in committed.glob("*.json")}
+    expected = (committed / "index.html").read_text()
+    monkeypatch.chdir(tmp_path)
+    benchmarks.FOLDER.mkdir(parents=True)
+    for name, text in numbers.items():
+        (benchmarks.FOLDER / name).write_text(text)
+    benchmarks.write_page()
+    picture = re.compile('data:image/png;base64,[^"]*')  # its bytes differ between machines
+    ours = (benchmarks.FOLDER / "index.html").read_text()
+    assert picture.sub("", ours) == picture.sub("", expected)
