@@ -1,4 +1,4 @@
-# make quick | repro | bench | test | lint | readme | lock; the stages are in dvc.yaml.
+# make quick | repro | verify | bench | test | lint | readme | lock; the stages are in dvc.yaml.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,11 +7,12 @@ READY := $(VENV)/.ready
 # DVC's stages call `python`: let it be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help install quick repro bench test lint readme lock
+.PHONY: help install quick repro verify bench test lint readme lock
 
 help:
 	@echo "make quick    everything at reduced scale, minutes on two CPU cores"
 	@echo "make repro    the paper's recipe, hours on a CPU; may be interrupted at any time"
+	@echo "make verify   the published MNIST number from its published weights, without training"
 	@echo "make bench    how fast it is on this machine, against plain twins: about ten minutes"
 	@echo "make test     the tests"
 	@echo "make lint     ruff and mypy"
@@ -30,11 +31,15 @@ $(READY): requirements.lock pyproject.toml
 
 quick repro: $(READY)
 	@paper_repro plan $(PROFILE)
-	dvc repro report@$(PROFILE)
+	dvc repro report@$(PROFILE) $(WEIGHTS)
 	@echo "See reports/$(PROFILE)/index.html"
 
 quick: PROFILE := quick
 repro: PROFILE := paper
+repro: WEIGHTS := weights@paper-mnist-0
+
+verify: $(READY)
+	paper_repro verify
 
 bench: $(READY)
 	paper_repro bench

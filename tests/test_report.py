@@ -43,7 +43,7 @@ def reported(workspace):
 
 
 def test_results_have_the_agreed_form(reported):
-    assert set(reported) == {"profile", "provenance", "rows", "theory", "figure1"}
+    assert set(reported) == {"profile", "provenance", "rows", "variants", "theory", "figure1"}
     row = reported["rows"][0]
     assert set(row) >= KEYS
     assert all(set(seed) >= SEED_KEYS for seed in row["seeds"])
@@ -54,6 +54,39 @@ def test_results_have_the_agreed_form(reported):
     means = [seed["test_mean"] for seed in row["seeds"]]
     assert row["mean"] == pytest.approx(sum(means) / 2)
     assert row["seed_sd"] == pytest.approx(abs(means[0] - means[1]) / 2**0.5)
+
+
+def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
+    values, other = workspace.values, "quick-mnist_bfloat16-0"
+    values["experiments"]["mnist_bfloat16"] = {**workspace.experiment, "precision": "bfloat16"}
+    values["experiments"]["mnist_bfloat16"]["epochs"] = 4
+    for profile in values["profiles"].values():
+        profile["experiments"]["mnist_bfloat16"] = {}
+    values["runs"][other] = {**values["runs"][workspace.key], "experiment": "mnist_bfloat16"}
+    workspace.write()
+    for key in (workspace.key, other):
+        train(key)
+        evaluate(key)
+    results = collect("quick")
+    (variant,) = results["variants"]
+    assert (variant["run"], variant["original"]) == (other, workspace.key)
+    measured = {
+        key: pd.read_csv(f"reports/quick/runs/{key}/validation.csv").valid_nats.tolist()
+        for key in (workspace.key, other)
+    }
+    assert len(measured[other]) == 4
+    assert variant["epochs"] == [1, 2]  # the original has no more
+    assert variant["valid_nats"] == measured[other][:2]
+    assert variant["original_valid_nats"] == measured[workspace.key]
+    differences = [a - b for a, b in zip(measured[other], measured[workspace.key], strict=False)]
+    assert variant["mean_difference"] == pytest.approx(sum(differences) / 2)
+    assert variant["sd_difference"] == pytest.approx(abs(differences[0] - differences[1]) / 2**0.5)
+    row = next(row for row in results["rows"] if row["experiment"] == "mnist_bfloat16")
+    assert "precision" in row["changed"]
+    assert not row["comparable"]
+    assert tables.variants(results)["Difference"].tolist() == [
+        tables.number(difference) for difference in differences
+    ]
 
 
 def test_the_measure_is_the_script_s(workspace):
@@ -114,7 +147,8 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     shown = {base64.b64decode(content) for content, _ in pictures}
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
-    links = r'(src|href)="(?!data:|#|https://arxiv|results\.json|table1\.md|theory\.json)'
+    files = r"results\.json|table1\.md|theory\.json|\.\./benchmarks/index\.html"
+    links = rf'(src|href)="(?!data:|#|https://arxiv|{files})'
     assert not re.search(links, page)
     assert "<script" not in page
 

@@ -1,5 +1,6 @@
 """A trained run's generator as a sampler."""
 
+from pathlib import Path
 from typing import Any
 
 from paper_repro import config
@@ -20,10 +21,23 @@ def load_sampler(run: config.Run, experiment: config.Experiment, epoch: str) -> 
     Raises
     ------
     UserError
+        As `load_generator`.
+    """
+    network = load_generator(model_path(run.key), f"{epoch}.", run, experiment)
+    return GeneratorSampler(network, experiment)
+
+
+def load_generator(
+    path: Path, prefix: str, run: config.Run, experiment: config.Experiment
+) -> Network:
+    """Return a run's generator from a file, where its names begin with ``<prefix>generator.``.
+
+    Raises
+    ------
+    UserError
         If the file is absent or damaged, or holds another network than the parameters describe.
     """
-    path = model_path(run.key)
-    tensors, _ = load_tensors(path, f"{epoch}.generator.")
+    tensors, _ = load_tensors(path, f"{prefix}generator.")
     network = Network((experiment.noise_dimension,), experiment.generator)
     try:
         network.load_state_dict(tensors)
@@ -33,4 +47,4 @@ def load_sampler(run: config.Run, experiment: config.Experiment, epoch: str) -> 
             f"{path}: not the network of experiments.{run.experiment}.generator ({first}); "
             "run `dvc repro` to train it"
         ) from None
-    return GeneratorSampler(network, experiment)
+    return network

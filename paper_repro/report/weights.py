@@ -1,0 +1,31 @@
+"""Stage ``weights@<run>``: the generator behind a number, small enough for git."""
+
+from pathlib import Path
+
+from paper_repro import config
+from paper_repro.models.storage import load_tensors, model_path, save_tensors
+
+
+def weights_path(run: config.Run) -> Path:
+    """Return where a run's published generator lies."""
+    return Path("reports", run.profile, "weights", f"{run.key}.safetensors")
+
+
+def weights(key: str) -> None:
+    """Write the generator that a run was measured by, or only its record if it was not trained.
+
+    Raises
+    ------
+    UserError
+        If the run is not listed, or its model is absent or damaged.
+    """
+    run = config.run(config.read_params(), key)
+    tensors, record = load_tensors(model_path(key))
+    prefix = f"{record.get('selected', 'last')}.generator."
+    kept = {
+        f"generator.{name.removeprefix(prefix)}": tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    save_tensors(weights_path(run), kept, record)
+    print(f"weights: {weights_path(run)}: {sum(t.numel() for t in kept.values()):,} parameters")

@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from paper_repro import config
+from paper_repro.__main__ import main
+from paper_repro.data.dataset import processed_folder
+from paper_repro.errors import UserError
+from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.evaluation.trained import load_sampler
+from paper_repro.figures.figure2 import figure2
+from paper_repro.models.storage import load_tensors, model_path, save_tensors
+from paper_repro.report import verify as verifying
+from paper_repro.report.report import report
+from paper_repro.report.verify import verify
+from paper_repro.report.weights import weights, weights_path
+from paper_repro.training.train import train
+
+
+@pytest.fixture
+def published(workspace):
+    """A run that is trained, measured, reported and published, and whose model is gone."""
+    train(workspace.key)
+    evaluate(workspace.key)
+    figure2(workspace.key)
+    report("quick")
+    weights(workspace.key)
+    return workspace
+
+
+def test_a_published_number_is_found_again_without_the_model(published, capsys):
+    model_path(published.key).unlink()
+    for path in Path("checkpoints").rglob("*.safetensors"):
+        path.unlink()
+    assert main(["verify", published.key]) == 0
+    assert "verified: within 0.0000 nats" in capsys.readouterr().out
+
+
+def test_the_published_weights_are_those_of_the_selected_generator(published):
+    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    record = json.loads((published.run.folder / "training.json").read_text())
+    expected = load_sampler(published.run, experiment, record["selected"]).network.state_dict()
+    tensors, _ = load_tensors(weights_path(published.run), "generator.")
+    assert set(tensors) == set(expected)
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, expected[name])
+    assert not load_tensors(weights_path(published.run), "discriminator.")[0]
+
+
+def test_other_weights_are_noticed(published, capsys):
+    path = weights_path(published.run)
+    tensors, record = load_tensors(path)
+    tensors["generator.layers.2.bias"] += 0.5
+    save_tensors(path, tensors, record)
+    assert main(["verify", published.key]) == 2
+    assert "differs from reports/quick/results.json by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["test_mean", "test_se", "valid_mean"])
+def test_another_published_number_is_noticed(published, name):
+    path = Path("reports/quick/results.json")
+    results = json.loads(path.read_text())
+    results["rows"][0]["seeds"][0][name] += 0.06
+    path.write_text(json.dumps(results))
+    with pytest.raises(UserError, match=r"by 0\.060 nats, more than 0\.05"):
+        verify(published.key)
+
+
+def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch, capsys):
+    for path in processed_folder("quick", "mnist").iterdir():
+        path.unlink()
+    fetched = []
+    monkeypatch.setattr(verifying, "fetch_sources", lambda sources, own: fetched.extend(sources))
+    monkeypatch.setattr(
+        verifying, "prepare", lambda profile, name: published.prepare(profile=profile)
+    )
+    verify(published.key)
+    assert fetched == ["mnist"]
+    assert "verified" in capsys.readouterr().out
+
+
+def test_what_is_absent_is_named(published):
+    with pytest.raises(UserError, match=r"runs\.paper-mnist-0: no such run"):
+        verify()
+    weights_path(published.run).unlink()
+    with pytest.raises(UserError, match=r"weights/quick-mnist-0\.safetensors: no such file"):
+        verify(published.key)
+    Path("reports/quick/results.json").unlink()
+    with pytest.raises(UserError, match=r"results\.json: no such file"):
+        verify(published.key)
+
+
+def test_a_run_that_was_not_made_publishes_its_record_only(workspace, capsys):
+    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    weights(workspace.key)
+    tensors, record = load_tensors(weights_path(workspace.run))
+    assert not tensors
+    assert record["reason"] == "no data"
