@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.recipe import content
+from paper_repro.report.verdict import RULE
 
 
 def deviations() -> list[dict[str, str]]:
@@ -76,6 +77,7 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             theory_picture=data_address(folder / "theory.png"),
             figure1_picture=data_address(folder / "figure1.png"),
             deviations=deviations(),
+            rule=RULE,
         )
     )
     write_text(folder / "index.html", page)

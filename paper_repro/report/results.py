@@ -1,6 +1,7 @@
 """``results.json``: one row an experiment, from the runs' own JSON files."""
 
 import statistics
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from paper_repro.errors import UserError
 from paper_repro.files import read_json
 from paper_repro.report.published import PAPER
 from paper_repro.report.recipe import VARIANTS, changes
+from paper_repro.report.verdict import Verdict, judge, mean_interval
 
 # What each experiment is, and where the paper shows it.
 EXPERIMENTS = {
@@ -110,6 +112,8 @@ def experiment_row(
         "seeds": [],
         "mean": None,
         "seed_sd": None,
+        "mean_interval": None,
+        "verdict": asdict(Verdict("not run")),
     }
     records = {run: read_json(run.folder / "training.json") for run in runs}
     trained = [run for run in runs if records[run]["status"] == "ok"]
@@ -128,6 +132,7 @@ def experiment_row(
         data = records[runs[0]].get("data", {}) if runs else {}  # of runs that diverged
         return row | {
             **{key: first[key] for key in ("status", "reason", "todo")},
+            "verdict": asdict(Verdict(first["status"])),
             "stand_in": data.get("stand_in"),
             "failed": failed,
         }
@@ -135,6 +140,10 @@ def experiment_row(
     means = [seed["test_mean"] for seed in seeds]
     stand_in = records[trained[0]]["data"]["stand_in"]
     changed = sorted({key for run in trained for key in _changed(run, params)})
+    verdict = Verdict("not comparable")
+    if comparable(profile, stand_in, changed):
+        errors = [seed["test_se"] for seed in seeds]
+        verdict = judge(means, errors, paper) if paper else Verdict("no number in the paper")
     return row | {
         "status": "ok",
         "failed": failed,
@@ -145,6 +154,8 @@ def experiment_row(
         "seeds": seeds,
         "mean": statistics.fmean(means),
         "seed_sd": statistics.stdev(means) if len(means) > 1 else None,
+        "mean_interval": mean_interval(means),
+        "verdict": asdict(verdict),
     }
 
 

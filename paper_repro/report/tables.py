@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.report.published import CONTEXT, TABLE1
+from paper_repro.report.verdict import RULE
 
 
 def number(mean: float | None, error: float | None = None) -> str:
@@ -14,6 +15,11 @@ def number(mean: float | None, error: float | None = None) -> str:
         return "–"
     text = f"{mean:.1f}".replace("-", "−")
     return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}"
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """Return an interval of nats as shown."""
+    return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
 
 def duration(seconds: float) -> str:
@@ -79,8 +85,10 @@ def ours(results: dict[str, Any]) -> pd.DataFrame:
                 "Paper (nats)": number(paper["mean"], paper["se"]) if paper else "–",
                 "Ours (nats)": _ours(row) if seeds else row["status"],
                 "SD over seeds": number(row["seed_sd"]),
+                "95 % interval of the mean": interval(row["mean_interval"]),
                 "Seeds": len(seeds),
                 "Epochs": seeds[0]["epochs"] if seeds else "–",
+                "Verdict": row["verdict"]["text"],
                 "Remark": remark(row, results["profile"]),
             }
         )
@@ -247,6 +255,7 @@ def table1(results: dict[str, Any]) -> str:
         "Parzen-window log-likelihood of the test set in nats; ± is the standard error of the "
         "mean, over the test images or, on TFD, over its five folds.",
         markdown(ours(results)),
+        RULE,
     ]
     if any(row["seeds"] for row in results["rows"]):
         parts += ["## Runs", markdown(seeds(results))]
