@@ -38,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood")
     command.add_argument("key", metavar="run")
+    command = add("samples", "evaluation.samples", "look for copies, correlation and jumps")
+    command.add_argument("key", metavar="run")
     command = add("figure2", "figures.figure2", "draw a trained run's figure 2")
     command.add_argument("key", metavar="run")
     command = add("figure3", "figures.figure3", "draw a trained run's figure 3")

@@ -14,6 +14,7 @@ from paper_repro.data.dataset import read_dataset
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.nearest import nearest
 from paper_repro.evaluation.parzen import log_likelihoods
+from paper_repro.evaluation.samples import samples
 from paper_repro.evaluation.trained import load_sampler
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.report import readme, tables
@@ -38,12 +39,14 @@ def reported(workspace):
         train(key)
         evaluate(key)
         figure2(key)
+    samples(workspace.key)
     report("quick")
     return json.loads((workspace.folder / "reports/quick/results.json").read_text())
 
 
 def test_results_have_the_agreed_form(reported):
-    assert set(reported) == {"profile", "provenance", "rows", "variants", "theory", "figure1"}
+    agreed = {"profile", "provenance", "rows", "claims", "variants", "theory", "figure1"}
+    assert set(reported) == agreed
     row = reported["rows"][0]
     assert set(row) >= KEYS
     assert all(set(seed) >= SEED_KEYS for seed in row["seeds"])
@@ -138,6 +141,26 @@ def test_numbers_on_the_page_and_in_the_table_are_those_of_the_results(reported,
     assert "Not comparable with the paper" in page
 
 
+def test_the_latex_table_holds_the_same_numbers(reported, workspace):
+    text = (workspace.folder / "reports/quick/table1.tex").read_text()
+    assert text.isascii()  # so that any engine sets it
+    assert text.startswith("\\begin{tabular}")
+    assert "\\toprule" in text
+    assert "\\input" not in text
+    shown = tables.number(reported["rows"][0]["mean"]).replace("−", "$-$")
+    assert shown in text
+    assert "225.0 $\\pm$ 2.0" in text
+    assert not re.search(r"(?<!\\)[_%&#]", re.sub(r" & ", " ", text))
+
+
+def test_the_csv_has_a_line_a_run(reported, workspace):
+    table = pd.read_csv(workspace.folder / "reports/quick/results.csv")
+    seeds = reported["rows"][0]["seeds"]
+    assert table.run.tolist() == [seed["run"] for seed in seeds]
+    assert table.test_mean.tolist() == [seed["test_mean"] for seed in seeds]
+    assert table.experiment.tolist() == ["mnist"] * 2
+
+
 def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     folder = workspace.folder / "reports/quick"
     page = (folder / "index.html").read_text()
@@ -147,7 +170,10 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     shown = {base64.b64decode(content) for content, _ in pictures}
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
-    files = r"results\.json|table1\.md|theory\.json|\.\./benchmarks/index\.html"
+    files = (
+        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.csv|table1\.md|"
+        r"table1\.tex|theory\.json|\.\./benchmarks/index\.html"
+    )
     links = rf'(src|href)="(?!data:|#|https://arxiv|{files})'
     assert not re.search(links, page)
     assert "<script" not in page

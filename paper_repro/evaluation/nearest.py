@@ -1,4 +1,6 @@
-"""The training images nearest to samples: the sixth column of figure 2."""
+"""The training images nearest to samples: the sixth column of figure 2, and copies."""
+
+import math
 
 import torch
 
@@ -30,3 +32,15 @@ def nearest(
         best[nearer] = smallest.values[nearer]
         index[nearer] = smallest.indices[nearer] + start
     return index.tolist(), best.tolist()
+
+
+@torch.no_grad()
+def nearest_distances(queries: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    """Return the L2 distance of each query, (m, d), to the nearest of the images, (n, d): (m,)."""
+    centre = images.mean(0)
+    x, squares = queries - centre, torch.full((len(queries),), math.inf)
+    for block in images.split(2000):
+        s = block - centre
+        products = torch.addmm(s.square().sum(1), x, s.T, alpha=-2)
+        squares = torch.minimum(squares, products.amin(1))
+    return (squares + x.square().sum(1)).clamp(min=0).sqrt()

@@ -8,13 +8,13 @@ import pandas as pd
 from paper_repro import config
 from paper_repro.figures.curves import draw_curves
 from paper_repro.files import write_json, write_text
+from paper_repro.report import tables
 from paper_repro.report.page import write_page
 from paper_repro.report.results import collect, results_path
-from paper_repro.report.tables import remark, table1
 
 
 def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path: Path) -> None:
-    tables = {
+    curves = {
         f"seed {run.seed}": (
             pd.read_csv(run.folder / "curve.csv"),
             pd.read_csv(run.folder / "validation.csv"),
@@ -22,9 +22,9 @@ def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path
         for run in runs
     }
     draw_curves(
-        tables,
+        curves,
         path,
-        title=f"{row['experiment']}, {profile} profile: {remark(row, profile)}",
+        title=f"{row['experiment']}, {profile} profile: {tables.remark(row, profile)}",
         paper_mean=row["paper"]["mean"] if row["comparable"] and row["paper"] else None,
     )
 
@@ -46,7 +46,9 @@ def report(profile: str) -> None:
     listed = config.runs(config.read_params(), profile)
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
-    write_text(folder / "table1.md", table1(results))
+    write_text(folder / "table1.md", tables.table1(results))
+    write_text(folder / "table1.tex", tables.latex(results))
+    write_text(folder / "results.csv", tables.runs(results).to_csv(index=False))
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     pictures = {
         row["experiment"]: _pictures(
@@ -61,4 +63,4 @@ def report(profile: str) -> None:
     write_page(results, pictures, folder)
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:
-        print(f"report: {row['experiment']}: {remark(row, profile)}")
+        print(f"report: {row['experiment']}: {tables.remark(row, profile)}")

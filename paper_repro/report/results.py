@@ -11,6 +11,7 @@ from paper_repro import config
 from paper_repro.data.titles import TITLES
 from paper_repro.errors import UserError
 from paper_repro.files import read_json
+from paper_repro.report.claims import ledger
 from paper_repro.report.published import PAPER
 from paper_repro.report.recipe import VARIANTS, changes
 from paper_repro.report.verdict import Verdict, judge, mean_interval
@@ -223,12 +224,14 @@ def collect(profile: str) -> dict[str, Any]:
         runs = [run for run in listed if run.experiment == name]
         rows.append(experiment_row(params, profile, name, runs))
     folder = results_path(profile).parent
+    theory = read_json(folder / "theory.json")
     return {
         "profile": profile,
         "provenance": _provenance(listed),
         "rows": rows,
+        "claims": ledger(rows, listed, theory),
         "variants": variants(listed),
-        "theory": read_json(folder / "theory.json"),
+        "theory": theory,
         "figure1": read_json(folder / "figure1.json"),
     }
 

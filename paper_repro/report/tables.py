@@ -248,6 +248,31 @@ def theory(results: dict[str, Any]) -> pd.DataFrame:
     )
 
 
+def latex(results: dict[str, Any]) -> str:
+    """Return ``table1.tex``: the comparison as a tabular for booktabs, in plain ASCII."""
+    columns = ["Experiment", "Data", "Paper (nats)", "Ours (nats)", "SD over seeds", "Seeds"]
+    text: str = ours(results)[[*columns, "Epochs", "Verdict"]].to_latex(index=False, escape=True)
+    signs = {"±": "$\\pm$", "−": "$-$", "–": "--", "\N{NO-BREAK SPACE}": " "}
+    for sign, plain in signs.items():
+        text = text.replace(sign, plain)
+    return text
+
+
+def runs(results: dict[str, Any]) -> pd.DataFrame:
+    """Return ``results.csv``: a line a run, numbers in full."""
+    names = ("run", "seed", "epochs", "updates", "best_epoch", "valid_mean", "test_mean", "test_se")
+    lines = [
+        {
+            "experiment": row["experiment"],
+            "data": row["stand_in"] or row["dataset"],
+            **{name: seed[name] for name in (*names, "last_test_mean", "training_seconds")},
+        }
+        for row in results["rows"]
+        for seed in row["seeds"]
+    ]
+    return pd.DataFrame(lines)
+
+
 def table1(results: dict[str, Any]) -> str:
     """Return ``table1.md``."""
     parts = [

@@ -1,0 +1,121 @@
+"""Stage ``samples@<run>``: whether samples are copies, independent, and joined without jumps.
+
+What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as numbers.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import mannwhitneyu
+
+from paper_repro import config, provenance
+from paper_repro.data.dataset import read_dataset
+from paper_repro.evaluation.nearest import nearest_distances
+from paper_repro.evaluation.sampler import GeneratorSampler
+from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.files import write_json
+from paper_repro.models.noise import draw_noise
+from paper_repro.products import fast_float32
+from paper_repro.randomness import generator as seeded
+
+COPY_QUANTILE = 0.01  # nearer than so few of the held-out images: a copy
+LAGS = 20
+LINES, STEPS, FINER = 200, 10, 10  # straight lines in z, steps on each, and how many times more
+
+
+def memorisation(
+    samples: torch.Tensor, train: torch.Tensor, held_out: torch.Tensor
+) -> dict[str, float]:
+    """Compare the samples' distances to their nearest training images with held-out images'.
+
+    Parameters
+    ----------
+    samples, train, held_out : (…, d)
+
+    Returns
+    -------
+    Medians of both; the probability that a sample is nearer than a held-out image, with the p-value
+    of the Mann–Whitney test; and the share of samples nearer than all but `COPY_QUANTILE` of the
+    held-out images, beside the share that chance allows (three standard deviations above).
+    """
+    ours, theirs = (nearest_distances(x, train).numpy() for x in (samples, held_out))
+    test = mannwhitneyu(ours, theirs)
+    bound = np.quantile(theirs, COPY_QUANTILE)
+    chance = 3 * math.sqrt(COPY_QUANTILE * (1 - COPY_QUANTILE) * (1 / len(ours) + 1 / len(theirs)))
+    return {
+        "samples_median": float(np.median(ours)),
+        "held_out_median": float(np.median(theirs)),
+        "nearer_probability": 1 - float(test.statistic) / (len(ours) * len(theirs)),
+        "p_value": float(test.pvalue),
+        "copies": float((ours < bound).mean()),
+        "copies_allowed": COPY_QUANTILE + chance,
+    }
+
+
+def autocorrelation(samples: torch.Tensor, lags: int = LAGS) -> dict[str, Any]:
+    """Return the correlation of samples, (n, d), with those drawn 1 … `lags` later, and z-scores.
+
+    The correlation of images is the mean of the products of their deviations from the mean image,
+    over the mean square deviation.
+    """
+    x = (samples - samples.mean(0)).double()
+    scale = float(x.square().sum(1).mean())
+    found, scores = [], []
+    for lag in range(1, lags + 1):
+        products = (x[:-lag] * x[lag:]).sum(1) / scale
+        found.append(float(products.mean()))
+        scores.append(float(products.mean() / products.std() * math.sqrt(len(products))))
+    return {"correlation": found, "z": scores, "largest_z": max(abs(score) for score in scores)}
+
+
+@torch.no_grad()
+def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float]:
+    """Return the largest step along straight lines between draws of z, coarse and finer.
+
+    Mean over lines, in units of the mean distance of a line's two end images. A generator
+    without jumps makes steps smaller in proportion; one that jumps does not.
+    """
+    settings = sampler.experiment
+    z = draw_noise(
+        2 * LINES, settings.noise_dimension, settings.noise, seeded(seed, "interpolation")
+    )
+    found = {}
+    for name, steps in (("coarse", STEPS), ("fine", STEPS * FINER)):
+        part = torch.linspace(0, 1, steps + 1)[:, None, None]
+        lines = (1 - part) * z[:LINES] + part * z[LINES:]
+        images = torch.stack([sampler.network(points) for points in lines])  # (steps + 1, LINES, d)
+        moved = torch.linalg.vector_norm(images.diff(dim=0), dim=2).amax(0)
+        ends = torch.linalg.vector_norm(images[-1] - images[0], dim=1)
+        found[name] = float(moved.mean() / ends.mean())
+    return found | {"shrinks": found["coarse"] / found["fine"]}
+
+
+@fast_float32()
+def samples(key: str) -> None:
+    """Measure a trained run's samples, or write that it was not run (`UserError` on bad inputs)."""
+    params = config.read_params()
+    run = config.run(params, key)
+    experiment = config.experiment(params, run.profile, run.experiment)
+    record = read_run_record(run)
+    path = run.folder / "samples.json"
+    if record["status"] != "ok":
+        write_json(path, record)
+        print(f"{key}: {record['status']}: {record['reason']}")
+        return
+    dataset = read_dataset(run.profile, run.dataset)
+    held_out = dataset.load(dataset.folds[0][1])
+    sampler = load_sampler(run, experiment, record["selected"])
+    drawn = sampler.sample(len(held_out), run.seed, "samples")
+    measured: dict[str, Any] = {
+        "status": "ok",
+        "samples": len(drawn),
+        "memorisation": memorisation(drawn, dataset.load("train"), held_out),
+        "autocorrelation": autocorrelation(drawn),
+        "interpolation": {"lines": LINES, "steps": STEPS, **interpolation(sampler, run.seed)},
+        "provenance": provenance.environment(__name__, torch.device("cpu")),
+    }
+    write_json(path, measured)
+    copies = measured["memorisation"]
+    print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -1,0 +1,144 @@
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from paper_repro import config
+from paper_repro.report.claims import RULES, ledger
+from paper_repro.report.published import PAPER
+from paper_repro.report.recipe import content
+from paper_repro.report.verdict import judge
+
+THEORY = {
+    "checks": [
+        {
+            "id": "minimum_value",
+            "where": "Theorem 1",
+            "claim": "C(G) = −log 4",
+            "measure": "|C(G) + log 4|",
+            "value": 2.5e-16,
+            "tolerance": 1e-9,
+            "holds": True,
+        }
+    ]
+}
+HONEST = {
+    "memorisation": {"copies": 0.005, "copies_allowed": 0.014},
+    "autocorrelation": {"largest_z": 2.1},
+    "interpolation": {"shrinks": 9.5},
+}
+CURVE = {
+    "epoch": [1, 2, 3],
+    "d_data": [0.9, 0.7, 0.52],
+    "d_samples": [0.1, 0.3, 0.48],
+    "value": [-0.2, -1.0, -math.log(4) + 0.05],
+    "g_grad_norm_non_saturating": [2.0, 3.0, None],
+    "g_grad_norm_minimax": [0.5, 1.0, None],
+}
+
+
+def row(means, comparable=True):
+    seeds = [
+        {"run": f"paper-mnist-{i}", "test_mean": mean, "test_se": 2.0}
+        for i, mean in enumerate(means)
+    ]
+    verdict = judge(means, [2.0] * len(means), PAPER["mnist"]).text if means else "not run"
+    return {
+        "experiment": "mnist",
+        "status": "ok" if means else "not run",
+        "comparable": comparable,
+        "seeds": seeds,
+        "mean": sum(means) / len(means) if means else None,
+        "verdict": {"text": verdict if comparable else "not comparable"},
+    }
+
+
+@pytest.fixture
+def verdicts(tmp_path, monkeypatch):
+    """Verdicts by claim, of MNIST runs with these means and files."""
+    monkeypatch.chdir(tmp_path)
+
+    def judged(means, samples=HONEST, curve=CURVE, comparable=True):
+        runs = [
+            config.Run(
+                profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
+            )
+            for i in range(max(1, len(means)))
+        ]
+        runs[0].folder.mkdir(parents=True, exist_ok=True)
+        (runs[0].folder / "samples.json").write_text(json.dumps(samples))
+        pd.DataFrame(curve).to_csv(runs[0].folder / "curve.csv", index=False)
+        lines = ledger([row(means, comparable)], runs, THEORY)
+        for line in lines:
+            assert set(line) == {
+                "id", "where", "claim", "measure", "rule", "number", "verdict", "file"
+            }  # fmt: skip
+        return {line["id"]: (line["number"], line["verdict"], line["file"]) for line in lines}
+
+    return judged
+
+
+def test_every_claim_has_a_rule_and_every_rule_a_claim():
+    assert [claim["id"] for claim in content("claims.yaml")] == list(RULES)
+
+
+def test_a_run_that_bears_everything_out(verdicts):
+    found = verdicts([224.0, 225.0, 226.0, 225.0, 225.0])
+    runs = "runs/paper-mnist-0"
+    assert found == {
+        "table1_mnist": ("225.0", "reproduced", "results.json"),
+        "table1_tfd": ("–", "not run", "results.json"),
+        "best_of_table1_mnist": ("+11.0", "holds", "results.json"),
+        "no_memorisation": ("0.50%", "holds", f"{runs}/samples.json"),
+        "independent_draws": ("2.1", "holds", f"{runs}/samples.json"),
+        "smooth_interpolation": ("9.5", "holds", f"{runs}/samples.json"),
+        "stronger_gradients": ("3.0", "holds", f"{runs}/curve.csv"),
+        "discriminator_at_one_half": ("0.520 and 0.480", "holds", f"{runs}/curve.csv"),
+        "value_at_convergence": ("+0.050", "holds", f"{runs}/curve.csv"),
+        "minimum_value": ("2.5e-16", "holds", "theory.json"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("claim", "samples", "curve"),
+    [
+        ("no_memorisation", {"memorisation": {"copies": 0.02, "copies_allowed": 0.014}}, {}),
+        ("independent_draws", {"autocorrelation": {"largest_z": 4.5}}, {}),
+        ("smooth_interpolation", {"interpolation": {"shrinks": 1.3}}, {}),
+        ("stronger_gradients", {}, {"g_grad_norm_minimax": [0.5, 3.5, None]}),
+        ("discriminator_at_one_half", {}, {"d_data": [0.9, 0.7, 0.61]}),
+        ("discriminator_at_one_half", {}, {"d_samples": [0.1, 0.3, 0.39]}),
+        ("value_at_convergence", {}, {"value": [-0.2, -1.0, -math.log(4) + 0.11]}),
+        ("value_at_convergence", {}, {"value": [-0.2, -1.0, -math.log(4) - 0.11]}),
+    ],
+)
+def test_a_number_outside_its_rule_alone_fails_its_claim(verdicts, claim, samples, curve):
+    means = [224.0, 225.0, 226.0]
+    found, honest = verdicts(means, HONEST | samples, CURVE | curve), verdicts(means)
+    assert found[claim][1] == "does not hold"
+    assert {key for key in found if found[key][1] != honest[key][1]} == {claim}
+
+
+def test_the_ranking_wants_the_whole_interval_above(verdicts):
+    assert verdicts([214.5, 216.0, 217.0])["best_of_table1_mnist"][1] == "does not hold"
+    assert verdicts([200.0])["best_of_table1_mnist"][:2] == (
+        "−14.0",
+        "too few seeds (n = 1), −14.0 nats",
+    )
+
+
+def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):
+    found = verdicts([225.0] * 3, comparable=False)
+    assert {verdict for key, (_, verdict, _) in found.items() if key != "minimum_value"} == {
+        "not comparable",
+        "not run",
+    }
+    assert found["minimum_value"][1] == "holds"  # of no run
+
+
+def test_without_a_run_only_section_4_has_verdicts(verdicts):
+    found = verdicts([])
+    assert {verdict for key, (_, verdict, _) in found.items() if key != "minimum_value"} == {
+        "not run"
+    }
