@@ -45,7 +45,7 @@ def reported(workspace):
 
 
 def test_results_have_the_agreed_form(reported):
-    agreed = {"profile", "provenance", "rows", "claims", "variants", "theory", "figure1"}
+    agreed = {"profile", "provenance", "rows", "claims", "variants", "audit", "theory", "figure1"}
     assert set(reported) == agreed
     row = reported["rows"][0]
     assert set(row) >= KEYS

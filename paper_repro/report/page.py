@@ -60,6 +60,7 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             | {name: data_address(path) for name, path in paths.items()}
             | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
         )
+    audit = results["audit"]
     page = (
         environment()
         .get_template("index.html.j2")
@@ -76,6 +77,11 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             theory=records(tables.theory(results)),
             theory_picture=data_address(folder / "theory.png"),
             figure1_picture=data_address(folder / "figure1.png"),
+            audit=records(tables.audit(results)),
+            audit_curve=records(tables.audit_curve(results)),
+            audit_picture=data_address(Path(results["audit"]["picture"]))
+            if results["audit"]
+            else None,
             deviations=deviations(),
             rule=RULE,
         )

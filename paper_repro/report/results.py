@@ -210,6 +210,15 @@ def _provenance(runs: list[config.Run]) -> dict[str, Any]:
     return found
 
 
+def _audit(runs: list[config.Run]) -> dict[str, Any] | None:
+    """Return the audit of the measure, and its picture's place, if there is one of these runs."""
+    for run in runs:
+        path = run.folder / "audit.json"
+        if path.is_file() and (found := read_json(path))["status"] == "ok":
+            return {**found, "picture": path.with_suffix(".png").as_posix()}
+    return None
+
+
 def collect(profile: str) -> dict[str, Any]:
     """Return the profile's results (`UserError` if a run's files are absent or damaged)."""
     params = config.read_params()
@@ -231,6 +240,7 @@ def collect(profile: str) -> dict[str, Any]:
         "rows": rows,
         "claims": ledger(rows, listed, theory),
         "variants": variants(listed),
+        "audit": _audit(listed),
         "theory": theory,
         "figure1": read_json(folder / "figure1.json"),
     }

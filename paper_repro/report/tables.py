@@ -203,6 +203,51 @@ def variants(results: dict[str, Any]) -> pd.DataFrame:
     )
 
 
+def audit(results: dict[str, Any]) -> pd.DataFrame:
+    """Return what the estimate says of our samples and of what is no model, beside Table 1."""
+    found = results["audit"]
+    if found is None:
+        return pd.DataFrame()
+    lines = [
+        {
+            "Samples": row["samples"],
+            "n": f"{row['n']:,}",
+            "Paper's grid of σ": number(row["test_mean"], row["test_se"]),
+            "σ": f"{row['sigma']:.4f}",
+            "Finer grid": number(row["fine"]["test_mean"], row["fine"]["test_se"]),
+            "its σ": f"{row['fine']['sigma']:.4f}",
+        }
+        for row in found["rows"]
+    ]
+    lines += [
+        {
+            "Samples": f"{model.name}, the paper's Table 1",
+            "n": "10,000",
+            "Paper's grid of σ": number(model.mnist.mean, model.mnist.se),
+            "σ": "–",
+            "Finer grid": "–",
+            "its σ": "–",
+        }
+        for model in TABLE1
+    ]
+    return pd.DataFrame(lines)
+
+
+def audit_curve(results: dict[str, Any]) -> pd.DataFrame:
+    """Return the estimate of our generator over the number of samples, σ on the finer grid."""
+    found = results["audit"]
+    return pd.DataFrame(
+        [
+            {
+                "Samples": f"{point['n']:,}",
+                "Test (nats)": number(point["test_mean"], point["test_se"]),
+                "σ": f"{point['sigma']:.4f}",
+            }
+            for point in (found["curve"] if found else [])
+        ]
+    )
+
+
 def published() -> pd.DataFrame:
     """Return the paper's Table 1."""
     return pd.DataFrame(
