@@ -79,9 +79,7 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             figure1_picture=data_address(folder / "figure1.png"),
             audit=records(tables.audit(results)),
             audit_curve=records(tables.audit_curve(results)),
-            audit_picture=data_address(Path(results["audit"]["picture"]))
-            if results["audit"]
-            else None,
+            audit_picture=data_address(Path(audit["picture"])) if audit else None,
             deviations=deviations(),
             rule=RULE,
         )
