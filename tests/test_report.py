@@ -153,6 +153,25 @@ def test_the_latex_table_holds_the_same_numbers(reported, workspace):
     assert not re.search(r"(?<!\\)[_%&#]", re.sub(r" & ", " ", text))
 
 
+def test_the_summary_has_the_sections_and_the_numbers(reported, workspace):
+    text = (workspace.folder / "reports/quick/summary.md").read_text()
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings == [
+        "Scope of reproducibility",
+        "Methodology",
+        "Results",
+        "What was easy",
+        "What was difficult",
+        "Communication with the original authors",
+    ]
+    assert "**not comparable with the paper**" in text
+    assert tables.number(reported["rows"][0]["mean"]) in text
+    for line in reported["claims"]:
+        assert f"- {line['claim']} ({line['where']}): {line['verdict']}" in text
+    assert "`quick-mnist-1`: 2 epochs, 14 updates" in text
+    assert "\n\n\n" not in text
+
+
 def test_the_csv_has_a_line_a_run(reported, workspace):
     table = pd.read_csv(workspace.folder / "reports/quick/results.csv")
     seeds = reported["rows"][0]["seeds"]
@@ -171,7 +190,7 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
-        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.csv|table1\.md|"
+        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.csv|table1\.md|summary\.md|"
         r"table1\.tex|theory\.json|\.\./benchmarks/index\.html"
     )
     links = rf'(src|href)="(?!data:|#|https://arxiv|{files})'

@@ -85,3 +85,11 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
         )
     )
     write_text(folder / "index.html", page)
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Return ``summary.md``, in the sections that reproducibility reports have."""
+    template = environment().overlay(autoescape=False).get_template("summary.md.j2")
+    return template.render(
+        results=results, table=tables.markdown(tables.ours(results)).strip(), rule=RULE
+    )

@@ -9,7 +9,7 @@ from paper_repro import config
 from paper_repro.figures.curves import draw_curves
 from paper_repro.files import write_json, write_text
 from paper_repro.report import tables
-from paper_repro.report.page import write_page
+from paper_repro.report.page import summary, write_page
 from paper_repro.report.results import collect, results_path
 
 
@@ -48,6 +48,7 @@ def report(profile: str) -> None:
     write_json(results_path(profile), results)
     write_text(folder / "table1.md", tables.table1(results))
     write_text(folder / "table1.tex", tables.latex(results))
+    write_text(folder / "summary.md", summary(results))
     write_text(folder / "results.csv", tables.runs(results).to_csv(index=False))
     (folder / "curves").mkdir(parents=True, exist_ok=True)
     pictures = {
