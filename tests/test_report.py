@@ -211,7 +211,8 @@ def test_a_second_report_has_the_same_bytes(reported, workspace):
     assert files() == first
     made = {path.relative_to(folder).as_posix() for path in first if "runs" not in path.parts}
     toy = {"theory.json", "theory.png", "figure1.json", "figure1.png"}
-    assert made - toy == {"results.json", "table1.md", "index.html", "curves/mnist.png"}
+    tables_made = {"table1.md", "table1.tex", "results.csv", "summary.md"}
+    assert made - toy == {"results.json", "index.html", "curves/mnist.png", *tables_made}
 
 
 def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
