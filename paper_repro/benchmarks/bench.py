@@ -36,7 +36,8 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
     rows = []
     for name in params["profiles"]["paper"]["experiments"]:
         experiment = config.experiment(params, "paper", name)
-        for precision in ("float32", "bfloat16") if serves(experiment) else ("float32",):
+        both = serves(experiment) and experiment.precision == "float32"
+        for precision in ("float32", "bfloat16") if both else (experiment.precision,):
             rows.append(_alone(bench_experiment, name, precision, device))
             row = rows[-1]
             print(
