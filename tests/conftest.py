@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,8 @@ class Workspace:
             "reason": "rounding",
             "holds": True,
         }
-        (folder / "theory.json").write_text(json.dumps({"checks": [check]}))
+        theory = {"checks": [check], "family": [], "descent": [], "settings": {}}
+        (folder / "theory.json").write_text(json.dumps(theory))
         panel = {"panel": "a", "value": -1.25}
         (folder / "figure1.json").write_text(json.dumps({"panels": [panel]}))
         for number, name in enumerate(("theory", "figure1")):
@@ -105,6 +107,7 @@ def workspace(tmp_path, monkeypatch, params):
             "start": config.RANDOM,
         }
     }
+    shutil.copy(ROOT / "CITATION.cff", tmp_path)
     made = Workspace(tmp_path, values)
     made.prepare()
     for profile in ("quick", "paper"):

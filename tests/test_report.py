@@ -7,6 +7,7 @@ import re
 import pandas as pd
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 
 from paper_repro import config
 from paper_repro.__main__ import main
@@ -21,12 +22,10 @@ from paper_repro.report import readme, tables
 from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable
+from paper_repro.report.schema import json_schema
 from paper_repro.training.train import train
 from paper_repro.training.update import Trainer
 from tests.conftest import ROOT
-
-KEYS = {"experiment", "dataset", "status", "canonical_data", "paper", "seeds", "mean", "seed_sd"}
-SEED_KEYS = {"seed", "epochs", "best_epoch", "sigma", "valid_mean", "test_mean", "test_se"}
 
 
 @pytest.fixture
@@ -44,12 +43,33 @@ def reported(workspace):
     return json.loads((workspace.folder / "reports/quick/results.json").read_text())
 
 
-def test_results_have_the_agreed_form(reported):
-    agreed = {"profile", "provenance", "rows", "claims", "variants", "audit", "theory", "figure1"}
-    assert set(reported) == agreed
+@pytest.mark.parametrize("profile", ["paper", "quick", "stand-in"])
+def test_committed_results_follow_their_schema(profile):
+    folder = ROOT / "reports" / profile
+    schema = json.loads((folder / "results.schema.json").read_text())
+    assert schema == json_schema()
+    Draft202012Validator(schema).validate(json.loads((folder / "results.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda results: results.pop("claims"),
+        lambda results: results.update(extra=1),
+        lambda results: results["rows"][0].pop("seed_sd"),
+        lambda results: results["rows"][0]["seeds"][0].update(test_mean="191"),
+        lambda results: results["rows"][0]["verdict"].update(interval=[1.0, 2.0, 3.0]),
+    ],
+)
+def test_the_schema_refuses_other_forms(reported, change):
+    validator = Draft202012Validator(json_schema())
+    validator.validate(reported)
+    change(reported)
+    assert not validator.is_valid(reported)
+
+
+def test_results_hold_the_seeds_and_what_they_make_together(reported):
     row = reported["rows"][0]
-    assert set(row) >= KEYS
-    assert all(set(seed) >= SEED_KEYS for seed in row["seeds"])
     assert row["status"] == "ok"
     assert row["paper"] == {"mean": 225.0, "se": 2.0}
     assert row["canonical_data"] is False
@@ -190,12 +210,14 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
-        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.csv|table1\.md|summary\.md|"
-        r"table1\.tex|theory\.json|\.\./benchmarks/index\.html"
+        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
+        r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|theory\.json|"
+        r"\.\./(benchmarks|ablations)/index\.html"
     )
     links = rf'(src|href)="(?!data:|#|https://arxiv|{files})'
     assert not re.search(links, page)
-    assert "<script" not in page
+    assert "<script>" in page
+    assert "<script src" not in page
 
 
 def test_a_second_report_has_the_same_bytes(reported, workspace):
@@ -211,8 +233,9 @@ def test_a_second_report_has_the_same_bytes(reported, workspace):
     assert files() == first
     made = {path.relative_to(folder).as_posix() for path in first if "runs" not in path.parts}
     toy = {"theory.json", "theory.png", "figure1.json", "figure1.png"}
-    tables_made = {"table1.md", "table1.tex", "results.csv", "summary.md"}
-    assert made - toy == {"results.json", "index.html", "curves/mnist.png", *tables_made}
+    tables_made = {"table1.md", "table1.tex", "results.csv", "summary.md", "results.schema.json"}
+    to_cite = {"metadata.yaml", "bibliography.bib", "ro-crate-metadata.json"}
+    assert made - toy == {"results.json", "index.html", "curves/mnist.png", *tables_made, *to_cite}
 
 
 def test_a_stand_in_is_named_wherever_its_result_shows(workspace):

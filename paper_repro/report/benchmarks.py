@@ -9,8 +9,9 @@ import seaborn as sns
 from paper_repro.errors import UserError
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.files import read_json, write_text
-from paper_repro.report.page import data_address, environment, records
+from paper_repro.report.page import data_address, records
 from paper_repro.report.tables import duration
+from paper_repro.report.templating import environment
 
 FOLDER = Path("reports/benchmarks")
 PARTS = ("summary", "update", "parzen", "growth", "many_samples", "experiments", "command_line")

@@ -11,6 +11,7 @@ from paper_repro import config
 from paper_repro.files import read_json
 from paper_repro.report.published import TABLE1
 from paper_repro.report.recipe import content
+from paper_repro.report.schema import Claim, Row, Theory
 from paper_repro.report.verdict import judge
 
 BELOW = max((model.mnist for model in TABLE1[:-1]), key=lambda published: published.mean)
@@ -33,7 +34,7 @@ class Finding:
 class Evidence:
     """A profile's rows by experiment, and what the first trained MNIST run left behind."""
 
-    rows: dict[str, dict[str, Any]]
+    rows: dict[str, Row]
     run: config.Run | None
 
     def row(self, experiment: str) -> Finding:
@@ -77,6 +78,7 @@ def table1_tfd(evidence: Evidence) -> Finding:
 def best_of_table1_mnist(evidence: Evidence) -> Finding:
     """Return how far ours is above the best of the paper's other models."""
     row = evidence.rows["mnist"]
+    assert row["mean"] is not None  # there is a run
     seeds = row["seeds"]
     verdict = judge([s["test_mean"] for s in seeds], [s["test_se"] for s in seeds], BELOW)
     text = verdict.text
@@ -158,9 +160,7 @@ WITHOUT_RUN = ("table1_mnist", "table1_tfd")
 OF_SAMPLES = ("no_memorisation", "independent_draws", "smooth_interpolation")
 
 
-def ledger(
-    rows: list[dict[str, Any]], runs: list[config.Run], theory: dict[str, Any]
-) -> list[dict[str, str]]:
+def ledger(rows: list[Row], runs: list[config.Run], theory: Theory) -> list[Claim]:
     """Return a line a claim: id, where, claim, measure, rule, number, verdict, file.
 
     Parameters

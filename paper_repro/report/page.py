@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
+from paper_repro.report.citation import bibliography
 from paper_repro.report.recipe import content
+from paper_repro.report.schema import Results
+from paper_repro.report.templating import environment
 from paper_repro.report.verdict import RULE
 
 
@@ -29,21 +31,17 @@ def records(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
 
 
-def environment() -> Environment:
-    """Return the templates' environment: an unknown name is an error, never an empty string."""
-    templates = Environment(
-        loader=PackageLoader("paper_repro.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["nats"] = tables.number
-    templates.filters["duration"] = tables.duration
-    return templates
+def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[dict[str, Any]]]]:
+    """Return the sittings of training by device, threads and version of torch."""
+    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    for made in results["provenance"].values():
+        for sitting in made["training"]:
+            machine = (sitting["device"], sitting["threads"], sitting["versions"]["torch"])
+            found.setdefault(machine, []).append(sitting)
+    return list(found.items())
 
 
-def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], folder: Path) -> None:
+def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: Path) -> None:
     """Write the page into a profile's folder, where ``theory.png`` and ``figure1.png`` lie.
 
     Parameters
@@ -80,16 +78,20 @@ def write_page(results: dict[str, Any], pictures: dict[str, dict[str, Path]], fo
             audit=records(tables.audit(results)),
             audit_curve=records(tables.audit_curve(results)),
             audit_picture=data_address(Path(audit["picture"])) if audit else None,
+            lengths=records(tables.lengths(results)),
+            machines=_machines(results),
+            unstated=[item["topic"] for item in deviations() if "not stated" in item["text"]],
             deviations=deviations(),
+            bibliography=bibliography(),
             rule=RULE,
         )
     )
     write_text(folder / "index.html", page)
 
 
-def summary(results: dict[str, Any]) -> str:
+def summary(results: Results) -> str:
     """Return ``summary.md``, in the sections that reproducibility reports have."""
-    template = environment().overlay(autoescape=False).get_template("summary.md.j2")
+    template = environment(escape=False).get_template("summary.md.j2")
     return template.render(
         results=results, table=tables.markdown(tables.ours(results)).strip(), rule=RULE
     )

@@ -1,7 +1,6 @@
 """Stage ``report@<profile>``: results, table, figures and page from the listed runs' files."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -9,11 +8,31 @@ from paper_repro import config
 from paper_repro.figures.curves import draw_curves
 from paper_repro.files import write_json, write_text
 from paper_repro.report import tables
+from paper_repro.report.citation import bibliography, metadata
+from paper_repro.report.crate import crate
 from paper_repro.report.page import summary, write_page
 from paper_repro.report.results import collect, results_path
+from paper_repro.report.schema import Row, json_schema
+
+# What a profile's folder holds beside its runs and their curves: by this stage and those before it.
+FILES = (
+    "index.html",
+    "results.json",
+    "results.schema.json",
+    "results.csv",
+    "table1.md",
+    "table1.tex",
+    "summary.md",
+    "metadata.yaml",
+    "bibliography.bib",
+    "theory.json",
+    "theory.png",
+    "figure1.json",
+    "figure1.png",
+)
 
 
-def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path: Path) -> None:
+def _draw_curves(row: Row, runs: list[config.Run], profile: str, path: Path) -> None:
     curves = {
         f"seed {run.seed}": (
             pd.read_csv(run.folder / "curve.csv"),
@@ -29,9 +48,7 @@ def _draw_curves(row: dict[str, Any], runs: list[config.Run], profile: str, path
     )
 
 
-def _pictures(
-    row: dict[str, Any], runs: list[config.Run], profile: str, folder: Path
-) -> dict[str, Path]:
+def _pictures(row: Row, runs: list[config.Run], profile: str, folder: Path) -> dict[str, Path]:
     """Draw an experiment's curves; return them and the figures of its first trained seed."""
     curves = folder / "curves" / f"{row['experiment']}.png"
     _draw_curves(row, runs, profile, curves)
@@ -46,6 +63,7 @@ def report(profile: str) -> None:
     listed = config.runs(config.read_params(), profile)
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
+    write_json(folder / "results.schema.json", json_schema())
     write_text(folder / "table1.md", tables.table1(results))
     write_text(folder / "table1.tex", tables.latex(results))
     write_text(folder / "summary.md", summary(results))
@@ -61,7 +79,13 @@ def report(profile: str) -> None:
     drawn = {paths["curves"] for paths in pictures.values()}
     for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
         stale.unlink()
+    write_text(folder / "bibliography.bib", bibliography())
+    write_text(folder / "metadata.yaml", metadata(results))
     write_page(results, pictures, folder)
+    files = [folder / name for name in FILES] + sorted(drawn)
+    for run in listed.values():
+        files += sorted(path for path in run.folder.iterdir() if path.is_file())
+    write_json(folder / "ro-crate-metadata.json", crate(results, folder, files))
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:
         print(f"report: {row['experiment']}: {tables.remark(row, profile)}")

@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from paper_repro import config
 from paper_repro.data.titles import TITLES
 from paper_repro.errors import UserError
 from paper_repro.files import read_json
+from paper_repro.report import schema
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import PAPER
 from paper_repro.report.recipe import VARIANTS, changes
@@ -46,7 +47,7 @@ def _at_end_of_grid(measured: dict[str, Any]) -> bool:
     return max(means) in (means[0], means[-1])
 
 
-def _seed_row(run: config.Run) -> dict[str, Any]:
+def _seed_row(run: config.Run) -> schema.Seed:
     training = read_json(run.folder / "training.json")
     metrics = read_json(run.folder / "metrics.json")
     selected = read_json(run.folder / "evaluation.json")["selected"]
@@ -64,7 +65,12 @@ def _seed_row(run: config.Run) -> dict[str, Any]:
         "test_se": metrics["test_se"],
         "test_se_population": selected.get("test_se_population"),
         "folds": [
-            {name: fold[name] for name in ("sigma", "test_mean", "test_se", "test_images")}
+            {
+                "sigma": fold["sigma"],
+                "test_mean": fold["test_mean"],
+                "test_se": fold["test_se"],
+                "test_images": fold["test_images"],
+            }
             for fold in selected.get("folds", [])
         ],
         "last_test_mean": metrics["last_test_mean"],
@@ -78,6 +84,10 @@ def _seed_row(run: config.Run) -> dict[str, Any]:
             default=None,
         ),
     }
+
+
+def _verdict(verdict: Verdict) -> schema.Verdict:
+    return cast("schema.Verdict", asdict(verdict))
 
 
 def _changed(run: config.Run, params: dict[str, Any]) -> list[str]:
@@ -94,11 +104,11 @@ def _changed(run: config.Run, params: dict[str, Any]) -> list[str]:
 
 def experiment_row(
     params: dict[str, Any], profile: str, name: str, runs: list[config.Run]
-) -> dict[str, Any]:
+) -> schema.Row:
     """Return one experiment's row: its seeds and their mean, or why it was not run."""
     experiment = config.experiment(params, profile, name)
     paper = PAPER.get(name)
-    row: dict[str, Any] = {
+    row: schema.Row = {
         "experiment": name,
         "title": EXPERIMENTS.get(name, name),  # an experiment of the user's own
         "dataset": TITLES[experiment.dataset],
@@ -114,29 +124,34 @@ def experiment_row(
         "mean": None,
         "seed_sd": None,
         "mean_interval": None,
-        "verdict": asdict(Verdict("not run")),
+        "verdict": _verdict(Verdict("not run")),
     }
     records = {run: read_json(run.folder / "training.json") for run in runs}
     trained = [run for run in runs if records[run]["status"] == "ok"]
-    failed = [
-        {"run": run.key} | {key: records[run][key] for key in ("status", "reason", "todo")}
+    row["failed"] = [
+        {
+            "run": run.key,
+            "status": records[run]["status"],
+            "reason": records[run]["reason"],
+            "todo": records[run]["todo"],
+        }
         for run in runs
         if run not in trained
     ]
     if not trained:
-        unlisted = {
+        first: schema.Failed = {
+            "run": "",
             "status": "not run",
             "reason": f"no run of it is listed for the {profile} profile",
             "todo": f"add one to runs in {config.PARAMS}",
         }
-        first = failed[0] if failed else unlisted
+        if row["failed"]:
+            first = row["failed"][0]
         data = records[runs[0]].get("data", {}) if runs else {}  # of runs that diverged
-        return row | {
-            **{key: first[key] for key in ("status", "reason", "todo")},
-            "verdict": asdict(Verdict(first["status"])),
-            "stand_in": data.get("stand_in"),
-            "failed": failed,
-        }
+        row["status"], row["reason"], row["todo"] = first["status"], first["reason"], first["todo"]
+        row["verdict"] = _verdict(Verdict(first["status"]))
+        row["stand_in"] = data.get("stand_in")
+        return row
     seeds = [_seed_row(run) for run in trained]
     means = [seed["test_mean"] for seed in seeds]
     stand_in = records[trained[0]]["data"]["stand_in"]
@@ -145,22 +160,24 @@ def experiment_row(
     if comparable(profile, stand_in, changed):
         errors = [seed["test_se"] for seed in seeds]
         verdict = judge(means, errors, paper) if paper else Verdict("no number in the paper")
-    return row | {
-        "status": "ok",
-        "failed": failed,
-        "canonical_data": all(records[run]["data"]["canonical"] for run in trained),
-        "stand_in": stand_in,
-        "comparable": comparable(profile, stand_in, changed),
-        "changed": changed,
-        "seeds": seeds,
-        "mean": statistics.fmean(means),
-        "seed_sd": statistics.stdev(means) if len(means) > 1 else None,
-        "mean_interval": mean_interval(means),
-        "verdict": asdict(verdict),
-    }
+    row.update(
+        {
+            "status": "ok",
+            "canonical_data": all(records[run]["data"]["canonical"] for run in trained),
+            "stand_in": stand_in,
+            "comparable": comparable(profile, stand_in, changed),
+            "changed": changed,
+            "seeds": seeds,
+            "mean": statistics.fmean(means),
+            "seed_sd": statistics.stdev(means) if len(means) > 1 else None,
+            "mean_interval": mean_interval(means),
+            "verdict": _verdict(verdict),
+        }
+    )
+    return row
 
 
-def variants(listed: list[config.Run]) -> list[dict[str, Any]]:
+def variants(listed: list[config.Run], params: dict[str, Any]) -> list[schema.Variant]:
     """Return, for each trained variant, its validation estimates beside those of the original.
 
     Only epochs that both measured, of the same seed; nats.
@@ -170,7 +187,7 @@ def variants(listed: list[config.Run]) -> list[dict[str, Any]]:
         for run in listed
         if read_json(run.folder / "training.json")["status"] == "ok"
     }
-    found = []
+    found: list[schema.Variant] = []
     for (name, seed), run in trained.items():
         original = trained.get((VARIANTS.get(name, ""), seed))
         if original is None:
@@ -184,6 +201,7 @@ def variants(listed: list[config.Run]) -> list[dict[str, Any]]:
             {
                 "run": run.key,
                 "original": original.key,
+                "changed": _changed(run, params),
                 "epochs": both.index.tolist(),
                 "valid_nats": both.ours.tolist(),
                 "original_valid_nats": both.theirs.tolist(),
@@ -194,8 +212,8 @@ def variants(listed: list[config.Run]) -> list[dict[str, Any]]:
     return found
 
 
-def _provenance(runs: list[config.Run]) -> dict[str, Any]:
-    found = {}
+def _provenance(runs: list[config.Run]) -> dict[str, schema.Provenance]:
+    found: dict[str, schema.Provenance] = {}
     for run in runs:
         training = read_json(run.folder / "training.json")
         if training["status"] == "not run":
@@ -210,16 +228,16 @@ def _provenance(runs: list[config.Run]) -> dict[str, Any]:
     return found
 
 
-def _audit(runs: list[config.Run]) -> dict[str, Any] | None:
+def _audit(runs: list[config.Run]) -> schema.Audit | None:
     """Return the audit of the measure, and its picture's place, if there is one of these runs."""
     for run in runs:
         path = run.folder / "audit.json"
         if path.is_file() and (found := read_json(path))["status"] == "ok":
-            return {**found, "picture": path.with_suffix(".png").as_posix()}
+            return cast("schema.Audit", found | {"picture": path.with_suffix(".png").as_posix()})
     return None
 
 
-def collect(profile: str) -> dict[str, Any]:
+def collect(profile: str) -> schema.Results:
     """Return the profile's results (`UserError` if a run's files are absent or damaged)."""
     params = config.read_params()
     profiles = params.get("profiles", {})
@@ -239,7 +257,7 @@ def collect(profile: str) -> dict[str, Any]:
         "provenance": _provenance(listed),
         "rows": rows,
         "claims": ledger(rows, listed, theory),
-        "variants": variants(listed),
+        "variants": variants(listed, params),
         "audit": _audit(listed),
         "theory": theory,
         "figure1": read_json(folder / "figure1.json"),

@@ -1,11 +1,11 @@
 """The paper's Table 1 beside ours, in Markdown; numbers come from ``results.json`` only."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from paper_repro.report.published import CONTEXT, TABLE1
+from paper_repro.report.schema import Results, Row
 from paper_repro.report.verdict import RULE
 
 
@@ -41,7 +41,7 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join([header, rule, *rows]) + "\n"
 
 
-def remark(row: dict[str, Any], profile: str) -> str:
+def remark(row: Row, profile: str) -> str:
     """Return what a reader must know before comparing a row with the paper."""
     if row["status"] != "ok":
         count = len(row["failed"])
@@ -52,7 +52,7 @@ def remark(row: dict[str, Any], profile: str) -> str:
     return _remark(row, profile) + failed
 
 
-def _remark(row: dict[str, Any], profile: str) -> str:
+def _remark(row: Row, profile: str) -> str:
     if row["stand_in"]:
         return f"stand-in data ({row['stand_in']}): not comparable"
     if profile != "paper":
@@ -66,13 +66,13 @@ def _remark(row: dict[str, Any], profile: str) -> str:
     return f"the {recipe} recipe, {seeds} seed{'s' if seeds > 1 else ''}{copy}"
 
 
-def _ours(row: dict[str, Any]) -> str:
+def _ours(row: Row) -> str:
     # The error over test images or folds belongs to one run; several have their spread beside them.
     seeds = row["seeds"]
     return number(row["mean"], seeds[0]["test_se"] if len(seeds) == 1 else None)
 
 
-def ours(results: dict[str, Any]) -> pd.DataFrame:
+def ours(results: Results) -> pd.DataFrame:
     """Return the comparison, one line an experiment."""
     lines = []
     for row in results["rows"]:
@@ -100,7 +100,7 @@ def sigmas(values: Sequence[float]) -> str:
     return ", ".join(f"{sigma:.4f}" for sigma in sorted(set(values)))
 
 
-def seeds(results: dict[str, Any]) -> pd.DataFrame:
+def seeds(results: Results) -> pd.DataFrame:
     """Return every run: the generator that was selected, and the last one beside it."""
     lines = [
         {
@@ -120,6 +120,25 @@ def seeds(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def lengths(results: Results) -> pd.DataFrame:
+    """Return how long each run was trained, and how that and the epoch reported were set."""
+    chosen = {"best": "best on validation images", "last": "the last"}
+    return pd.DataFrame(
+        [
+            {
+                "Run": seed["run"],
+                "Epochs": seed["epochs"],
+                "Updates": f"{seed['updates']:,}",
+                "Set by": f"profiles.{results['profile']}.experiments.{row['experiment']}.epochs",
+                "Reported epoch": seed["best_epoch"],
+                "Chosen": chosen[seed["selected"]],
+            }
+            for row in results["rows"]
+            for seed in row["seeds"]
+        ]
+    )
+
+
 def size(count: float | None) -> str:
     """Return a number of bytes in the unit that suits it."""
     if count is None:
@@ -127,7 +146,7 @@ def size(count: float | None) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def resources(results: dict[str, Any]) -> pd.DataFrame:
+def resources(results: Results) -> pd.DataFrame:
     """Return what each run needs; sizes of files follow from the number of parameters."""
     lines = []
     for row in results["rows"]:
@@ -150,7 +169,7 @@ def resources(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def folds(results: dict[str, Any]) -> pd.DataFrame:
+def folds(results: Results) -> pd.DataFrame:
     """Return the estimate fold by fold, and what the folds make together."""
     lines = []
     for row in results["rows"]:
@@ -168,20 +187,23 @@ def folds(results: dict[str, Any]) -> pd.DataFrame:
                 for index, fold in enumerate(seed["folds"], 1)
             ]
             count = len(seed["folds"])
-            for error, divisor in (("test_se", count - 1), ("test_se_population", count)):
+            for error, divisor in (
+                (seed["test_se"], count - 1),
+                (seed["test_se_population"], count),
+            ):
                 lines.append(
                     {
                         "Run": seed["run"],
                         "Fold": "mean",
                         "σ": "",
-                        "Test (nats)": number(seed["test_mean"], seed[error]),
+                        "Test (nats)": number(seed["test_mean"], error),
                         "± is of": f"{count} folds, standard deviation with divisor {divisor}",
                     }
                 )
     return pd.DataFrame(lines)
 
 
-def variants(results: dict[str, Any]) -> pd.DataFrame:
+def variants(results: Results) -> pd.DataFrame:
     """Return the validation estimates of variants beside those of the original, epoch by epoch."""
     return pd.DataFrame(
         [
@@ -203,7 +225,7 @@ def variants(results: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def audit(results: dict[str, Any]) -> pd.DataFrame:
+def audit(results: Results) -> pd.DataFrame:
     """Return what the estimate says of our samples and of what is no model, beside Table 1."""
     found = results["audit"]
     if found is None:
@@ -233,7 +255,7 @@ def audit(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def audit_curve(results: dict[str, Any]) -> pd.DataFrame:
+def audit_curve(results: Results) -> pd.DataFrame:
     """Return the estimate of our generator over the number of samples, σ on the finer grid."""
     found = results["audit"]
     return pd.DataFrame(
@@ -276,7 +298,7 @@ def context() -> pd.DataFrame:
     )
 
 
-def theory(results: dict[str, Any]) -> pd.DataFrame:
+def theory(results: Results) -> pd.DataFrame:
     """Return the checks of section 4, one line each."""
     return pd.DataFrame(
         [
@@ -293,7 +315,7 @@ def theory(results: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def latex(results: dict[str, Any]) -> str:
+def latex(results: Results) -> str:
     """Return ``table1.tex``: the comparison as a tabular for booktabs, in plain ASCII."""
     columns = ["Experiment", "Data", "Paper (nats)", "Ours (nats)", "SD over seeds", "Seeds"]
     text: str = ours(results)[[*columns, "Epochs", "Verdict"]].to_latex(index=False, escape=True)
@@ -303,22 +325,19 @@ def latex(results: dict[str, Any]) -> str:
     return text
 
 
-def runs(results: dict[str, Any]) -> pd.DataFrame:
+def runs(results: Results) -> pd.DataFrame:
     """Return ``results.csv``: a line a run, numbers in full."""
-    names = ("run", "seed", "epochs", "updates", "best_epoch", "valid_mean", "test_mean", "test_se")
+    names = ["run", "seed", "epochs", "updates", "best_epoch", "valid_mean", "test_mean", "test_se"]
     lines = [
-        {
-            "experiment": row["experiment"],
-            "data": row["stand_in"] or row["dataset"],
-            **{name: seed[name] for name in (*names, "last_test_mean", "training_seconds")},
-        }
+        {"experiment": row["experiment"], "data": row["stand_in"] or row["dataset"], **seed}
         for row in results["rows"]
         for seed in row["seeds"]
     ]
-    return pd.DataFrame(lines)
+    columns = ["experiment", "data", *names, "last_test_mean", "training_seconds"]
+    return pd.DataFrame(lines, columns=columns)
 
 
-def table1(results: dict[str, Any]) -> str:
+def table1(results: Results) -> str:
     """Return ``table1.md``."""
     parts = [
         f"# Table 1, {results['profile']} profile",

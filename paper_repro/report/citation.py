@@ -1,0 +1,121 @@
+"""How to cite the paper and this package, and what a replication journal asks of a submission.
+
+``CITATION.cff`` is the source; ``bibliography.bib`` and ReScience C's ``metadata.yaml`` are made
+from it and from the results.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from paper_repro.errors import UserError
+from paper_repro.report.schema import Results
+from paper_repro.report.templating import environment
+
+CITATION = Path("CITATION.cff")
+PAPER_KEY, OUR_KEY = "goodfellow2014generative", "paper_repro"
+
+
+def read_citation() -> dict[str, Any]:
+    """Return what ``CITATION.cff`` holds (`UserError` if it is absent)."""
+    try:
+        text = CITATION.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{CITATION}: no such file; restore it with git") from None
+    found: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    return found
+
+
+def _name(author: dict[str, str]) -> str:
+    if "name" in author:
+        return author["name"]
+    return f"{author['given-names']} {author['family-names']}"
+
+
+def _entry(kind: str, key: str, fields: dict[str, Any]) -> str:
+    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    return f"@{kind}{{{key},\n{lines}\n}}\n"
+
+
+def bibliography() -> str:
+    """Return ``bibliography.bib``: the paper and this package, in BibTeX."""
+    ours = read_citation()
+    (paper,) = ours["references"]
+    names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    (arxiv,) = paper["identifiers"]
+    entries = (
+        _entry(
+            "inproceedings",
+            PAPER_KEY,
+            {
+                "title": paper["title"],
+                "author": " and ".join(names),
+                "booktitle": paper["collection-title"],
+                "year": paper["year"],
+                "eprint": arxiv["value"].removeprefix("arXiv:"),
+                "archiveprefix": "arXiv",
+                "doi": paper["doi"],
+                "url": paper["url"],
+            },
+        ),
+        _entry(
+            "misc",
+            OUR_KEY,
+            {
+                "title": f"{{{ours['title']}}}",  # as it is, no letter made small
+                "author": " and ".join(f"{{{_name(author)}}}" for author in ours["authors"]),
+                "year": ours["date-released"].year,
+                "note": f"Software, version {ours['version']}, licence {ours['license']}",
+            },
+        ),
+    )
+    return "\n".join(entries)
+
+
+def _prefix(results: Results) -> str:
+    """Return ReScience C's prefix of a title: [¬Re] for a replication that failed."""
+    verdicts = [
+        row["verdict"]["text"]
+        for row in results["rows"]
+        if row["comparable"] and row["verdict"]["interval"]
+    ]
+    return "[¬Re]" if verdicts and "reproduced" not in verdicts else "[Re]"
+
+
+def metadata(results: Results) -> str:
+    """Return ``metadata.yaml`` in the form of ReScience C; what only an author can say is empty."""
+    ours = read_citation()
+    (paper,) = ours["references"]
+    compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
+    abstract = environment(escape=False).get_template("abstract.txt.j2")
+    authors = ", ".join(_name(author) for author in paper["authors"])
+    content = {
+        "title": f"{_prefix(results)} {paper['title']}",
+        "authors": [
+            {"name": _name(author), "orcid": None, "email": None, "affiliations": "*"}
+            for author in ours["authors"]
+        ],
+        "affiliations": [],
+        "keywords": "generative adversarial networks, Parzen window, MNIST, TFD, CIFAR-10",
+        "code": [{"url": ours.get("repository-code")}, {"doi": ours.get("doi")}, {"swh": None}],
+        "data": [{"url": None}, {"doi": None}],
+        "replication": [
+            {"cite": f"{authors}. {paper['title']}. {paper['collection-title']}, {paper['year']}."},
+            {"bib": PAPER_KEY},
+            {"url": paper["url"]},
+            {"doi": paper["doi"]},
+        ],
+        "abstract": " ".join(abstract.render(results=results, compared=compared).split()),
+        "bibliography": "bibliography.bib",
+        "type": "Replication",
+        "domain": "Machine learning",
+        "language": "Python",
+    }
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.allow_unicode = True
+    yaml.width = 100
+    yaml.dump(content, stream)
+    return stream.getvalue()

@@ -1,0 +1,186 @@
+"""``ro-crate-metadata.json``: what a profile's files were made from, by which code and parameters.
+
+A research object in the form of RO-Crate 1.1 with the profile "Process Run Crate": an action for
+each sitting of a training and for each evaluation, from the data and the recipe to the files in
+this folder. It says nothing that ``results.json`` does not hold.
+"""
+
+import json
+import mimetypes
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
+from paper_repro.files import sha256_file
+from paper_repro.report.citation import read_citation
+from paper_repro.report.schema import Provenance, Results
+
+PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
+# What Python's own table lacks or what platforms disagree on.
+TYPES = {".json": "application/json", ".csv": "text/csv", ".md": "text/markdown"} | {
+    ".tex": "text/x-tex",
+    ".bib": "text/x-bibtex",
+    ".yaml": "application/yaml",
+}
+TRAINED = ("training.json", "curve.csv", "validation.csv")
+EVALUATED = ("evaluation.json", "metrics.json")
+RECORDED = (*TRAINED, *EVALUATED)
+
+
+class _Crate:
+    """A crate that gives each thing one entity, however often it is named."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.crate = ROCrate(version="1.1")
+        self.crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
+
+    def entity(self, identifier: str, kind: str, properties: dict[str, Any]) -> Entity:
+        """Return the entity of that identifier, made at its first mention."""
+        return self.crate.get(identifier) or self.crate.add(
+            ContextEntity(self.crate, identifier, {"@type": kind} | properties)
+        )
+
+    def file(self, path: Path) -> Entity:
+        """Return a file of the folder."""
+        place = path.relative_to(self.folder).as_posix()
+        suffix = path.suffix
+        return self.crate.get(place) or self.crate.add_file(
+            path,
+            place,
+            properties={
+                "name": path.name,
+                "encodingFormat": TYPES.get(suffix) or mimetypes.guess_type(path.name)[0],
+                "contentSize": str(path.stat().st_size),
+                "sha256": sha256_file(path),
+            },
+        )
+
+    def software(self, made: dict[str, Any]) -> Entity:
+        """Return the code of a stage, as a sitting or an evaluation recorded it."""
+        changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
+        needs = [
+            self.entity(
+                f"#{name}-{version}",
+                "SoftwareApplication",
+                {"name": name, "softwareVersion": version},
+            )
+            for name, version in made["versions"].items()
+            if name not in ("paper_repro", "platform")
+        ]
+        return self.entity(
+            f"#code-{made['code_sha256']}-{made['commit']}",
+            "SoftwareApplication",
+            {
+                "name": "paper_repro",
+                "softwareVersion": f"commit {made['commit'] or 'not recorded'}{changes}",
+                "sha256": made["code_sha256"],
+                "softwareRequirements": needs,
+            },
+        )
+
+    def data(self, found: Provenance) -> list[Entity]:
+        """Return the parts of a run's data set."""
+        data = found["data"]
+        return [
+            self.entity(
+                f"#data-{digest}",
+                "CreativeWork",
+                {
+                    "name": f"{data['stand_in'] or data['name']}, {part}",
+                    "description": "stand-in" if data["stand_in"] else data["name"],
+                    "sha256": digest,
+                },
+            )
+            for part, digest in data["sha256"].items()
+        ]
+
+
+def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
+    """Return the description of a profile's folder.
+
+    Parameters
+    ----------
+    files : those of `folder` that the profile's stages wrote.
+    """
+    citation = read_citation()
+    (paper,) = citation["references"]
+    made = _Crate(folder)
+    root = made.crate.root_dataset
+    root["name"] = f"{citation['title']}: {results['profile']} profile"
+    root["description"] = "Results, figures and tables beside the paper's, and how they were made"
+    if results["profile"] != "paper":
+        root["description"] += "; not comparable with the paper"
+    root["datePublished"] = citation["date-released"].isoformat()
+    licence = citation["license"]
+    root["license"] = made.entity(
+        f"https://spdx.org/licenses/{licence}", "CreativeWork", {"name": licence}
+    )
+    root["conformsTo"] = made.entity(
+        PROCESS_RUN, "CreativeWork", {"name": "Process Run Crate", "version": "0.5"}
+    )
+    root["author"] = made.entity(
+        "#authors", "Organization", {"name": citation["authors"][0]["name"]}
+    )
+    root["citation"] = made.entity(paper["url"], "ScholarlyArticle", {"name": paper["title"]})
+    package = made.entity(
+        "#paper_repro",
+        "SoftwareApplication",
+        {"name": "paper_repro", "softwareVersion": citation["version"]},
+    )
+    runs_folder = folder / "runs"
+    for path in files:
+        made.file(path)
+    for key, found in results["provenance"].items():
+        runs = runs_folder / key
+        recipe = made.entity(
+            f"#recipe-{key}",
+            "PropertyValue",
+            {
+                "name": f"recipe of {key}",
+                "value": json.dumps(found["parameters"], ensure_ascii=False),
+            },
+        )
+        for number, sitting in enumerate(found["training"], 1):
+            start = datetime.fromisoformat(sitting["started"])
+            made.crate.add_action(
+                made.software(sitting),
+                identifier=f"#train-{key}-{number}",
+                object=[*made.data(found), recipe],
+                result=[made.file(runs / name) for name in TRAINED],
+                properties={
+                    "name": f"training of {key}, sitting {number}, {sitting['device']}",
+                    "startTime": start.isoformat(),
+                    "endTime": (start + timedelta(seconds=int(sitting["seconds"]))).isoformat(),
+                    "agent": root["author"],
+                },
+            )
+        if found["evaluation"]:
+            made.crate.add_action(
+                made.software(found["evaluation"]),
+                identifier=f"#evaluate-{key}",
+                object=[*made.data(found), recipe],
+                result=[made.file(runs / name) for name in EVALUATED],
+                properties={"name": f"evaluation of {key}", "agent": root["author"]},
+            )
+        drawn = [path for path in files if path.parent == runs and path.name not in RECORDED]
+        made.crate.add_action(
+            package,
+            identifier=f"#describe-{key}",
+            object=[*made.data(found), made.file(runs / "training.json")],
+            result=[made.file(path) for path in drawn],
+            properties={"name": f"figures and measures of {key}", "agent": root["author"]},
+        )
+    made.crate.add_action(
+        package,
+        identifier="#report",
+        object=[made.file(path) for path in files if runs_folder in path.parents],
+        result=[made.file(path) for path in files if runs_folder not in path.parents],
+        properties={"name": "the report", "agent": root["author"]},
+    )
+    described: dict[str, Any] = made.crate.metadata.generate()
+    return described

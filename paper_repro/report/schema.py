@@ -1,0 +1,214 @@
+"""What ``results.json`` holds, as types; ``results.schema.json`` is made from them.
+
+Log-likelihoods and distances between them are in nats, times in seconds, memory in bytes.
+"""
+
+from typing import Any, Literal, NotRequired
+
+from pydantic import TypeAdapter, with_config
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import TypedDict
+
+
+@with_config(extra="forbid")
+class Closed(TypedDict):
+    """No key but those named."""
+
+
+class Published(Closed):
+    """A number of the paper: mean and the standard error that stands beside it."""
+
+    mean: float
+    se: float
+
+
+class Fold(Closed):
+    """The estimate on one fold of TFD; the error is over the fold's test images."""
+
+    sigma: float
+    test_mean: float
+    test_se: float
+    test_images: int
+
+
+class Seed(Closed):
+    """One run, by the generator that was selected; `last_…` by the last epoch's.
+
+    `sigma` holds one value a fold. `test_se` is over test images or, with folds, over these, by the
+    standard deviation with divisor n − 1; `test_se_population` by that with n.
+    """
+
+    run: str
+    seed: int
+    epochs: int
+    updates: int
+    best_epoch: int
+    sigma: list[float]
+    sigma_at_end_of_grid: bool
+    valid_mean: float
+    test_mean: float
+    test_se: float
+    test_se_population: float | None
+    folds: list[Fold]
+    last_test_mean: float
+    last_test_se: float
+    training_seconds: float
+    parameters: dict[Literal["generator", "discriminator"], int]
+    selected: Literal["best", "last"]
+    peak_memory_bytes: int | None
+
+
+class Verdict(Closed):
+    """What is said of a number by the rule that the page prints.
+
+    `distance` is ours minus the paper's; `interval` the 95 % prediction interval for one more run.
+    """
+
+    text: str
+    distance: float | None
+    interval: tuple[float, float] | None
+
+
+class Failed(Closed):
+    """A listed run without a result: it was not run, or it diverged."""
+
+    run: str
+    status: str
+    reason: str
+    todo: str
+
+
+class Row(Closed):
+    """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds."""
+
+    experiment: str
+    title: str
+    dataset: str
+    status: str
+    reason: NotRequired[str]
+    todo: NotRequired[str]
+    canonical_data: bool
+    stand_in: str | None
+    comparable: bool
+    changed: list[str]
+    adam: bool
+    paper: Published | None
+    failed: list[Failed]
+    seeds: list[Seed]
+    mean: float | None
+    seed_sd: float | None
+    mean_interval: tuple[float, float] | None
+    verdict: Verdict
+
+
+class Claim(Closed):
+    """A line of the ledger; `number` as the page shows it, `file` from the report's folder."""
+
+    id: str
+    where: str
+    claim: str
+    measure: str
+    rule: str
+    number: str
+    verdict: str
+    file: str
+
+
+class Variant(Closed):
+    """Validation estimates of a variant and its original, the same seed at the same epochs."""
+
+    run: str
+    original: str
+    changed: list[str]
+    epochs: list[int]
+    valid_nats: list[float]
+    original_valid_nats: list[float]
+    mean_difference: float
+    sd_difference: float
+
+
+class Provenance(Closed):
+    """How a run's numbers were made: data, sittings of training, evaluation, full recipe."""
+
+    data: dict[str, Any]
+    training: list[dict[str, Any]]
+    evaluation: dict[str, Any] | None
+    parameters: dict[str, Any]
+
+
+class Check(Closed):
+    """A statement of section 4 in numbers: it holds if `value` is within `tolerance`."""
+
+    id: str
+    where: str
+    claim: str
+    measure: str
+    value: float | None
+    tolerance: float
+    reason: str
+    holds: bool
+
+
+class Theory(Closed):
+    """Section 4 in numbers, with what the curves of its picture show."""
+
+    checks: list[Check]
+    family: list[dict[str, Any]]
+    descent: list[float]
+    settings: dict[str, Any]
+
+
+class Estimate(Closed):
+    """The Parzen estimate of the test images at the σ best on validation images."""
+
+    sigma: float
+    test_mean: float
+    test_se: float
+
+
+class AuditRow(Estimate):
+    """The estimate of `n` samples on the paper's grid of σ and, as `fine`, on a finer one."""
+
+    samples: str
+    n: int
+    fine: Estimate
+
+
+class AuditPoint(Estimate):
+    """The estimate of `n` samples of our generator."""
+
+    n: int
+
+
+class Audit(Closed):
+    """What the measure says of samples that no trained model made, and of more or other samples."""
+
+    status: Literal["ok"]
+    run: str
+    stand_in: str | None
+    rows: list[AuditRow]
+    curve: list[AuditPoint]
+    draws: list[Estimate]
+    sigma_grid: list[float]
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    picture: str
+
+
+class Results(Closed):
+    """Everything that a profile's page shows."""
+
+    profile: str
+    provenance: dict[str, Provenance]
+    rows: list[Row]
+    claims: list[Claim]
+    variants: list[Variant]
+    audit: Audit | None
+    theory: Theory
+    figure1: dict[str, Any]
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``results.json``: no key more, and none less but those optional."""
+    found = TypeAdapter(Results).json_schema()
+    return {"$schema": GenerateJsonSchema.schema_dialect, **found}

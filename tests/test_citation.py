@@ -1,0 +1,112 @@
+import hashlib
+import json
+
+import pytest
+from rocrate.rocrate import ROCrate
+from ruamel.yaml import YAML
+
+from paper_repro.report.citation import bibliography, metadata
+from tests.conftest import ROOT
+
+PROFILES = ("paper", "quick", "stand-in")
+
+
+@pytest.fixture(params=PROFILES)
+def folder(request):
+    return ROOT / "reports" / request.param
+
+
+@pytest.fixture
+def results(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return json.loads((ROOT / "reports/paper/results.json").read_text())
+
+
+def test_the_bibliography_names_the_paper_and_us(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = bibliography()
+    assert text.count("{") == text.count("}")
+    paper, ours = text.split("\n\n")
+    assert paper.startswith("@inproceedings{goodfellow2014generative,")
+    assert "eprint = {1406.2661}" in paper
+    assert "Goodfellow, Ian J. and Pouget-Abadie, Jean and" in paper
+    assert ours.startswith("@misc{paper_repro,")
+    version = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")["version"]
+    assert f"version {version}" in ours
+
+
+def test_the_metadata_has_its_replication_block(results):
+    text = metadata(results)
+    found = YAML(typ="safe", pure=True).load(text)
+    replication = {key: value for item in found["replication"] for key, value in item.items()}
+    assert set(replication) == {"cite", "bib", "url", "doi"}
+    assert replication["url"].endswith("1406.2661")
+    assert f"@inproceedings{{{replication['bib']}," in bibliography()
+    (mnist,) = (row for row in results["rows"] if row["experiment"] == "mnist")
+    assert f"{mnist['mean']:.1f} nats" in found["abstract"]
+    assert mnist["verdict"]["text"] in found["abstract"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "prefix"),
+    [
+        (["too few seeds"], "[Re]"),
+        (["reproduced"], "[Re]"),
+        (["reproduced", "lower than the paper by 31.4 nats"], "[Re]"),
+        (["lower than the paper by 31.4 nats"], "[¬Re]"),
+    ],
+)
+def test_a_replication_that_failed_says_so_in_its_title(results, verdicts, prefix):
+    row = results["rows"][0]
+    given = [
+        {"text": text, "distance": 0.0, "interval": None if "few" in text else [0.0, 1.0]}
+        for text in verdicts
+    ]
+    rows = [row | {"comparable": True, "verdict": verdict} for verdict in given]
+    title = YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
+    assert title == f"{prefix} Generative Adversarial Nets"
+
+
+def test_nothing_of_a_reduced_profile_counts_as_failed(results):
+    row = results["rows"][0] | {"comparable": False}
+    row["verdict"] = {"text": "lower", "distance": -1.0, "interval": [0.0, 1.0]}
+    assert "[Re]" in metadata(results | {"profile": "quick", "rows": [row]})
+
+
+def test_the_research_object_lists_the_files_as_they_are(folder):
+    described = json.loads((folder / "ro-crate-metadata.json").read_text())
+    files = {e["@id"]: e for e in described["@graph"] if e["@type"] == "File"}
+    assert "results.json" in files
+    for name, entity in files.items():
+        content = (folder / name).read_bytes()
+        assert entity["sha256"] == hashlib.sha256(content).hexdigest(), name
+        assert entity["contentSize"] == str(len(content))
+
+
+def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
+    crate = ROCrate(folder)  # the library reads what it wrote
+    results = json.loads((folder / "results.json").read_text())
+    for key, made in results["provenance"].items():
+        for number, sitting in enumerate(made["training"], 1):
+            action = crate.get(f"#train-{key}-{number}")
+            assert action["instrument"]["sha256"] == sitting["code_sha256"]
+            assert {e["@id"] for e in action["result"]} >= {f"runs/{key}/training.json"}
+            digests = {e.get("sha256") for e in action["object"]} - {None}
+            assert digests == set(made["data"]["sha256"].values())
+            (recipe,) = (e for e in action["object"] if e.type == "PropertyValue")
+            assert json.loads(recipe["value"]) == made["parameters"]
+            assert action["startTime"] == sitting["started"] <= action["endTime"]
+
+
+def test_every_name_in_the_research_object_is_described(folder):
+    graph = json.loads((folder / "ro-crate-metadata.json").read_text())["@graph"]
+    known = {entity["@id"] for entity in graph} | {"https://w3id.org/ro/crate/1.1"}
+    assert len(known) == len(graph) + 1
+
+    def named(value):
+        if isinstance(value, list):
+            return set().union(*map(named, value))
+        return {value["@id"]} if isinstance(value, dict) else set()
+
+    mentioned = set().union(*(named(v) for entity in graph for v in entity.values()))
+    assert mentioned <= known
