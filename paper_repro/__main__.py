@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile")
     command = add("report", "report.report", "write a profile's results, table and page")
     command.add_argument("profile")
+    add("ablations", "report.ablations", "write the page of the runs that change one thing each")
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
     command = add("verify", "report.verify", "recompute a published number from its weights")

@@ -23,8 +23,9 @@ THEORY = {
         }
     ]
 }
+MEMORISATION = {"copies": 0.005, "copies_allowed": 0.014, "copy_distance": 2.0}
 HONEST = {
-    "memorisation": {"copies": 0.005, "copies_allowed": 0.014},
+    "memorisation": MEMORISATION,
     "autocorrelation": {"largest_z": 2.1},
     "interpolation": {"shrinks": 9.5},
 }
@@ -38,14 +39,14 @@ CURVE = {
 }
 
 
-def row(means, comparable=True):
+def row(means, comparable=True, experiment="mnist"):
     seeds = [
-        {"run": f"paper-mnist-{i}", "test_mean": mean, "test_se": 2.0}
+        {"run": f"paper-{experiment}-{i}", "test_mean": mean, "test_se": 2.0}
         for i, mean in enumerate(means)
     ]
-    verdict = judge(means, [2.0] * len(means), PAPER["mnist"]).text if means else "not run"
+    verdict = judge(means, [2.0] * len(means), PAPER[experiment]).text if means else "not run"
     return {
-        "experiment": "mnist",
+        "experiment": experiment,
         "status": "ok" if means else "not run",
         "comparable": comparable,
         "seeds": seeds,
@@ -59,7 +60,7 @@ def verdicts(tmp_path, monkeypatch):
     """Verdicts by claim, of MNIST runs with these means and files."""
     monkeypatch.chdir(tmp_path)
 
-    def judged(means, samples=HONEST, curve=CURVE, comparable=True):
+    def judged(means, samples=HONEST, curve=CURVE, comparable=True, tfd=()):
         runs = [
             config.Run(
                 profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
@@ -68,8 +69,11 @@ def verdicts(tmp_path, monkeypatch):
         ]
         runs[0].folder.mkdir(parents=True, exist_ok=True)
         (runs[0].folder / "samples.json").write_text(json.dumps(samples))
+        pairs = {"squared_distance": [16.0, 9.0, 25.0]}
+        (runs[0].folder / "figure2.json").write_text(json.dumps(pairs))
         pd.DataFrame(curve).to_csv(runs[0].folder / "curve.csv", index=False)
-        lines = ledger([row(means, comparable)], runs, THEORY)
+        rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
+        lines = ledger(rows, runs, THEORY)
         for line in lines:
             assert set(line) == {
                 "id", "where", "claim", "measure", "rule", "number", "verdict", "file"
@@ -90,7 +94,9 @@ def test_a_run_that_bears_everything_out(verdicts):
         "table1_mnist": ("225.0", "reproduced", "results.json"),
         "table1_tfd": ("–", "not run", "results.json"),
         "best_of_table1_mnist": ("+11.0", "holds", "results.json"),
+        "second_of_table1_tfd": ("–", "not run", "results.json"),
         "no_memorisation": ("0.50%", "holds", f"{runs}/samples.json"),
+        "sixth_column": ("1.50", "holds", f"{runs}/figure2.json"),
         "independent_draws": ("2.1", "holds", f"{runs}/samples.json"),
         "smooth_interpolation": ("9.5", "holds", f"{runs}/samples.json"),
         "stronger_gradients": ("3.0", "holds", f"{runs}/curve.csv"),
@@ -103,7 +109,8 @@ def test_a_run_that_bears_everything_out(verdicts):
 @pytest.mark.parametrize(
     ("claim", "samples", "curve"),
     [
-        ("no_memorisation", {"memorisation": {"copies": 0.02, "copies_allowed": 0.014}}, {}),
+        ("no_memorisation", {"memorisation": MEMORISATION | {"copies": 0.02}}, {}),
+        ("sixth_column", {"memorisation": MEMORISATION | {"copy_distance": 3.1}}, {}),
         ("independent_draws", {"autocorrelation": {"largest_z": 4.5}}, {}),
         ("smooth_interpolation", {"interpolation": {"shrinks": 1.3}}, {}),
         ("stronger_gradients", {}, {"g_grad_norm_minimax": [0.5, 3.5, None]}),
@@ -126,6 +133,19 @@ def test_the_ranking_wants_the_whole_interval_above(verdicts):
         "−14.0",
         "too few seeds (n = 1), −14.0 nats",
     )
+
+
+@pytest.mark.parametrize(
+    ("means", "verdict"),
+    [
+        ([2250.0, 2255.0, 2260.0], "holds"),
+        ([2050.0, 2055.0, 2060.0], "does not hold"),  # the other's own error is 66
+        ([1890.0, 1895.0, 1900.0], "does not hold"),
+        ([2050.0], "too few seeds (n = 1), +141.0 nats"),
+    ],
+)
+def test_the_ranking_on_tfd(verdicts, means, verdict):
+    assert verdicts([225.0], tfd=means)["second_of_table1_tfd"][1] == verdict
 
 
 def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):

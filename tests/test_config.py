@@ -161,7 +161,7 @@ def test_epochs_hold_short_last_batches(params):
 
 def test_an_unknown_name_lists_the_known_ones(params):
     with pytest.raises(
-        UserError, match=r"profiles\.papr: no such key \(there: paper, quick, stand-in\)"
+        UserError, match=r"profiles\.papr: no such key \(there: paper, quick, stand-in, ablations\)"
     ):
         config.experiment(params, "papr", "mnist")
     with pytest.raises(UserError, match=r"runs\.x: no such run \(there: paper-mnist-0, "):

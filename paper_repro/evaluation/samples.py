@@ -38,7 +38,8 @@ def memorisation(
     -------
     Medians of both; the probability that a sample is nearer than a held-out image, with the p-value
     of the Mann–Whitney test; and the share of samples nearer than all but `COPY_QUANTILE` of the
-    held-out images, beside the share that chance allows (three standard deviations above).
+    held-out images, with that distance, beside the share that chance allows (three standard
+    deviations above).
     """
     ours, theirs = (nearest_distances(x, train).numpy() for x in (samples, held_out))
     test = mannwhitneyu(ours, theirs)
@@ -49,6 +50,7 @@ def memorisation(
         "held_out_median": float(np.median(theirs)),
         "nearer_probability": 1 - float(test.statistic) / (len(ours) * len(theirs)),
         "p_value": float(test.pvalue),
+        "copy_distance": float(bound),
         "copies": float((ours < bound).mean()),
         "copies_allowed": COPY_QUANTILE + chance,
     }

@@ -25,6 +25,13 @@ EXPERIMENTS = {
     "cifar10_fc": "CIFAR-10, fully connected, figure 2 c",
     "cifar10_fc_small_init": "CIFAR-10, fully connected, smaller initial weights than the paper's",
     "cifar10_conv": "CIFAR-10, convolutional, figure 2 d",
+    "mnist_alternating": "MNIST, players in turn, k = 1 (Algorithm 1)",
+    "mnist_alternating_k2": "MNIST, players in turn, k = 2",
+    "mnist_alternating_k5": "MNIST, players in turn, k = 5",
+    "mnist_gaussian": "MNIST with Gaussian noise",
+    "mnist_minimax": "MNIST, the generator minimises log(1 − D)",
+    "mnist_full_sum": "MNIST, the discriminator's loss is not halved",
+    "mnist_unscaled_dropout": "MNIST, dropout without its scale",
     "mnist_bfloat16": "MNIST with bfloat16 matrix products, no part of the paper",
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }

@@ -1,0 +1,118 @@
+import json
+
+import pandas as pd
+import pytest
+
+from paper_repro import config
+from paper_repro.__main__ import main
+from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.figures.figure2 import figure2
+from paper_repro.report import ablations
+from paper_repro.report.recipe import changes
+from paper_repro.training.train import train
+from tests.test_page import Tables, numbers
+
+# Each run's one factor, as the issue of text against code has it.
+CHANGED = {
+    "mnist": [],
+    "mnist_alternating": ["update"],
+    "mnist_alternating_k2": ["update", "k"],
+    "mnist_alternating_k5": ["update", "k"],
+    "mnist_gaussian": ["noise"],
+    "mnist_minimax": ["generator_loss"],
+    "mnist_full_sum": ["discriminator_loss"],
+    "mnist_unscaled_dropout": [f"discriminator.{layer}.scale" for layer in range(3)],
+}
+
+
+def test_each_committed_run_changes_one_thing(params):
+    listed = config.runs(params, ablations.PROFILE).values()
+    assert {run.experiment for run in listed} == set(CHANGED)
+    released = config.experiment(params, "paper", "mnist")
+    counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
+    for run in listed:
+        experiment = config.experiment(params, run.profile, run.experiment)
+        assert set(changes("mnist", experiment.model_dump(mode="json"), counts)) == set(
+            CHANGED[run.experiment]
+        )
+        assert experiment.parzen == released.parzen
+    assert config.data_size(params, ablations.PROFILE, "mnist") == config.data_size(
+        params, "paper", "mnist"
+    )
+
+
+@pytest.fixture
+def study(workspace):
+    """Two experiments with two seeds each."""
+    values = workspace.values
+    values["experiments"]["mnist_minimax"] = {**workspace.experiment, "generator_loss": "minimax"}
+    values["profiles"]["ablations"]["experiments"] = {"mnist": {}, "mnist_minimax": {"epochs": 7}}
+    values["profiles"]["ablations"]["experiments"]["mnist"] = {"epochs": 7}
+    values["runs"] = {
+        f"ablations-{name}-{seed}": {
+            "profile": "ablations",
+            "experiment": name,
+            "dataset": "mnist",
+            "seed": seed,
+            "start": config.RANDOM,
+        }
+        for name in ("mnist", "mnist_minimax")
+        for seed in (0, 1)
+    }
+    workspace.write()
+    workspace.prepare(profile="ablations")
+    for key in values["runs"]:
+        train(key)
+        evaluate(key)
+        figure2(key)
+    return workspace
+
+
+def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
+    ablations.ablations()
+    results = json.loads((ablations.FOLDER / "results.json").read_text())
+    curves = {
+        key: pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
+        for key in study.values["runs"]
+    }
+    original, minimax = results["rows"]
+    assert (original["experiment"], minimax["experiment"]) == ("mnist", "mnist_minimax")
+    for seed, run in enumerate(minimax["runs"]):
+        ours = sum(curves[f"ablations-mnist_minimax-{seed}"][2:]) / 5
+        theirs = sum(curves[f"ablations-mnist-{seed}"][2:]) / 5
+        assert run["last_valid_mean"] == pytest.approx(ours)
+        assert run["difference"] == pytest.approx(ours - theirs)
+        assert "generator_loss" in run["changed"]
+    assert [run["difference"] for run in original["runs"]] == [0, 0]
+    means = [run["last_valid_mean"] for run in minimax["runs"]]
+    assert minimax["last_valid_mean"] == pytest.approx(sum(means) / 2)
+
+
+def test_the_page_shows_the_study(study):
+    assert main(["ablations"]) == 0
+    results = json.loads((ablations.FOLDER / "results.json").read_text())
+    page = (ablations.FOLDER / "index.html").read_text()
+    lines = {line["Run"]: line for line in Tables(page).starting("Parzen estimates")}
+    runs = {run["run"]: run for row in results["rows"] for run in row["runs"]}
+    assert lines.keys() == runs.keys()
+    for key, run in runs.items():
+        line = lines[key]
+        assert line["Epochs"] == "7"
+        assert numbers(line["Against mnist, same seed"]) == [
+            pytest.approx(run["difference"], abs=0.051)
+        ]
+        test = [run["last_test_mean"], run["last_test_se"]]
+        assert numbers(line["Test, last epoch (nats)"]) == pytest.approx(test, abs=0.051)
+    assert "MNIST, one change at a time, 7 epochs, 2 seeds" in page
+    assert page.count("<img") == 1 + len(runs)
+
+
+def test_without_the_data_the_study_says_so(study):
+    record = {"status": "not run", "reason": "MNIST is not there", "todo": "connect", "data": {}}
+    for key in study.values["runs"]:
+        path = study.folder / f"reports/ablations/runs/{key}/training.json"
+        path.write_text(json.dumps(record))
+    assert main(["ablations"]) == 0
+    page = (ablations.FOLDER / "index.html").read_text()
+    assert "not run: MNIST is not there" in page
+    assert "Nothing was trained." in page
