@@ -278,10 +278,11 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
         "set a mirror",
     )
     assert row["mean"] is None
-    assert "not run: MNIST is not there; set a mirror" in (folder / "table1.md").read_text()
+    assert "| not run: MNIST is not there |" in (folder / "table1.md").read_text()
     page = (folder / "index.html").read_text()
     assert "mnist: not run." in page
-    assert "MNIST is not there" in page
+    assert "MNIST is not there; set a mirror." in page
+    assert "mnist: not run: MNIST is not there; set a mirror\n" in capsys.readouterr().out
     assert not list((folder / "curves").iterdir())
     assert (workspace.run.folder / "figure2.png").stat().st_size > 1000
 

@@ -88,4 +88,5 @@ def report(profile: str) -> None:
     write_json(folder / "ro-crate-metadata.json", crate(results, folder, files))
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:
-        print(f"report: {row['experiment']}: {tables.remark(row, profile)}")
+        todo = f"; {row['todo']}" if "todo" in row else ""
+        print(f"report: {row['experiment']}: {tables.remark(row, profile)}{todo}")

@@ -47,7 +47,7 @@ def remark(row: Row, profile: str) -> str:
         count = len(row["failed"])
         seeds = f" with {count} seeds" if row["status"] == "diverged" and count > 1 else ""
         data = f", on stand-in data ({row['stand_in']})" if row["stand_in"] else ""
-        return f"{row['status']}{seeds}{data}: {row['reason']}; {row['todo']}"
+        return f"{row['status']}{seeds}{data}: {row['reason']}"
     failed = "".join(f"; {run['run']}: {run['reason']}" for run in row["failed"])
     return _remark(row, profile) + failed
 
