@@ -210,7 +210,7 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
-        r"runs/quick-mnist-0/(samples\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
+        r"runs/quick-mnist-0/(samples\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
         r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|theory\.json|"
         r"\.\./(benchmarks|ablations)/index\.html"
     )
@@ -434,7 +434,10 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
 
 def test_an_unknown_profile_is_an_error_and_writes_nothing(workspace, capsys):
     assert main(["report", "quik"]) == 2
-    assert "profiles.quik: no such key (there: paper, quick, stand-in)" in capsys.readouterr().err
+    assert (
+        "profiles.quik: no such key (there: ablations, paper, quick, stand-in)"
+        in capsys.readouterr().err
+    )
     assert not (workspace.folder / "reports/quik").exists()
 
 
