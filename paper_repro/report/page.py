@@ -78,6 +78,9 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             audit=records(tables.audit(results)),
             audit_curve=records(tables.audit_curve(results)),
             audit_picture=data_address(Path(audit["picture"])) if audit else None,
+            trained_mnist=any(
+                row["experiment"] == "mnist" and row["seeds"] for row in results["rows"]
+            ),
             lengths=records(tables.lengths(results)),
             machines=_machines(results),
             unstated=[item["topic"] for item in deviations() if "not stated" in item["text"]],

@@ -46,10 +46,20 @@ CONTEXT = (
     Context(
         "Training images as the samples",
         Published(241.9, 2.3),
-        "Sohl-Dickstein et al. 2015, Table 2 (bits)",
+        "Sohl-Dickstein et al. 2015, arXiv:1503.03585, Table 2, converted from bits",
     ),
-    Context("Diffusion", Published(219.7, 1.9), "Sohl-Dickstein et al. 2015, Table 2 (bits)"),
-    Context("Conditional adversarial nets", Published(132.0, 1.8), "Mirza and Osindero 2014"),
-    Context("GMMN + autoencoder", Published(282.0, 2.0), "Li et al. 2015"),
-    Context("Adversarial autoencoder", Published(340.0, 2.0), "Makhzani et al. 2015"),
+    Context(
+        "Diffusion",
+        Published(219.7, 1.9),
+        "Sohl-Dickstein et al. 2015, arXiv:1503.03585, Table 2, converted from bits",
+    ),
+    Context(
+        "Conditional adversarial nets",
+        Published(132.0, 1.8),
+        "Mirza and Osindero 2014, arXiv:1411.1784",
+    ),
+    Context("GMMN + autoencoder", Published(282.0, 2.0), "Li et al. 2015, arXiv:1502.02761"),
+    Context(
+        "Adversarial autoencoder", Published(340.0, 2.0), "Makhzani et al. 2015, arXiv:1511.05644"
+    ),
 )

@@ -36,6 +36,8 @@ EXPERIMENTS = {
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
+TREND = 10  # validation estimates
+
 
 def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
     """Return whether a number may be held against the paper's: its recipe on its data.
@@ -54,6 +56,17 @@ def _at_end_of_grid(measured: dict[str, Any]) -> bool:
     return max(means) in (means[0], means[-1])
 
 
+def _trend(run: config.Run) -> float | None:
+    """Return by how much the last `TREND` validation estimates are above those before, on average.
+
+    None for a run with too few of them.
+    """
+    nats = pd.read_csv(run.folder / "validation.csv").valid_nats
+    if len(nats) < 2 * TREND:
+        return None
+    return float(nats[-TREND:].mean() - nats[-2 * TREND : -TREND].mean())
+
+
 def _seed_row(run: config.Run) -> schema.Seed:
     training = read_json(run.folder / "training.json")
     metrics = read_json(run.folder / "metrics.json")
@@ -68,6 +81,7 @@ def _seed_row(run: config.Run) -> schema.Seed:
         "sigma": [fold["sigma"] for fold in folds],
         "sigma_at_end_of_grid": any(_at_end_of_grid(fold) for fold in folds),
         "valid_mean": metrics["valid_mean"],
+        "valid_trend": _trend(run),
         "test_mean": metrics["test_mean"],
         "test_se": metrics["test_se"],
         "test_se_population": selected.get("test_se_population"),
@@ -213,6 +227,7 @@ def variants(listed: list[config.Run], params: dict[str, Any]) -> list[schema.Va
                 "valid_nats": both.ours.tolist(),
                 "original_valid_nats": both.theirs.tolist(),
                 "mean_difference": float((both.ours - both.theirs).mean()),
+                "median_difference": float((both.ours - both.theirs).median()),
                 "sd_difference": float((both.ours - both.theirs).std()),
             }
         )

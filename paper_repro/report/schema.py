@@ -35,7 +35,8 @@ class Seed(Closed):
     """One run, by the generator that was selected; `last_…` by the last epoch's.
 
     `sigma` holds one value a fold. `test_se` is over test images or, with folds, over these, by the
-    standard deviation with divisor n − 1; `test_se_population` by that with n.
+    standard deviation with divisor n − 1; `test_se_population` by that with n. `valid_trend` is the
+    mean of the last ten validation estimates minus that of the ten before.
     """
 
     run: str
@@ -46,6 +47,7 @@ class Seed(Closed):
     sigma: list[float]
     sigma_at_end_of_grid: bool
     valid_mean: float
+    valid_trend: float | None
     test_mean: float
     test_se: float
     test_se_population: float | None
@@ -124,6 +126,7 @@ class Variant(Closed):
     valid_nats: list[float]
     original_valid_nats: list[float]
     mean_difference: float
+    median_difference: float
     sd_difference: float
 
 

@@ -20,5 +20,6 @@ def environment(*, escape: bool = True) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["nats"] = tables.number
+    templates.filters["signed"] = tables.signed
     templates.filters["duration"] = tables.duration
     return templates

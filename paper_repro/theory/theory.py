@@ -229,7 +229,7 @@ def check_descent(p_data: Array, p_g: Array, curve: list[float], x: Array) -> li
         Check(
             "descent_improves",
             "Proposition 2",
-            "every update of p_g improves the criterion",
+            "its premise is met here: every update of p_g improves the criterion",
             "greatest rise of C(G) in a step, in nats",
             max(after - before for before, after in pairwise(curve)),
             1e-12,
