@@ -70,7 +70,7 @@ def study(workspace):
 
 def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
     ablations.ablations()
-    results = json.loads((ablations.FOLDER / "results.json").read_text())
+    results = json.loads((ablations.FOLDER / "ablations.json").read_text())
     curves = {
         key: pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
         for key in study.values["runs"]
@@ -90,7 +90,7 @@ def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
 
 def test_the_page_shows_the_study(study):
     assert main(["ablations"]) == 0
-    results = json.loads((ablations.FOLDER / "results.json").read_text())
+    results = json.loads((ablations.FOLDER / "ablations.json").read_text())
     page = (ablations.FOLDER / "index.html").read_text()
     lines = {line["Run"]: line for line in Tables(page).starting("Parzen estimates")}
     runs = {run["run"]: run for row in results["rows"] for run in row["runs"]}
