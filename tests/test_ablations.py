@@ -46,8 +46,8 @@ def study(workspace):
     """Two experiments with two seeds each."""
     values = workspace.values
     values["experiments"]["mnist_minimax"] = {**workspace.experiment, "generator_loss": "minimax"}
-    values["profiles"]["ablations"]["experiments"] = {"mnist": {}, "mnist_minimax": {"epochs": 7}}
-    values["profiles"]["ablations"]["experiments"]["mnist"] = {"epochs": 7}
+    length = {"epochs": 7}
+    values["profiles"]["ablations"]["experiments"] = {"mnist": length, "mnist_minimax": length}
     values["runs"] = {
         f"ablations-{name}-{seed}": {
             "profile": "ablations",

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 
 PROFILES = ("paper", "quick", "stand-in")
-PAGES = [f"reports/{name}/index.html" for name in (*PROFILES, "benchmarks")]
+PAGES = [f"reports/{name}/index.html" for name in (*PROFILES, "benchmarks", "ablations")]
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )

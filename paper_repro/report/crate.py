@@ -21,7 +21,10 @@ from paper_repro.report.schema import Provenance, Results
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 # What Python's own table lacks or what platforms disagree on.
-TYPES = {".json": "application/json", ".csv": "text/csv", ".md": "text/markdown"} | {
+TYPES = {
+    ".json": "application/json",
+    ".csv": "text/csv",
+    ".md": "text/markdown",
     ".tex": "text/x-tex",
     ".bib": "text/x-bibtex",
     ".yaml": "application/yaml",

@@ -58,7 +58,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             | {name: data_address(path) for name, path in paths.items()}
             | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
         )
-    audit = results["audit"]
+    audit, listed = results["audit"], deviations()
     page = (
         environment()
         .get_template("index.html.j2")
@@ -83,8 +83,8 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             ),
             lengths=records(tables.lengths(results)),
             machines=_machines(results),
-            unstated=[item["topic"] for item in deviations() if "not stated" in item["text"]],
-            deviations=deviations(),
+            unstated=[item["topic"] for item in listed if "not stated" in item["text"]],
+            deviations=listed,
             bibliography=bibliography(),
             rule=RULE,
         )
