@@ -23,7 +23,6 @@ EXPERIMENTS = {
     "tfd_pretrain": "TFD, phase 1",
     "tfd": "TFD, figure 2 b",
     "cifar10_fc": "CIFAR-10, fully connected, figure 2 c",
-    "cifar10_fc_small_init": "CIFAR-10, fully connected, smaller initial weights than the paper's",
     "cifar10_conv": "CIFAR-10, convolutional, figure 2 d",
     "mnist_alternating": "MNIST, players in turn, k = 1 (Algorithm 1)",
     "mnist_alternating_k2": "MNIST, players in turn, k = 2",
