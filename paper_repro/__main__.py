@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
     command = add("verify", "report.verify", "recompute a published number from its weights")
-    command.add_argument("key", metavar="run", nargs="?", default="paper-mnist-0")
+    command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
     command = add("plan", "plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")

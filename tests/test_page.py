@@ -100,7 +100,7 @@ def test_the_runs_show_the_numbers_of_the_results(committed):
         assert numbers(line["Test (nats)"]) == shown([seed["test_mean"], seed["test_se"]])
         last = [seed["last_test_mean"], seed["last_test_se"]]
         assert numbers(line["Last epoch, test"]) == shown(last)
-        assert numbers(line["Validation, all images"]) == [shown(seed["valid_mean"])]
+        assert numbers(line["Validation, images that choose σ"]) == [shown(seed["valid_mean"])]
         assert numbers(line["σ"]) == pytest.approx(sorted(set(seed["sigma"])), abs=5e-5)
         assert numbers(line["Updates"]) == [seed["updates"]]
         assert [int(line["at epoch"]), int(line["Epochs"])] == [seed["best_epoch"], seed["epochs"]]

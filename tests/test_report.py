@@ -12,13 +12,14 @@ from jsonschema import Draft202012Validator
 from paper_repro import config
 from paper_repro.__main__ import main
 from paper_repro.data.dataset import read_dataset
+from paper_repro.errors import UserError
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.nearest import nearest
 from paper_repro.evaluation.parzen import log_likelihoods
 from paper_repro.evaluation.samples import samples
 from paper_repro.evaluation.trained import load_sampler
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
-from paper_repro.report import readme, tables
+from paper_repro.report import nats, readme, tables
 from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable
@@ -108,8 +109,20 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     assert "precision" in row["changed"]
     assert not row["comparable"]
     assert tables.variants(results)["Difference"].tolist() == [
-        tables.number(difference) for difference in differences
+        nats.number(difference) for difference in differences
     ]
+    path = config.run(config.read_params(), other).folder / "validation.csv"
+    pd.read_csv(path)[:1].to_csv(path, index=False)
+    assert collect("quick")["variants"] == []  # one epoch has no spread
+
+
+def test_runs_of_another_length_than_params_say_are_not_averaged(workspace):
+    train(workspace.key)
+    evaluate(workspace.key)
+    workspace.values["experiments"]["mnist"]["epochs"] = 3
+    workspace.write()
+    with pytest.raises(UserError, match=r"training\.json: 2 epochs, params\.yaml says 3; run `dvc"):
+        collect("quick")
 
 
 def test_the_measure_is_the_script_s(workspace):
@@ -144,15 +157,15 @@ def test_numbers_on_the_page_and_in_the_table_are_those_of_the_results(reported,
     for row in reported["rows"]:
         for seed in row["seeds"]:
             for text in (
-                tables.number(seed["test_mean"], seed["test_se"]),
-                tables.number(seed["last_test_mean"], seed["last_test_se"]),
+                nats.number(seed["test_mean"], seed["test_se"]),
+                nats.number(seed["last_test_mean"], seed["last_test_se"]),
                 f"{seed['sigma'][0]:.4f}",
                 seed["run"],
             ):
                 assert text in page
                 assert text in table
-        assert tables.number(row["mean"]) in page
-        assert tables.number(row["seed_sd"]) in table
+        assert nats.number(row["mean"]) in page
+        assert nats.number(row["seed_sd"]) in table
     for text in ("2.5e−16", "C(G) = −log 4"):
         assert text in page
         assert text in table
@@ -167,7 +180,7 @@ def test_the_latex_table_holds_the_same_numbers(reported, workspace):
     assert text.startswith("\\begin{tabular}")
     assert "\\toprule" in text
     assert "\\input" not in text
-    shown = tables.number(reported["rows"][0]["mean"]).replace("−", "$-$")
+    shown = nats.number(reported["rows"][0]["mean"]).replace("−", "$-$")
     assert shown in text
     assert "225.0 $\\pm$ 2.0" in text
     assert not re.search(r"(?<!\\)[_%&#]", re.sub(r" & ", " ", text))
@@ -185,7 +198,7 @@ def test_the_summary_has_the_sections_and_the_numbers(reported, workspace):
         "Communication with the original authors",
     ]
     assert "**not comparable with the paper**" in text
-    assert tables.number(reported["rows"][0]["mean"]) in text
+    assert nats.number(reported["rows"][0]["mean"]) in text
     for line in reported["claims"]:
         assert f"- {line['claim']} ({line['where']}): {line['verdict']}" in text
     assert "`quick-mnist-1`: 2 epochs, 14 updates" in text
@@ -210,7 +223,7 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
-        r"runs/quick-mnist-0/(samples\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
+        r"runs/quick-mnist-[01]/(samples\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
         r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|theory\.json|"
         r"\.\./(benchmarks|ablations)/index\.html"
     )
@@ -454,7 +467,7 @@ def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):
     [(225.04, 1.96, "225.0\xa0±\xa02.0"), (-43.46, None, "−43.5"), (None, None, "–")],
 )
 def test_numbers_are_shown_with_one_decimal(mean, error, text):
-    assert tables.number(mean, error) == text
+    assert nats.number(mean, error) == text
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 3, 4)])
@@ -528,7 +541,7 @@ def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, report
     assert main(["readme"]) == 0
     assert main(["readme", "--check"]) == 0
     text = (tmp_path / "README.md").read_text()
-    assert tables.number(reported["rows"][0]["seeds"][0]["test_mean"]) in text
+    assert nats.number(reported["rows"][0]["seeds"][0]["test_mean"]) in text
     results["rows"][0]["seeds"][0]["test_mean"] += 1
     (folder / "results.json").write_text(json.dumps(results))
     assert main(["readme", "--check"]) == 2

@@ -57,7 +57,9 @@ def test_a_jump_does_not_get_smaller_with_the_steps(sharpness, shrinks):
     sampler = SimpleNamespace(
         network=network, experiment=SimpleNamespace(noise_dimension=3, noise="gaussian")
     )
-    assert interpolation(sampler, 0)["shrinks"] == pytest.approx(shrinks, rel=0.2)
+    found = interpolation(sampler, 0)
+    assert found["shrinks"] == pytest.approx(shrinks, rel=0.2)
+    assert found["shrinks_finer"] == pytest.approx(shrinks, rel=0.05)
 
 
 def test_the_stage_measures_a_trained_run(workspace, capsys):

@@ -85,7 +85,9 @@ def test_what_is_absent_is_named(published):
     with pytest.raises(UserError, match=r"runs\.paper-mnist-0: no such run"):
         verify()
     weights_path(published.run).unlink()
-    with pytest.raises(UserError, match=r"weights/quick-mnist-0\.safetensors: no such file"):
+    with pytest.raises(
+        UserError, match=r"weights/quick-mnist-0\.safetensors: no such file; weights are published"
+    ):
         verify(published.key)
     Path("reports/quick/results.json").unlink()
     with pytest.raises(UserError, match=r"results\.json: no such file"):

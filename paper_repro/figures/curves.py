@@ -8,6 +8,8 @@ import seaborn as sns
 
 from paper_repro.figures.canvas import new_figure, save, save_note
 
+MANY = 60  # estimates: no markers, and no place for the first ones
+
 
 def draw_curves(
     runs: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
@@ -35,11 +37,16 @@ def draw_curves(
         x="epoch",
         y="valid_nats",
         hue="run",
-        marker="o",
+        marker="o" if len(measured) < MANY else None,
         markersize=3,
+        linewidth=1,
         estimator=None,
         ax=nats,
     )
+    if len(measured) >= MANY:  # the first steps would press all that follows together
+        later = measured[measured.epoch > measured.epoch.max() / 10].valid_nats
+        highest = max(measured.valid_nats.max(), paper_mean or -math.inf)
+        nats.set_ylim(later.min(), highest + 0.05 * (highest - later.min()))
     if paper_mean is not None:
         nats.axhline(paper_mean, color="black", linestyle=":")
         nats.annotate(
@@ -54,11 +61,20 @@ def draw_curves(
         ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
     ).replace({"d_data": "on data", "d_samples": "on samples"})
     sns.lineplot(
-        lines, x="epoch", y="D", hue="mean of D", style="run", estimator=None, ax=probability
+        lines,
+        x="epoch",
+        y="D",
+        hue="mean of D",
+        units="run",
+        estimator=None,
+        linewidth=1,
+        ax=probability,
     )
     probability.axhline(0.5, color="black", linestyle=":")
     probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
-    sns.lineplot(curve, x="epoch", y="value", hue="run", estimator=None, ax=value)
+    sns.lineplot(
+        curve, x="epoch", y="value", hue="run", estimator=None, linewidth=1, legend=False, ax=value
+    )
     value.axhline(-math.log(4), color="black", linestyle=":")
     value.annotate(
         "−log 4",

@@ -28,7 +28,7 @@ SHOWN = 0.02  # the x axis ends where p_data and all p_g have fallen to this par
 ARROWS = 17
 LINE_X, LINE_Z = -0.1, -0.62  # heights of the two lines below the curves
 CAPTIONS = {
-    "a": "near convergence,\nD partly accurate",
+    "a": "early: G is off,\nD partly accurate",
     "b": r"D trained for this G:" + "\n" + r"$D \to D^* = p_{data}/(p_{data}+p_g)$",
     "c": "after updates of G,\nwhich follow D's gradient",
     "d": "after many steps:\n" + r"$p_g \approx p_{data}$, $D \approx \frac{1}{2}$",

@@ -14,7 +14,7 @@ import seaborn as sns
 from paper_repro import config
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.files import read_json, write_json, write_text
-from paper_repro.report import tables
+from paper_repro.report import nats, tables
 from paper_repro.report.page import data_address, records
 from paper_repro.report.recipe import changes
 from paper_repro.report.results import EXPERIMENTS
@@ -102,11 +102,11 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
                     "Changed": ", ".join(run["changed"]) or "nothing",
                     "Epochs": run["epochs"],
                     "Updates of G": f"{run['generator_updates']:,}",
-                    f"Validation, mean of the last {LAST} epochs (nats)": tables.number(
+                    f"Validation, mean of the last {LAST} epochs (nats)": nats.number(
                         run["last_valid_mean"]
                     ),
-                    "Against mnist, same seed": tables.signed(run["difference"]),
-                    "Test, last epoch (nats)": tables.number(
+                    "Against mnist, same seed": nats.signed(run["difference"]),
+                    "Test, last epoch (nats)": nats.number(
                         run["last_test_mean"], run["last_test_se"]
                     ),
                     "Training time": tables.duration(run["training_seconds"]),
@@ -160,4 +160,4 @@ def ablations() -> None:
     )
     print(f"ablations: {FOLDER / 'index.html'}")
     for row in results["rows"]:
-        print(f"ablations: {row['experiment']}: {tables.number(row['last_valid_mean'])} nats")
+        print(f"ablations: {row['experiment']}: {nats.number(row['last_valid_mean'])} nats")

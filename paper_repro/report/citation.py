@@ -76,12 +76,8 @@ def bibliography() -> str:
 
 def _prefix(results: Results) -> str:
     """Return ReScience C's prefix of a title: [¬Re] for a replication that failed."""
-    verdicts = [
-        row["verdict"]["text"]
-        for row in results["rows"]
-        if row["comparable"] and row["verdict"]["interval"]
-    ]
-    return "[¬Re]" if verdicts and "reproduced" not in verdicts else "[Re]"
+    verdicts = [row["verdict"]["reproduced"] for row in results["rows"]]
+    return "[¬Re]" if False in verdicts and True not in verdicts else "[Re]"
 
 
 def metadata(results: Results) -> str:

@@ -9,10 +9,12 @@ import pandas as pd
 
 from paper_repro import config
 from paper_repro.files import read_json
+from paper_repro.report.nats import interval as shown
+from paper_repro.report.nats import signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
 from paper_repro.report.recipe import content
 from paper_repro.report.schema import Claim, Row, Theory
-from paper_repro.report.verdict import judge
+from paper_repro.report.verdict import prediction_interval
 
 OTHERS_MNIST = [model.mnist for model in TABLE1 if model is not ADVERSARIAL]
 OTHERS_TFD = [model.tfd for model in TABLE1 if model is not ADVERSARIAL]
@@ -33,10 +35,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A profile's rows by experiment, and what the first trained MNIST run left behind."""
+    """A profile's rows by experiment, and what its trained MNIST runs left behind."""
 
     rows: dict[str, Row]
-    run: config.Run | None
+    runs: list[config.Run]
+
+    @property
+    def run(self) -> config.Run:
+        """The first MNIST run, whose samples are looked at."""
+        return self.runs[0]
 
     def row(self, experiment: str) -> Finding:
         """Return an experiment's number against the paper's."""
@@ -50,13 +57,17 @@ class Evidence:
         row = self.rows.get(experiment)
         if row is None or row["mean"] is None:
             return self.row(experiment)
-        seeds = row["seeds"]
-        verdict = judge([s["test_mean"] for s in seeds], [s["test_se"] for s in seeds], other)
-        text = verdict.text
-        if verdict.interval is not None:
-            text = "holds" if verdict.interval[0] > other.mean else "does not hold"
-        number = f"{row['mean'] - other.mean:+.1f}".replace("-", "−")
-        return Finding(number, text if row["comparable"] else "not comparable", "results.json")
+        means = [seed["test_mean"] for seed in row["seeds"]]
+        interval = prediction_interval(means, [seed["test_se"] for seed in row["seeds"]], other)
+        number = signed(row["mean"] - other.mean)
+        if not row["comparable"]:
+            return Finding(number, "not comparable", "results.json")
+        if interval is None:
+            return Finding(number, f"too few seeds (n = {len(means)})", "results.json")
+        text = "holds" if interval[0] > other.mean else "does not hold"
+        if interval[0] <= other.mean <= interval[1]:
+            text = "not decided"
+        return Finding(f"{number}, interval {shown(interval)}", text, "results.json")
 
     def judged(self, holds: bool) -> str:
         """Return whether a claim holds, on a run that may be held against the paper."""
@@ -64,24 +75,29 @@ class Evidence:
             return "not comparable"
         return "holds" if holds else "does not hold"
 
-    def file(self, name: str) -> str:
-        """Return the address of one of the MNIST run's files, from the page."""
-        return f"runs/{self.run.key}/{name}" if self.run else "results.json"
+    def worst(self, extent: Callable[[config.Run], float]) -> tuple[config.Run, str]:
+        """Return the run in which `extent` is largest, and what to add to its number."""
+        count = len(self.runs)
+        return max(self.runs, key=extent), "" if count == 1 else f" (the worst of {count} seeds)"
 
     def samples(self) -> dict[str, Any]:
-        """Return what the stage `samples` measured."""
-        assert self.run is not None
+        """Return what the stage `samples` measured on the first run."""
         return dict(read_json(self.run.folder / "samples.json"))
 
-    def curve(self) -> pd.DataFrame:
-        """Return the training curve."""
-        assert self.run is not None
-        return pd.read_csv(self.run.folder / "curve.csv")
 
-    def validation(self) -> pd.DataFrame:
-        """Return what was measured on validation images, without dropout."""
-        assert self.run is not None
-        return pd.read_csv(self.run.folder / "validation.csv")
+def _file(run: config.Run, name: str) -> str:
+    """Return the address of one of a run's files, from the page."""
+    return f"runs/{run.key}/{name}"
+
+
+def _curve(run: config.Run) -> pd.DataFrame:
+    """Return a run's training curve."""
+    return pd.read_csv(run.folder / "curve.csv")
+
+
+def _validation(run: config.Run) -> pd.DataFrame:
+    """Return what was measured on validation images, without dropout."""
+    return pd.read_csv(run.folder / "validation.csv")
 
 
 def table1_mnist(evidence: Evidence) -> Finding:
@@ -105,66 +121,87 @@ def second_of_table1_tfd(evidence: Evidence) -> Finding:
 
 
 def no_memorisation(evidence: Evidence) -> Finding:
-    """Return the share of copies among the samples."""
+    """Return the share of copies among the samples, and how they compare with held-out images."""
     found = evidence.samples()["memorisation"]
     return Finding(
-        f"{found['copies']:.2%}, {found['copies_allowed']:.2%} allowed",
+        f"{found['copies']:.2%}, {found['copies_allowed']:.2%} allowed; nearer with probability "
+        f"{found['nearer_probability']:.3f} (p = {found['p_value']:.2g})",
         evidence.judged(found["copies"] <= found["copies_allowed"]),
-        evidence.file("samples.json"),
+        _file(evidence.run, "samples.json"),
     )
 
 
 def sixth_column(evidence: Evidence) -> Finding:
     """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
-    assert evidence.run is not None
     pairs = read_json(evidence.run.folder / "figure2.json")["squared_distance"]
     nearest = math.sqrt(min(pairs)) / evidence.samples()["memorisation"]["copy_distance"]
-    return Finding(f"{nearest:.2f}", evidence.judged(nearest > 1), evidence.file("figure2.json"))
+    return Finding(
+        f"{nearest:.2f}", evidence.judged(nearest > 1), _file(evidence.run, "figure2.json")
+    )
 
 
 def independent_draws(evidence: Evidence) -> Finding:
     """Return the largest correlation of samples along the draws, as a z-score."""
     largest = evidence.samples()["autocorrelation"]["largest_z"]
     return Finding(
-        f"{largest:.1f}", evidence.judged(largest < LARGEST_Z), evidence.file("samples.json")
+        f"{largest:.1f}",
+        evidence.judged(largest < LARGEST_Z),
+        _file(evidence.run, "samples.json"),
     )
 
 
 def smooth_interpolation(evidence: Evidence) -> Finding:
     """Return how much smaller finer steps along lines in z are."""
-    shrinks = evidence.samples()["interpolation"]["shrinks"]
+    found = evidence.samples()["interpolation"]
     return Finding(
-        f"{shrinks:.1f}", evidence.judged(shrinks >= LEAST_SHRINKING), evidence.file("samples.json")
+        f"{found['shrinks_finer']:.1f}; from 10 to 100 steps {found['shrinks']:.1f}",
+        evidence.judged(found["shrinks_finer"] >= LEAST_SHRINKING),
+        _file(evidence.run, "samples.json"),
     )
 
 
 def stronger_gradients(evidence: Evidence) -> Finding:
     """Return the least ratio of G's gradients under its two losses, early on."""
-    curve = evidence.curve().dropna(subset=["g_grad_norm_minimax"])
-    least = float((curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax).min())
-    return Finding(f"{least:.1f}", evidence.judged(least > 1), evidence.file("curve.csv"))
+
+    def least(run: config.Run) -> float:
+        curve = _curve(run).dropna(subset=["g_grad_norm_minimax"])
+        return float((curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax).min())
+
+    run, of_seeds = evidence.worst(lambda run: -least(run))
+    ratio = least(run)
+    return Finding(f"{ratio:.1f}{of_seeds}", evidence.judged(ratio > 1), _file(run, "curve.csv"))
 
 
 def discriminator_at_one_half(evidence: Evidence) -> Finding:
     """Return D's mean outputs in the last epoch."""
-    last, plain = evidence.curve().iloc[-1], evidence.validation().iloc[-1]
-    near = max(abs(last.d_data - 0.5), abs(last.d_samples - 0.5)) <= NEAR_HALF
+
+    def distance(run: config.Run) -> float:
+        last = _curve(run).iloc[-1]
+        return float(max(abs(last.d_data - 0.5), abs(last.d_samples - 0.5)))
+
+    run, of_seeds = evidence.worst(distance)
+    last, plain = _curve(run).iloc[-1], _validation(run).iloc[-1]
     return Finding(
         f"{last.d_data:.3f} and {last.d_samples:.3f}; "
-        f"without dropout {plain.d_valid:.3f} and {plain.d_samples:.3f}",
-        evidence.judged(near),
-        evidence.file("curve.csv"),
+        f"without dropout {plain.d_valid:.3f} and {plain.d_samples:.3f}{of_seeds}",
+        evidence.judged(distance(run) <= NEAR_HALF),
+        _file(run, "curve.csv"),
     )
 
 
 def value_at_convergence(evidence: Evidence) -> Finding:
     """Return how far the value is from −log 4 in the last epoch."""
-    above = float(evidence.curve().iloc[-1].value) + math.log(4)
-    plain = float(evidence.validation().iloc[-1].value) + math.log(4)
+
+    def above(run: config.Run) -> float:
+        return float(_curve(run).iloc[-1].value) + math.log(4)
+
+    run, of_seeds = evidence.worst(lambda run: abs(above(run)))
+    plain = float(_validation(run).iloc[-1].value) + math.log(4)
+    number = f"{above(run):+.3f}; without dropout {plain:+.3f}{of_seeds}"
     return Finding(
-        f"{above:+.3f}; without dropout {plain:+.3f}".replace("-", "−"),
-        evidence.judged(abs(above) <= NEAR_VALUE),
-        evidence.file("curve.csv"),
+        number.replace("-", "−"),
+        evidence.judged(abs(above(run)) <= NEAR_VALUE),
+        _file(run, "curve.csv"),
     )
 
 
@@ -204,13 +241,13 @@ def ledger(rows: list[Row], runs: list[config.Run], theory: Theory) -> list[Clai
     """
     by_experiment = {row["experiment"]: row for row in rows}
     trained = [seed["run"] for seed in by_experiment.get("mnist", {"seeds": []})["seeds"]]
-    run = next((run for run in runs if run.key in trained[:1]), None)
-    evidence = Evidence(by_experiment, run)
+    evidence = Evidence(by_experiment, [run for run in runs if run.key in trained])
+    measured = evidence.runs and (evidence.run.folder / "samples.json").is_file()
     lines = []
     for claim in content("claims.yaml"):
-        if run is None and claim["id"] not in WITHOUT_RUN:
+        if not evidence.runs and claim["id"] not in WITHOUT_RUN:
             finding = Finding("–", evidence.row("mnist").verdict, "results.json")
-        elif claim["id"] in OF_SAMPLES and not (run and (run.folder / "samples.json").is_file()):
+        elif claim["id"] in OF_SAMPLES and not measured:
             finding = Finding("–", "not measured", "results.json")
         else:
             finding = RULES[claim["id"]](evidence)

@@ -5,6 +5,7 @@ each sitting of a training and for each evaluation, from the data and the recipe
 this folder. It says nothing that ``results.json`` does not hold.
 """
 
+import hashlib
 import json
 import mimetypes
 from datetime import datetime, timedelta
@@ -75,8 +76,11 @@ class _Crate:
             for name, version in made["versions"].items()
             if name not in ("paper_repro", "platform")
         ]
+        # One code on two machines, or with two versions of torch, is two of these.
+        stated = json.dumps([made["versions"], made["uncommitted_changes"]], sort_keys=True)
+        digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
         return self.entity(
-            f"#code-{made['code_sha256']}-{made['commit']}",
+            f"#code-{made['code_sha256']}-{made['commit']}-{digest}",
             "SoftwareApplication",
             {
                 "name": "paper_repro",

@@ -10,6 +10,7 @@ from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
 from paper_repro.report.recipe import content
+from paper_repro.report.results import WEIGHTS
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import RULE
@@ -49,8 +50,9 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
     pictures : by experiment that was run, the paths of its ``figure2``, ``curves`` and, if it has
         one, ``figure3``.
     """
-    shown = []
+    shown, trained = [], []
     for row in results["rows"]:
+        trained += [seed["run"] for seed in row["seeds"]]
         paths = pictures.get(row["experiment"], {})
         figure3 = paths.get("figure3")
         shown.append(
@@ -78,9 +80,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             audit=records(tables.audit(results)),
             audit_curve=records(tables.audit_curve(results)),
             audit_picture=data_address(Path(audit["picture"])) if audit else None,
-            trained_mnist=any(
-                row["experiment"] == "mnist" and row["seeds"] for row in results["rows"]
-            ),
+            weights=WEIGHTS if WEIGHTS in trained else None,
             lengths=records(tables.lengths(results)),
             machines=_machines(results),
             unstated=[item["topic"] for item in listed if "not stated" in item["text"]],

@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
+WEIGHTS = "paper-mnist-0"  # the run whose generator is published
 TREND = 10  # validation estimates
 
 
@@ -66,8 +67,13 @@ def _trend(run: config.Run) -> float | None:
     return float(nats[-TREND:].mean() - nats[-2 * TREND : -TREND].mean())
 
 
-def _seed_row(run: config.Run) -> schema.Seed:
+def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
     training = read_json(run.folder / "training.json")
+    if training["epochs"] != epochs:  # or seeds of different lengths would be averaged
+        raise UserError(
+            f"{run.folder / 'training.json'}: {training['epochs']} epochs, {config.PARAMS} says "
+            f"{epochs}; run `dvc repro report@{run.profile}`"
+        )
     metrics = read_json(run.folder / "metrics.json")
     selected = read_json(run.folder / "evaluation.json")["selected"]
     folds = selected.get("folds", [selected])
@@ -172,7 +178,7 @@ def experiment_row(
         row["verdict"] = _verdict(Verdict(first["status"]))
         row["stand_in"] = data.get("stand_in")
         return row
-    seeds = [_seed_row(run) for run in trained]
+    seeds = [_seed_row(run, experiment.epochs) for run in trained]
     means = [seed["test_mean"] for seed in seeds]
     stand_in = records[trained[0]]["data"]["stand_in"]
     changed = sorted({key for run in trained for key in _changed(run, params)})
@@ -217,6 +223,8 @@ def variants(listed: list[config.Run], params: dict[str, Any]) -> list[schema.Va
             for r in (run, original)
         )
         both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna()
+        if len(both) < 2:  # no spread of differences
+            continue
         found.append(
             {
                 "run": run.key,

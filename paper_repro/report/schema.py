@@ -63,10 +63,12 @@ class Seed(Closed):
 class Verdict(Closed):
     """What is said of a number by the rule that the page prints.
 
-    `distance` is ours minus the paper's; `interval` the 95 % prediction interval for one more run.
+    `reproduced` is null where there is no verdict; `distance` is ours minus the paper's; `interval`
+    the 95 % prediction interval for one more run.
     """
 
     text: str
+    reproduced: bool | None
     distance: float | None
     interval: tuple[float, float] | None
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from paper_repro.report.nats import interval, number, signed
 from paper_repro.report.published import CONTEXT, TABLE1
 from paper_repro.report.schema import Results, Row, Seed
 from paper_repro.report.verdict import RULE
@@ -18,24 +19,6 @@ LENGTHS = {
     "mnist_bfloat16": "enough to compare with mnist",
     "mnist_notebook": "the notebook's 20,000 updates, in whole passes",
 }
-
-
-def number(mean: float | None, error: float | None = None) -> str:
-    """Return a number of nats as shown: one decimal, with its ± if it has one."""
-    if mean is None:
-        return "–"
-    text = f"{mean:.1f}".replace("-", "−")
-    return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}"
-
-
-def signed(difference: float | None) -> str:
-    """Return a difference in nats as shown, with its sign."""
-    return "–" if difference is None else f"{difference:+.1f}".replace("-", "−")
-
-
-def interval(ends: Sequence[float] | None) -> str:
-    """Return an interval of nats as shown."""
-    return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
 
 def duration(seconds: float) -> str:
@@ -124,7 +107,7 @@ def seeds(results: Results) -> pd.DataFrame:
             "Test (nats)": number(seed["test_mean"], seed["test_se"]),
             "at epoch": seed["best_epoch"],
             "σ": sigmas(seed["sigma"]) + (", end of grid" if seed["sigma_at_end_of_grid"] else ""),
-            "Validation, all images": number(seed["valid_mean"]),
+            "Validation, images that choose σ": number(seed["valid_mean"]),
             "Last epoch, test": number(seed["last_test_mean"], seed["last_test_se"]),
             "Epochs": seed["epochs"],
             "Updates": f"{seed['updates']:,}",
@@ -237,7 +220,8 @@ def variants(results: Results) -> pd.DataFrame:
                 "Run": variant["run"],
                 "Epoch": epoch,
                 "Validation (nats)": number(ours),
-                f"{variant['original']} (nats)": number(theirs),
+                "Original": variant["original"],
+                "its (nats)": number(theirs),
                 "Difference": signed(ours - theirs),
             }
             for variant in results["variants"]

@@ -2,7 +2,7 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from paper_repro.report import tables
+from paper_repro.report import nats, tables
 
 
 def environment(*, escape: bool = True) -> Environment:
@@ -19,7 +19,7 @@ def environment(*, escape: bool = True) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["nats"] = tables.number
-    templates.filters["signed"] = tables.signed
+    templates.filters["nats"] = nats.number
+    templates.filters["signed"] = nats.signed
     templates.filters["duration"] = tables.duration
     return templates

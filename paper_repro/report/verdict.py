@@ -1,4 +1,4 @@
-"""The verdict on a number of the paper, by a rule that was fixed before the runs."""
+"""The verdict on a number of the paper, by one rule."""
 
 import math
 import statistics
@@ -7,24 +7,34 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
+from paper_repro.report.nats import interval as shown
+from paper_repro.report.nats import signed
 from paper_repro.report.published import Published
 
 LEVEL = 0.95
 FEWEST_SEEDS = 3
 RULE = (
     "A number is reproduced if the paper's value lies in the 95 % prediction interval for one more "
-    "run of ours: the mean over n seeds ± t(n − 1) √(s² (1 + 1/n) + e² + p²), where s is the "
-    "standard deviation over seeds, e the mean standard error of our runs and p the paper's "
-    "standard error. Outside it is higher or lower than the paper. Under three seeds there is no "
-    "verdict; nor on stand-in data, in a reduced profile or of a changed recipe."
+    "run, measured as the paper's was: the mean over n seeds ± t(ν) √(v + e² + p²), where "
+    "v = s² (1 + 1/n), s is the standard deviation over seeds, e the mean standard error of our "
+    "runs and p the paper's. Only s is estimated from n numbers, so "
+    "ν = (n − 1) ((v + e² + p²) / v)² (Welch and Satterthwaite). e and p count as independent, "
+    "although both are errors over the same test images: the interval is rather too wide for that. "
+    "Outside it is higher or lower than the paper. Under three seeds there is no verdict; nor on "
+    "stand-in data, in a reduced profile or of a changed recipe. The rule took this form when one "
+    "seed was known, before any verdict."
 )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of a number, and the prediction interval that it rests on, in nats."""
+    """What is said of a number, and the prediction interval that it rests on, in nats.
+
+    `reproduced` is None where there is no verdict.
+    """
 
     text: str
+    reproduced: bool | None = None
     distance: float | None = None  # ours minus the paper's
     interval: tuple[float, float] | None = None
 
@@ -33,8 +43,27 @@ def mean_interval(means: Sequence[float]) -> tuple[float, float] | None:
     """Return the t-based 95 % confidence interval of the mean over seeds; None under two seeds."""
     if len(means) < 2:
         return None
-    half = _quantile(len(means)) * statistics.stdev(means) / math.sqrt(len(means))
-    mean = statistics.fmean(means)
+    mean, variance = statistics.fmean(means), statistics.variance(means)
+    half = _quantile(len(means) - 1) * math.sqrt(variance / len(means))
+    return mean - half, mean + half
+
+
+def prediction_interval(
+    means: Sequence[float], errors: Sequence[float], paper: Published
+) -> tuple[float, float] | None:
+    """Return the interval of `RULE`, in nats; None under `FEWEST_SEEDS` seeds.
+
+    Parameters
+    ----------
+    means, errors : of each seed, the test mean and its standard error, in nats.
+    """
+    n, mean = len(means), statistics.fmean(means)
+    if n < FEWEST_SEEDS:
+        return None
+    spread = statistics.variance(means) * (1 + 1 / n)
+    total = spread + statistics.fmean(errors) ** 2 + paper.se**2
+    freedom = (n - 1) * (total / spread) ** 2 if spread else math.inf
+    half = _quantile(freedom) * math.sqrt(total)
     return mean - half, mean + half
 
 
@@ -45,22 +74,17 @@ def judge(means: Sequence[float], errors: Sequence[float], paper: Published) -> 
     ----------
     means, errors : of each seed, the test mean and its standard error, in nats; at least one.
     """
-    n, mean = len(means), statistics.fmean(means)
-    distance = mean - paper.mean
-    if n < FEWEST_SEEDS:
-        return Verdict(f"too few seeds (n = {n}), {_signed(distance)} nats", distance)
-    spread = statistics.variance(means) * (1 + 1 / n)
-    half = _quantile(n) * math.sqrt(spread + statistics.fmean(errors) ** 2 + paper.se**2)
-    interval = (mean - half, mean + half)
-    if interval[0] <= paper.mean <= interval[1]:
-        return Verdict("reproduced", distance, interval)
-    side = "higher" if distance > 0 else "lower"
-    return Verdict(f"{side} than the paper by {abs(distance):.1f} nats", distance, interval)
+    distance = statistics.fmean(means) - paper.mean
+    interval = prediction_interval(means, errors, paper)
+    if interval is None:
+        text = f"too few seeds (n = {len(means)}), {signed(distance)} nats"
+        return Verdict(text, distance=distance)
+    reproduced = interval[0] <= paper.mean <= interval[1]
+    side = f"{'higher' if distance > 0 else 'lower'} than the paper"
+    text = "reproduced" if reproduced else side
+    text += f", {signed(distance)} nats (interval {shown(interval)})"
+    return Verdict(text, reproduced, distance, interval)
 
 
-def _quantile(n: int) -> float:
-    return float(t.ppf((1 + LEVEL) / 2, n - 1))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
+def _quantile(freedom: float) -> float:
+    return float(t.ppf((1 + LEVEL) / 2, freedom))

@@ -16,10 +16,9 @@ from paper_repro.evaluation.trained import load_generator
 from paper_repro.files import read_json
 from paper_repro.models.storage import read_record
 from paper_repro.products import fast_float32
-from paper_repro.report.results import results_path
+from paper_repro.report.results import WEIGHTS, results_path
 from paper_repro.report.weights import weights_path
 
-PUBLISHED = "paper-mnist-0"
 TOLERANCE = 0.05  # nats; machines round differently
 COMPARED = ("test_mean", "test_se", "valid_mean")
 
@@ -36,7 +35,7 @@ def _published(run: config.Run) -> dict[str, Any]:
 
 
 @fast_float32()
-def verify(key: str = PUBLISHED) -> None:
+def verify(key: str = WEIGHTS) -> None:
     """Draw the samples anew on the CPU, measure them and compare with ``results.json``.
 
     Brings and prepares the data first if it is not there.
@@ -50,6 +49,8 @@ def verify(key: str = PUBLISHED) -> None:
     run = config.run(params, key)
     experiment = config.experiment(params, run.profile, run.experiment)
     published, path = _published(run), weights_path(run)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; weights are published of {WEIGHTS} only")
     record = read_record(path)
     if not (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
         fetch_sources({run.dataset: SOURCES[run.dataset]}, config.own_copies(params))
