@@ -22,16 +22,18 @@ def _results(profile: str) -> str:
     parts = [tables.markdown(tables.ours(results))]
     if any(row["seeds"] for row in results["rows"]):
         parts.append(tables.markdown(tables.seeds(results)))
+    machines = []
     for row in results["rows"]:
         for seed in row["seeds"]:
             sittings = results["provenance"][seed["run"]]["training"]
             last = sittings[-1]
-            parts.append(
-                f"`{seed['run']}`: {tables.duration(seed['training_seconds'])} on {last['device']} "
-                f"({last['threads']} threads), torch {last['versions']['torch']}; "
-                f"{sum(1 for s in sittings if s['seconds'])} sitting(s)."
+            count = sum(1 for sitting in sittings if sitting["seconds"])
+            machines.append(
+                f"- `{seed['run']}`: {tables.duration(seed['training_seconds'])} on "
+                f"{last['device']} ({last['threads']} threads), torch {last['versions']['torch']}; "
+                f"{count} sitting{'s' if count > 1 else ''}."
             )
-    return "\n\n".join(part.strip() for part in parts)
+    return "\n\n".join(part.strip() for part in [*parts, "\n".join(machines)])
 
 
 def _resources() -> str:

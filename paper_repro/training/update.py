@@ -119,7 +119,7 @@ class Trainer:
         self, x: torch.Tensor, rate: float, momentum: float, norms: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         # Algorithm 1: k steps of D, each with fresh data and z, then one of G with fresh z
-        # against the new D. The diagnostics are of the last of D's steps and of G's.
+        # against the new D. All diagnostics are of the last of D's steps, before it; g_loss too.
         settings, discriminator = self.experiment, self.gan.discriminator
         for batch in x.split(settings.batch_size):
             n = len(batch)
