@@ -8,7 +8,7 @@ from paper_repro.errors import UserError
 from paper_repro.evaluation.audit import Settings, estimate, measure, references, settings
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.parzen import log_likelihoods
-from paper_repro.evaluation.trained import load_sampler
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.figure2 import figure2
 from paper_repro.files import read_json
 from paper_repro.models.storage import model_path, save_tensors
@@ -16,7 +16,6 @@ from paper_repro.randomness import generator
 from paper_repro.report import tables
 from paper_repro.report.report import report
 from paper_repro.training.train import train
-from tests.small import small_experiment
 
 SMALL = {
     "samples": (20, 200),
@@ -79,8 +78,7 @@ def test_the_references_are_what_their_names_say(images):
 
 def test_the_parts_of_the_audit(workspace):
     train(workspace.key)
-    experiment = small_experiment(workspace.values)
-    sampler = load_sampler(workspace.run, experiment, "best")
+    sampler = read_trained_run(workspace.key).sampler("best")
     draw = generator(1, "images")
     parts = [torch.rand(n, 20, generator=draw) for n in (64, 30, 40)]
     found = measure(sampler, *parts, Settings(**SMALL), 0)

@@ -10,7 +10,7 @@ from paper_repro.data import stand_ins
 from paper_repro.data.dataset import processed_folder, read_dataset, write_dataset
 from paper_repro.errors import UserError
 from paper_repro.evaluation.classifier import Classifier, train_classifier
-from paper_repro.evaluation.trained import load_sampler
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures import figure3 as module
 from paper_repro.figures.figure3 import DRAWS, IMAGES, End, choose, figure3, interpolate, strip
 from paper_repro.models.noise import draw_noise
@@ -65,7 +65,7 @@ def draws(workspace):
     """The generator and the z that the figure looks at."""
     experiment = config.experiment(config.read_params(), "quick", "mnist")
     z = draw_noise(DRAWS, experiment.noise_dimension, "uniform", generator(0, "figure3"))
-    return load_sampler(workspace.run, experiment, "best").network, z
+    return read_trained_run(workspace.key).sampler("best").network, z
 
 
 def result(workspace):
@@ -262,7 +262,8 @@ def test_what_was_not_run_is_noted(workspace):
     (folder / "dataset.json").write_text(json.dumps(missing))
     train(workspace.key)
     figure3(workspace.key)
-    assert result(workspace) == {"status": "not run", "reason": "no $MNIST"}
+    assert result(workspace)["status"] == "not run"
+    assert result(workspace)["reason"] == "no $MNIST"
     assert (workspace.run.folder / "figure3.png").stat().st_size > 1000
 
 

@@ -12,7 +12,7 @@ from paper_repro.__main__ import main
 from paper_repro.data.dataset import processed_folder, write_dataset
 from paper_repro.evaluation import parzen
 from paper_repro.evaluation.evaluate import evaluate, over_folds
-from paper_repro.evaluation.trained import load_sampler
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.models.storage import load_tensors, model_path
 from paper_repro.report.report import report
 from paper_repro.report.results import collect
@@ -125,9 +125,8 @@ def test_every_fold_has_its_own_sigma_on_one_set_of_samples(phases):
     evaluate(FIRST)
     folder = phases.folder / f"reports/quick/runs/{FIRST}"
     measured = json.loads((folder / "evaluation.json").read_text())["selected"]
-    run = config.run(config.read_params(), FIRST)
     experiment = config.experiment(config.read_params(), "quick", "tfd_pretrain")
-    samples = load_sampler(run, experiment, "last").sample(50, 0, "evaluation")
+    samples = read_trained_run(FIRST).sampler("last").sample(50, 0, "evaluation")
     sigmas = experiment.parzen.sigmas()
     means = []
     for index in range(5):

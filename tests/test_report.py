@@ -17,7 +17,7 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.nearest import nearest
 from paper_repro.evaluation.parzen import log_likelihoods
 from paper_repro.evaluation.samples import samples
-from paper_repro.evaluation.trained import load_sampler
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.report import nats, readme, tables
 from paper_repro.report.recipe import changes
@@ -131,7 +131,7 @@ def test_the_measure_is_the_script_s(workspace):
     stored = json.loads((workspace.run.folder / "metrics.json").read_text())
     experiment = config.experiment(config.read_params(), "quick", "mnist")
     dataset = read_dataset("quick", "mnist")
-    samples = load_sampler(workspace.run, experiment, "best").sample(50, 0, "evaluation")
+    samples = read_trained_run(workspace.key).sampler("best").sample(50, 0, "evaluation")
     sigmas = experiment.parzen.sigmas()
     on_valid = log_likelihoods(dataset.load("valid")[:20], samples, sigmas).mean(1)
     sigma = sigmas[int(on_valid.argmax())]
@@ -143,8 +143,7 @@ def test_the_measure_is_the_script_s(workspace):
 
 def test_evaluation_draws_fresh_samples(workspace):
     train(workspace.key)
-    experiment = config.experiment(config.read_params(), "quick", "mnist")
-    sampler = load_sampler(workspace.run, experiment, "best")
+    sampler = read_trained_run(workspace.key).sampler("best")
     first = sampler.sample(5, 0, "evaluation")
     assert torch.equal(first, sampler.sample(5, 0, "evaluation"))
     assert not torch.equal(first, sampler.sample(5, 0, "validation/2"))
@@ -509,8 +508,7 @@ def test_contrast_normalised_images_are_shown_by_the_largest_sample():
 
 def test_column_6_belongs_to_each_row_s_fifth_sample(reported, workspace):
     data = json.loads((workspace.run.folder / "figure2.json").read_text())
-    experiment = config.experiment(config.read_params(), "quick", "mnist")
-    samples = load_sampler(workspace.run, experiment, "best").sample(20, 0, "figure2")
+    samples = read_trained_run(workspace.key).sampler("best").sample(20, 0, "figure2")
     train_images = read_dataset("quick", "mnist").load("train")
     distances = torch.cdist(samples[[4, 9, 14, 19]], train_images).square()
     assert data["nearest_training_index"] == distances.argmin(1).tolist()

@@ -4,12 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from paper_repro import config
 from paper_repro.__main__ import main
 from paper_repro.data.dataset import processed_folder
 from paper_repro.errors import UserError
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.evaluation.trained import load_sampler
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.figure2 import figure2
 from paper_repro.models.storage import load_tensors, model_path, save_tensors
 from paper_repro.report import verify as verifying
@@ -39,9 +38,7 @@ def test_a_published_number_is_found_again_without_the_model(published, capsys):
 
 
 def test_the_published_weights_are_those_of_the_selected_generator(published):
-    experiment = config.experiment(config.read_params(), "quick", "mnist")
-    record = json.loads((published.run.folder / "training.json").read_text())
-    expected = load_sampler(published.run, experiment, record["selected"]).network.state_dict()
+    expected = read_trained_run(published.key).sampler().network.state_dict()
     tensors, _ = load_tensors(weights_path(published.run), "generator.")
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from paper_repro import config, provenance
-from paper_repro.data.dataset import Dataset, read_dataset
+from paper_repro.data.dataset import Dataset
 from paper_repro.evaluation import parzen
 from paper_repro.evaluation.sampler import Sampler
-from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.files import write_json
 from paper_repro.products import fast_float32
 
@@ -89,21 +89,17 @@ def _short(measured: dict[str, Any], *names: str, prefix: str = "") -> dict[str,
 @fast_float32()
 def evaluate(key: str) -> None:
     """Measure a trained run, or write that it was not run (`UserError` on bad inputs)."""
-    params = config.read_params()
-    run = config.run(params, key)
-    experiment = config.experiment(params, run.profile, run.experiment)
-    record = read_run_record(run)
-    if record["status"] != "ok":
+    trained = read_trained_run(key)
+    run, record = trained.run, trained.record
+    if not trained.ok:
         write_json(run.folder / "metrics.json", {"status": record["status"]})
         write_json(run.folder / "evaluation.json", record)
-        print(f"{key}: {record['status']}: {record['reason']}")
+        print(f"{key}: {trained.why_not}")
         return
     started = time.monotonic()
-    dataset = read_dataset(run.profile, run.dataset)
+    dataset, settings = trained.dataset(), trained.experiment.parzen
     by_epoch = {
-        epoch: _measure_dataset(
-            load_sampler(run, experiment, epoch), experiment.parzen, run.seed, dataset
-        )
+        epoch: _measure_dataset(trained.sampler(epoch), settings, run.seed, dataset)
         for epoch in {record["selected"], "last"}  # one and the same without a selection
     }
     selected, last = by_epoch[record["selected"]], by_epoch["last"]

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from scipy.stats import mannwhitneyu
 
-from paper_repro import config, provenance
-from paper_repro.data.dataset import read_dataset
+from paper_repro import provenance
 from paper_repro.evaluation.nearest import nearest_distances
 from paper_repro.evaluation.sampler import GeneratorSampler
-from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.files import write_json
 from paper_repro.models.noise import draw_noise
 from paper_repro.products import fast_float32
@@ -104,25 +103,21 @@ def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float]:
 @fast_float32()
 def samples(key: str) -> None:
     """Measure a trained run's samples, or write that it was not run (`UserError` on bad inputs)."""
-    params = config.read_params()
-    run = config.run(params, key)
-    experiment = config.experiment(params, run.profile, run.experiment)
-    record = read_run_record(run)
-    path = run.folder / "samples.json"
-    if record["status"] != "ok":
-        write_json(path, record)
-        print(f"{key}: {record['status']}: {record['reason']}")
+    trained = read_trained_run(key)
+    path, seed = trained.run.folder / "samples.json", trained.run.seed
+    if not trained.ok:
+        write_json(path, trained.record)
+        print(f"{key}: {trained.why_not}")
         return
-    dataset = read_dataset(run.profile, run.dataset)
+    dataset, sampler = trained.dataset(), trained.sampler()
     held_out = dataset.load(dataset.folds[0][1])
-    sampler = load_sampler(run, experiment, record["selected"])
-    drawn = sampler.sample(len(held_out), run.seed, "samples")
+    drawn = sampler.sample(len(held_out), seed, "samples")
     measured: dict[str, Any] = {
         "status": "ok",
         "samples": len(drawn),
         "memorisation": memorisation(drawn, dataset.load("train"), held_out),
         "autocorrelation": autocorrelation(drawn),
-        "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, run.seed),
+        "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
         "provenance": provenance.environment(__name__, torch.device("cpu")),
     }
     write_json(path, measured)

@@ -8,9 +8,8 @@ import seaborn as sns
 import torch
 
 from paper_repro import config, provenance
-from paper_repro.data.dataset import read_dataset
 from paper_repro.evaluation.audit import measure, settings
-from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.canvas import new_figure, save, save_note
 from paper_repro.files import write_json
 from paper_repro.products import fast_float32
@@ -34,20 +33,17 @@ def draw(measured: dict[str, Any], path: Path) -> None:
 @fast_float32()
 def audit(profile: str) -> None:
     """Audit the measure on a profile's first MNIST run (`UserError` on bad inputs)."""
-    params = config.read_params()
-    run = config.run(params, f"{profile}-mnist-0")
-    experiment = config.experiment(params, profile, run.experiment)
-    chosen = settings(params, profile)
-    record = read_run_record(run)
-    if record["status"] != "ok":
-        write_json(run.folder / "audit.json", record)
-        save_note(run.folder / "audit.png", f"audit: {record['status']}: {record['reason']}")
-        print(f"audit@{profile}: {record['status']}: {record['reason']}")
+    chosen = settings(config.read_params(), profile)
+    trained = read_trained_run(f"{profile}-mnist-0")
+    run = trained.run
+    if not trained.ok:
+        write_json(run.folder / "audit.json", trained.record)
+        save_note(run.folder / "audit.png", f"audit: {trained.why_not}")
+        print(f"audit@{profile}: {trained.why_not}")
         return
-    dataset = read_dataset(profile, run.dataset)
+    dataset = trained.dataset()
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
-    sampler = load_sampler(run, experiment, record["selected"])
-    measured = measure(sampler, train, valid, test, chosen, run.seed)
+    measured = measure(trained.sampler(), train, valid, test, chosen, run.seed)
     write_json(
         run.folder / "audit.json",
         {

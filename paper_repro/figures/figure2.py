@@ -9,10 +9,10 @@ from torchvision.utils import make_grid
 
 from paper_repro import config
 from paper_repro.data.contrast import NORMALISED
-from paper_repro.data.dataset import Dataset, read_dataset
+from paper_repro.data.dataset import Dataset
 from paper_repro.data.titles import TITLES
 from paper_repro.evaluation.nearest import nearest
-from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.canvas import new_figure, save, save_note
 from paper_repro.files import write_json
 
@@ -71,19 +71,16 @@ def title(run: config.Run, dataset: Dataset, epoch: int) -> str:
 
 def figure2(key: str) -> None:
     """Draw a run's figure 2, or write that it was not run (`UserError` on bad inputs)."""
-    params = config.read_params()
-    run = config.run(params, key)
-    experiment = config.experiment(params, run.profile, run.experiment)
-    record = read_run_record(run)
+    trained = read_trained_run(key)
+    run, record = trained.run, trained.record
     picture_path, data_path = run.folder / "figure2.png", run.folder / "figure2.json"
-    if record["status"] != "ok":
-        save_note(picture_path, f"{record['status'].capitalize()}: {record['reason']}")
-        write_json(data_path, {"status": record["status"], "reason": record["reason"]})
+    if not trained.ok:
+        save_note(picture_path, trained.why_not)
+        write_json(data_path, record)
         return
-    dataset = read_dataset(run.profile, run.dataset)
+    dataset = trained.dataset()
     train = dataset.load("train")
-    sampler = load_sampler(run, experiment, record["selected"])
-    samples = sampler.sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
+    samples = trained.sampler().sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
     fifth = samples[SAMPLES_A_ROW - 1 :: SAMPLES_A_ROW]
     indices, distances = nearest(fifth, train)
     neighbours = train[indices]

@@ -11,10 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from torchvision.utils import make_grid
 
-from paper_repro import config
-from paper_repro.data.dataset import read_dataset
 from paper_repro.evaluation.classifier import train_classifier
-from paper_repro.evaluation.trained import load_sampler, read_run_record
+from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.canvas import new_figure, save, save_note
 from paper_repro.figures.figure2 import title
 from paper_repro.files import write_json
@@ -91,21 +89,19 @@ def _drawn(pictures: list[torch.Tensor], strips: list[list[End]], heading: str) 
 @torch.no_grad()
 def figure3(key: str) -> None:
     """Draw a run's figure 3, or write that it was not run (`UserError` on bad inputs)."""
-    params = config.read_params()
-    run = config.run(params, key)
-    experiment = config.experiment(params, run.profile, run.experiment)
-    record = read_run_record(run)
+    trained = read_trained_run(key)
+    run, record = trained.run, trained.record
     picture_path, data_path = run.folder / "figure3.png", run.folder / "figure3.json"
-    if record["status"] != "ok":
-        save_note(picture_path, f"{record['status'].capitalize()}: {record['reason']}")
-        write_json(data_path, {"status": record["status"], "reason": record["reason"]})
+    if not trained.ok:
+        save_note(picture_path, trained.why_not)
+        write_json(data_path, record)
         return
-    dataset = read_dataset(run.profile, run.dataset)
+    dataset = trained.dataset()
     images, labels = dataset.load("train"), dataset.load_labels()
     boundary = int(TRAINED_ON * len(images))
     classifier = train_classifier(images[:boundary], labels[:boundary], run.seed)
     accuracy = classifier.accuracy(images[boundary:], labels[boundary:])
-    network = load_sampler(run, experiment, record["selected"]).network
+    network, experiment = trained.sampler().network, trained.experiment
     z = draw_noise(
         DRAWS, experiment.noise_dimension, experiment.noise, generator(run.seed, "figure3")
     )
