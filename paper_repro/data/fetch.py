@@ -56,6 +56,7 @@ class Place:
     read: Reader
     alive: Callable[[], bool] = lambda: True
     strict: bool = False  # whether a bad file from here is an error at once
+    advice: str = ""  # what its owner can do about a bad file
 
 
 def _download(address: str) -> bytes:
@@ -124,10 +125,11 @@ def _user_mirror(source: Source, *, any_size: bool = False) -> Place | None:
     elif not base.startswith(("file://", "https://")):
         raise UserError(f"{MIRROR}: {base}: must be a folder or a file:// or https:// address")
     reader = _reader(f"{base.rstrip('/')}/{source.name}", any_size=any_size)
-    return Place(f"the mirror {base}", reader, strict=True)
+    advice = f"; remove it, or declare what it is: {STAND_IN}='{source.name}=<what it is>'"
+    return Place(f"the mirror {base}", reader, strict=True, advice=advice)
 
 
-def _own_copy(path: Path | None) -> Place | None:
+def _own_copy(source: Source, path: Path | None) -> Place | None:
     """Return the user's copy of a data set that can't be downloaded, if it is there."""
     if path is None or not path.exists():
         return None
@@ -137,7 +139,11 @@ def _own_copy(path: Path | None) -> Place | None:
             raise UserError(f"{path}: more than {LARGEST:,} bytes; not the file expected")
         return path.read_bytes()
 
-    return Place(str(path), read, strict=True)
+    advice = (
+        f"; remove it, or, if it is something else in this format, move it to {source.name}/ in a "
+        f"folder of yours, and set {MIRROR} and {STAND_IN} as data/README.md says"
+    )
+    return Place(str(path), read, strict=True, advice=advice)
 
 
 def _npm_place(source: Source) -> Place | None:
@@ -238,7 +244,13 @@ def _declared() -> dict[str, str]:
 
 
 def _read_status(folder: Path) -> dict[str, Any]:
-    """Return what an earlier fetch recorded; nothing if it did not, or if that is damaged."""
+    """Return what an earlier fetch recorded; nothing if it did not.
+
+    Raises
+    ------
+    UserError
+        If the record is no JSON.
+    """
     path = folder / "status.json"
     record = read_json(path) if path.is_file() else {}
     return record if isinstance(record, dict) else {}
@@ -250,14 +262,12 @@ def _present(source: Source, folder: Path) -> dict[str, str]:
     return {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
 
 
-def _require_official(source: Source, file: SourceFile, content: bytes, where: str) -> None:
+def _require_official(file: SourceFile, content: bytes, place: Place) -> None:
     """Raise a `UserError` unless the bytes are the official ones."""
-    deviation = file.deviation(content, f"{where}: {file.name}")
+    where = f"{place.name}: {file.name}"
+    deviation = file.deviation(content, where)
     if deviation is not None:
-        raise UserError(
-            f"{where}: {file.name}: {deviation}; remove it, or declare what it is: "
-            f"{STAND_IN}='{source.name}=<what it is>'"
-        )
+        raise UserError(f"{where}: {deviation}{place.advice}")
 
 
 class _Official:
@@ -310,7 +320,7 @@ class _Official:
             for place in tuple(places):
                 try:
                     content = place.read(file)
-                    _require_official(self.source, file, content, place.name)
+                    _require_official(file, content, place)
                 except Unavailable as error:
                     places.remove(place)  # its time-outs count once
                     if not place.strict:
@@ -438,7 +448,7 @@ def fetch_sources(
     for source in sources.values():
         official = _Official(source)
         waiting.append(official)
-        own = _own_copy((own_copies or {}).get(source.name))
+        own = _own_copy(source, (own_copies or {}).get(source.name))
         if own and sha256_file(Path(own.name)) not in official.found.values():
             official.found.clear()  # the user has another copy than the one that was taken
         if official.missing:
