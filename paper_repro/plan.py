@@ -1,5 +1,6 @@
 """What a repro of a profile's report will do, in one line, and about how long it takes here."""
 
+from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
@@ -35,11 +36,15 @@ def plan(profile: str) -> None:
         raise UserError(f"{config.PARAMS}: runs: no run of a profile {profile!r} is listed")
     changed = _changed_stages(profile)
     there = {run.dataset: _is_there(params, profile, run.dataset) for run in listed.values()}
-    training = [
+    stale = [
         run
         for run in listed.values()
         if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
-        and there[run.dataset] is not False
+    ]
+    training = [
+        run
+        for run in listed.values()
+        if (run in stale or _starts_from(run, stale)) and there[run.dataset] is not False
     ]
     absent = sorted(name for name, found in there.items() if found is False)
     if training:
@@ -51,6 +56,11 @@ def plan(profile: str) -> None:
     else:
         text = "nothing to do but look at the data; all results are current."
     print(f"report@{profile}: {text}", flush=True)
+
+
+def _starts_from(run: config.Run, others: list[config.Run]) -> bool:
+    """Return whether a run starts from the model of one of the others."""
+    return Path(run.start).stem in {other.key for other in others}
 
 
 def _is_there(params: dict[str, Any], profile: str, dataset: str) -> bool | None:
@@ -65,6 +75,7 @@ def _is_there(params: dict[str, Any], profile: str, dataset: str) -> bool | None
 def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro import provenance
+    from paper_repro.data.dataset import processed_folder
     from paper_repro.report.tables import duration
     from paper_repro.training import estimate
     from paper_repro.training.loop import resolve_device
@@ -81,10 +92,18 @@ def _training(params: dict[str, Any], runs: list[config.Run]) -> str:
         size = config.data_size(params, run.profile, run.dataset)
         source = SOURCES[run.dataset]
         left, more = estimate.remaining(
-            run, experiment, source.shape, size.train or source.train, device
+            run,
+            experiment,
+            source.shape,
+            size.train or source.train,
+            device,
+            afresh=_starts_from(run, runs),
         )
         seconds += more
-        parts.append(f"train {run.key} ({left:,} updates to epoch {experiment.epochs})")
+        # A stand-in may have fewer images than the data set.
+        prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
+        count = f"{'' if prepared else 'up to '}{left:,}"
+        parts.append(f"train {run.key} ({count} updates to epoch {experiment.epochs})")
     hardware = provenance.hardware(device)
     sure = all(_is_there(params, run.profile, run.dataset) for run in runs)
     return (

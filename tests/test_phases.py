@@ -1,6 +1,7 @@
 """TFD's two phases and its five folds, from images to the report."""
 
 import json
+import re
 import statistics
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from paper_repro import config
+from paper_repro import plan as planning
 from paper_repro.__main__ import main
 from paper_repro.data.dataset import processed_folder, write_dataset
 from paper_repro.evaluation import parzen
@@ -186,3 +188,19 @@ def test_phase_2_counts_as_changed_if_phase_1_is(phases):
     (row,) = (row for row in collect("quick")["rows"] if row["experiment"] == "tfd")
     changed = row["changed"]
     assert {"tfd_pretrain.epochs", "tfd_pretrain.data.train", "epochs"} <= set(changed)
+
+
+def test_phase_2_is_announced_where_phase_1_changes(phases, monkeypatch, capsys):
+    train(FIRST)
+    train(SECOND)
+    capsys.readouterr()
+    monkeypatch.setattr(planning, "_changed_stages", lambda profile: {f"train@{FIRST}"})
+    planning.plan("quick")
+    line = capsys.readouterr().out
+    assert f"train {FIRST} (0 updates" in line  # its checkpoint counts
+    assert re.search(rf"train {SECOND} \([1-9]\d* updates", line)
+    monkeypatch.setattr(planning, "_changed_stages", lambda profile: {f"train@{SECOND}"})
+    planning.plan("quick")
+    line = capsys.readouterr().out
+    assert FIRST not in line
+    assert f"train {SECOND} (0 updates" in line

@@ -6,6 +6,7 @@ import pytest
 
 from paper_repro import plan as planning
 from paper_repro.errors import Interrupted, UserError
+from paper_repro.training import estimate
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.loop import Loop
 from paper_repro.training.train import train
@@ -72,3 +73,11 @@ def test_data_that_nothing_has_looked_for_are_announced_as_such(planned, workspa
 def test_an_unknown_profile_is_one_line(workspace):
     with pytest.raises(UserError, match="no run of a profile 'quik'"):
         planning.plan("quik")
+
+
+def test_a_size_that_a_stand_in_may_lack_is_an_upper_bound(planned, monkeypatch):
+    monkeypatch.setattr(estimate, "remaining", lambda *found, **more: (14, 1.0))
+    assert "(14 updates" in planned(ALL)
+    for path in Path("data/processed/quick/mnist").iterdir():
+        path.unlink()
+    assert "(up to 14 updates" in planned(ALL)

@@ -28,12 +28,16 @@ def remaining(
     shape: Shape,
     n_train: int,
     device: torch.device,
+    *,
+    afresh: bool = False,
 ) -> tuple[int, float]:
     """Return how many updates a run still needs, counting on its checkpoint, and their seconds.
 
     Parameters
     ----------
     shape, n_train : of one image and how many the training set has, where it is not prepared yet.
+    afresh : whether the model that the run starts from is about to be replaced, so that no
+        checkpoint will count.
     """
     checkpoint = None
     if (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
@@ -45,7 +49,11 @@ def remaining(
             start = sha256_file(Path(run.start)) if stacked else None
             checkpoint = checkpoint_file(run, experiment, dataset, device, code, start).path
     total = experiment.epochs * config.updates_per_epoch(experiment, n_train)
-    done = read_record(checkpoint)["update"] if checkpoint and checkpoint.is_file() else 0
+    done = (
+        read_record(checkpoint)["update"]
+        if checkpoint and checkpoint.is_file() and not afresh
+        else 0
+    )
     left = max(total - int(done), 0)
     return left, left * seconds_per_update(experiment, shape, device) if left else 0.0
 
