@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 VENV := .venv
+# Set below, never taken from the environment.
+PROFILE :=
+WEIGHTS :=
 READY := $(VENV)/.ready
 
 # DVC's stages call `python`: let it be the environment's.

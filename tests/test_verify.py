@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import processed_folder
+from paper_repro.data.dataset import processed_folder, write_not_run
 from paper_repro.errors import UserError
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained import read_trained_run
@@ -97,3 +97,16 @@ def test_a_run_that_was_not_made_publishes_its_record_only(workspace, capsys):
     tensors, record = load_tensors(weights_path(workspace.run))
     assert not tensors
     assert record["reason"] == "no data"
+
+
+def test_data_that_an_earlier_verify_could_not_have_are_asked_for_again(published, monkeypatch):
+    folder = processed_folder("quick", "mnist")
+    write_not_run(folder, "mnist", "MNIST is not there", "try again")
+    monkeypatch.setattr(verifying, "fetch_sources", lambda sources, own: None)
+    monkeypatch.setattr(verifying, "prepare", lambda profile, name: None)
+    with pytest.raises(UserError, match="mnist: MNIST is not there; try again"):
+        verify(published.key)
+    monkeypatch.setattr(
+        verifying, "prepare", lambda profile, name: published.prepare(profile=profile)
+    )
+    verify(published.key)

@@ -52,7 +52,9 @@ def verify(key: str = WEIGHTS) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file; weights are published of {WEIGHTS} only")
     record = read_record(path)
-    if not (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
+    there = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
+    # What an earlier run could not have, this one may.
+    if not there or not read_dataset(run.profile, run.dataset).ok:
         fetch_sources({run.dataset: SOURCES[run.dataset]}, config.own_copies(params))
         prepare(run.profile, run.dataset)
     dataset = read_dataset(run.profile, run.dataset)
