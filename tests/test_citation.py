@@ -120,3 +120,14 @@ def test_every_name_in_the_research_object_is_described(folder):
 
     mentioned = set().union(*(named(v) for entity in graph for v in entity.values()))
     assert mentioned <= known
+
+
+def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
+    citation = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")
+    citation["authors"] = [{"given-names": "Ada", "family-names": "Byron"}, {"name": "A team"}]
+    monkeypatch.chdir(tmp_path)
+    YAML().dump(citation, tmp_path / "CITATION.cff")
+    assert "author = {{Ada Byron} and {A team}}" in bibliography()
+    graph = crate(results | {"provenance": {}}, folder, [])["@graph"]
+    (authors,) = (entity for entity in graph if entity["@id"] == "#authors")
+    assert authors["name"] == "Ada Byron, A team"

@@ -31,6 +31,7 @@ MEMORISATION = {
     "p_value": 0.0044,
 }
 HONEST = {
+    "status": "ok",
     "memorisation": MEMORISATION,
     "autocorrelation": {"largest_z": 2.1},
     "interpolation": {"shrinks": 4.6, "shrinks_finer": 9.5},
@@ -80,7 +81,7 @@ def verdicts(tmp_path, monkeypatch):
             shown = curve if run.seed == seed else CURVE
             pd.DataFrame(shown).to_csv(run.folder / "curve.csv", index=False)
         (runs[0].folder / "samples.json").write_text(json.dumps(samples))
-        pairs = {"squared_distance": [16.0, 9.0, 25.0]}
+        pairs = {"status": "ok", "squared_distance": [16.0, 9.0, 25.0]}
         (runs[0].folder / "figure2.json").write_text(json.dumps(pairs))
         rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
         lines = ledger(rows, runs, THEORY)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from jsonschema import Draft202012Validator
+from ruamel.yaml import YAML
 
 from paper_repro import config
 from paper_repro.__main__ import main
@@ -20,6 +21,8 @@ from paper_repro.evaluation.samples import samples
 from paper_repro.evaluation.trained import read_trained_run
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.report import nats, readme, tables
+from paper_repro.report.citation import metadata
+from paper_repro.report.page import write_page
 from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable
@@ -564,3 +567,44 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
                 assert seed["epochs"] == validation.epoch.max()
                 for fold in seed["folds"]:
                     assert fold["sigma"] in seed["sigma"]
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "evaluation.json", "samples.json"])
+def test_a_measure_older_than_the_training_is_one_line(reported, workspace, name):
+    path = workspace.run.folder / name
+    path.write_text(json.dumps({"status": "not run", "reason": "no data", "todo": "bring them"}))
+    with pytest.raises(UserError, match=rf"{name}: says 'not run', but {workspace.key} is trained"):
+        report("quick")
+
+
+def test_every_experiment_without_a_result_is_named_with_its_own_data(reported, workspace):
+    folder = workspace.folder / "reports/quick"
+    results = reported
+    for name, stand_in in (("one", "Dots"), ("two", "Dots"), ("three", "Stripes")):
+        results["rows"].append(
+            results["rows"][0]
+            | {"experiment": name, "status": "diverged", "stand_in": stand_in, "seeds": []}
+            | {"reason": "training diverged", "todo": "lower it", "mean": None, "paper": None}
+        )
+    picture = workspace.run.folder / "figure2.png"
+    write_page(results, {"mnist": {"figure2": picture, "curves": picture}}, folder)
+    page = (folder / "index.html").read_text()
+    assert "one, two: diverged, on stand-in data (Dots)." in page
+    assert "three: diverged, on stand-in data (Stripes)." in page
+    abstract = YAML(typ="safe", pure=True).load(metadata(results))["abstract"]
+    assert "three, on Stripes: diverged, training diverged." in abstract
+
+
+@pytest.mark.parametrize(
+    ("profile", "name", "changed", "why"),
+    [
+        ("paper", "mnist", [], "neither paper nor code states one; ours, in params.yaml"),
+        ("paper", "tfd", ["sgd.learning_rate"], "the released code's"),
+        ("paper", "tfd", ["epochs"], "set in params.yaml for the paper profile"),
+        ("quick", "tfd", [], "set in params.yaml for the quick profile"),
+    ],
+)
+def test_why_a_run_is_as_long_as_it_is(reported, profile, name, changed, why):
+    row = reported["rows"][0] | {"experiment": name, "changed": changed}
+    table = tables.lengths(reported | {"profile": profile, "rows": [row]})
+    assert set(table["Why so long"]) == {why}

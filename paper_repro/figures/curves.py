@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import seaborn as sns
 
-from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.figures.canvas import new_figure, save
 
 MANY = 60  # estimates: no markers, and no place for the first ones
 
@@ -25,9 +25,6 @@ def draw_curves(
     runs : by label, the per-epoch table and the table of measured epochs.
     paper_mean : the paper's test mean in nats, drawn for orientation where it is comparable.
     """
-    if not runs:
-        save_note(path, f"{title}: not run")
-        return
     figure = new_figure(10, 3.4)
     nats, probability, value = figure.subplots(1, 3)
     curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])

@@ -15,6 +15,7 @@ from paper_repro import config
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.files import read_json, write_json, write_text
 from paper_repro.report import nats, tables
+from paper_repro.report.measured import read_measured
 from paper_repro.report.page import data_address, records
 from paper_repro.report.recipe import changes
 from paper_repro.report.results import EXPERIMENTS
@@ -32,7 +33,7 @@ def _run(run: config.Run) -> dict[str, Any]:
     if record["status"] != "ok":
         return found | {"reason": record["reason"], "todo": record["todo"]}
     validation = pd.read_csv(run.folder / "validation.csv")
-    metrics = read_json(run.folder / "metrics.json")
+    metrics = read_measured(run, "metrics.json")
     return found | {
         "epochs": metrics["epochs"],
         "generator_updates": record["updates"],

@@ -34,7 +34,7 @@ RATIOS = {
     "float32_update_vs_plain": "plain PyTorch loop / float32 update as trained",
     "float32_update_vs_plain_same_products": "the same, both with torch's default products",
     "float32_update_vs_plain_as_trained": "the same, both with the products of training",
-    "float32_update_vs_twin": "plain autograd twin / float32 update as trained",
+    "float32_update_vs_twin": "plain autograd twin, torch's products / float32 update as trained",
     "bfloat16_update_gemm_fraction": "bare products / bfloat16 update",
     "bfloat16_update_vs_plain": "plain PyTorch loop / bfloat16 update",
     "bfloat16_update_vs_float32": "float32 update as trained / bfloat16 update",

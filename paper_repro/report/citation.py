@@ -28,7 +28,8 @@ def read_citation() -> dict[str, Any]:
     return found
 
 
-def _name(author: dict[str, str]) -> str:
+def author_name(author: dict[str, str]) -> str:
+    """Return the name of one of ``CITATION.cff``'s authors, a person or a team."""
     if "name" in author:
         return author["name"]
     return f"{author['given-names']} {author['family-names']}"
@@ -65,7 +66,7 @@ def bibliography() -> str:
             OUR_KEY,
             {
                 "title": f"{{{ours['title']}}}",  # as it is, no letter made small
-                "author": " and ".join(f"{{{_name(author)}}}" for author in ours["authors"]),
+                "author": " and ".join(f"{{{author_name(author)}}}" for author in ours["authors"]),
                 "year": ours["date-released"].year,
                 "note": f"Software, version {ours['version']}, licence {ours['license']}",
             },
@@ -86,11 +87,11 @@ def metadata(results: Results) -> str:
     (paper,) = ours["references"]
     compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
     abstract = environment(escape=False).get_template("abstract.txt.j2")
-    authors = ", ".join(_name(author) for author in paper["authors"])
+    authors = ", ".join(author_name(author) for author in paper["authors"])
     content = {
         "title": f"{_prefix(results)} {paper['title']}",
         "authors": [
-            {"name": _name(author), "orcid": None, "email": None, "affiliations": "*"}
+            {"name": author_name(author), "orcid": None, "email": None, "affiliations": "*"}
             for author in ours["authors"]
         ],
         "affiliations": [],

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from paper_repro import config
-from paper_repro.files import read_json
+from paper_repro.report.measured import read_measured
 from paper_repro.report.nats import interval as shown
 from paper_repro.report.nats import signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
@@ -82,7 +82,7 @@ class Evidence:
 
     def samples(self) -> dict[str, Any]:
         """Return what the stage `samples` measured on the first run."""
-        return dict(read_json(self.run.folder / "samples.json"))
+        return read_measured(self.run, "samples.json")
 
 
 def _file(run: config.Run, name: str) -> str:
@@ -133,7 +133,7 @@ def no_memorisation(evidence: Evidence) -> Finding:
 
 def sixth_column(evidence: Evidence) -> Finding:
     """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
-    pairs = read_json(evidence.run.folder / "figure2.json")["squared_distance"]
+    pairs = read_measured(evidence.run, "figure2.json")["squared_distance"]
     nearest = math.sqrt(min(pairs)) / evidence.samples()["memorisation"]["copy_distance"]
     return Finding(
         f"{nearest:.2f}", evidence.judged(nearest > 1), _file(evidence.run, "figure2.json")

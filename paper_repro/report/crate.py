@@ -17,7 +17,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from paper_repro.files import sha256_file
-from paper_repro.report.citation import read_citation
+from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.schema import Provenance, Results
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
@@ -131,7 +131,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
         PROCESS_RUN, "CreativeWork", {"name": "Process Run Crate", "version": "0.5"}
     )
     root["author"] = made.entity(
-        "#authors", "Organization", {"name": citation["authors"][0]["name"]}
+        "#authors", "Organization", {"name": ", ".join(map(author_name, citation["authors"]))}
     )
     root["citation"] = made.entity(paper["url"], "ScholarlyArticle", {"name": paper["title"]})
     package = made.entity(

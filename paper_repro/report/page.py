@@ -42,6 +42,15 @@ def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[dict[st
     return list(found.items())
 
 
+def _by_reason(rows: list[dict[str, Any]]) -> list[tuple[tuple[str | None, ...], list[str]]]:
+    """Return, for each (status, stand-in, reason, todo), the experiments without a result."""
+    found: dict[tuple[str | None, ...], list[str]] = {}
+    for row in rows:
+        why = (row["status"], row["stand_in"], row["reason"], row["todo"])
+        found.setdefault(why, []).append(row["experiment"])
+    return list(found.items())
+
+
 def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: Path) -> None:
     """Write the page into a profile's folder, where ``theory.png`` and ``figure1.png`` lie.
 
@@ -61,13 +70,15 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
         )
     audit, listed = results["audit"], deviations()
+    missing = [row for row in shown if row["status"] != "ok"]
     page = (
         environment()
         .get_template("index.html.j2")
         .render(
             results=results,
             rows=[row for row in shown if row["status"] == "ok"],
-            missing=[row for row in shown if row["status"] != "ok"],
+            missing=missing,
+            without_result=_by_reason(missing),
             ours=records(tables.ours(results)),
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),

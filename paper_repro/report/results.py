@@ -13,6 +13,7 @@ from paper_repro.errors import UserError
 from paper_repro.files import read_json
 from paper_repro.report import schema
 from paper_repro.report.claims import ledger
+from paper_repro.report.measured import read_measured
 from paper_repro.report.published import PAPER
 from paper_repro.report.recipe import VARIANTS, changes
 from paper_repro.report.verdict import Verdict, judge, mean_interval
@@ -74,8 +75,8 @@ def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
             f"{run.folder / 'training.json'}: {training['epochs']} epochs, {config.PARAMS} says "
             f"{epochs}; run `dvc repro report@{run.profile}`"
         )
-    metrics = read_json(run.folder / "metrics.json")
-    selected = read_json(run.folder / "evaluation.json")["selected"]
+    metrics = read_measured(run, "metrics.json")
+    selected = read_measured(run, "evaluation.json")["selected"]
     folds = selected.get("folds", [selected])
     return {
         "run": run.key,
