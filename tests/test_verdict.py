@@ -88,3 +88,16 @@ def test_the_interval_of_the_mean_is_student_s():
     low, high = mean_interval([1.0, 2.0, 3.0, 4.0])
     half = t.ppf(0.975, 3) * math.sqrt(5 / 3) / 2
     assert (low, high) == pytest.approx((2.5 - half, 2.5 + half))
+
+
+def test_an_end_of_the_interval_is_not_shown_as_the_paper_s_value_beside_a_miss():
+    paper = Published(225.0, 2.0)
+    means = [218.0, 217.1, 219.9, 218.7]
+    _, high = prediction_interval(means, [2.2] * 4, paper)
+    assert high != 225.0
+    # Shift the runs until the paper's value is a hair outside.
+    moved = [mean + 225.0 - high - 0.0004 for mean in means]
+    verdict = judge(moved, [2.2] * 4, paper)
+    assert verdict.reproduced is False
+    assert "to 225.0)" not in verdict.text
+    assert "to 224.9996)" in verdict.text

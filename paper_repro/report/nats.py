@@ -19,3 +19,11 @@ def signed(difference: float | None) -> str:
 def interval(ends: Sequence[float] | None) -> str:
     """Return an interval of nats as shown."""
     return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
+
+
+def interval_beside(ends: tuple[float, float], value: float) -> str:
+    """Return an interval of nats with as many digits as tell its ends from `value`."""
+    digits = 1
+    while digits < 9 and any(round(end, digits) == round(value, digits) != end for end in ends):
+        digits += 1
+    return " to ".join(f"{end:.{digits}f}".replace("-", "−") for end in ends)
