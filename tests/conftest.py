@@ -69,7 +69,12 @@ class Workspace:
         }
         theory = {"checks": [check], "family": [], "descent": [], "settings": {}}
         (folder / "theory.json").write_text(json.dumps(theory))
-        panel = {"panel": "a", "value": -1.25, "total_variation": 0.5}
+        panel = {
+            "panel": "a",
+            "value": -1.25,
+            "total_variation": 0.5,
+            "deviation_from_half": 0.2,
+        }
         (folder / "figure1.json").write_text(json.dumps({"panels": [panel]}))
         for number, name in enumerate(("theory", "figure1")):
             save_note(folder / f"{name}.png", f"{name} {number}")

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from paper_repro import config
+from paper_repro.report import claims
 from paper_repro.report.claims import RULES, ledger
-from paper_repro.report.published import PAPER
+from paper_repro.report.published import PAPER, Published
 from paper_repro.report.recipe import content
 from paper_repro.report.verdict import judge
 
@@ -23,6 +24,8 @@ THEORY = {
         }
     ]
 }
+FIGURE1 = {"panels": [{}, {"deviation_from_half": 0.003, "total_variation": 0.0127}]}
+ANYWHERE = {"minimum_value", "one_half_in_one_dimension"}  # no trained network, no data set
 MEMORISATION = {
     "copies": 0.005,
     "copies_allowed": 0.014,
@@ -67,7 +70,7 @@ def verdicts(tmp_path, monkeypatch):
     """Verdicts by claim, of MNIST runs with these means and files."""
     monkeypatch.chdir(tmp_path)
 
-    def judged(means, samples=HONEST, curve=CURVE, comparable=True, tfd=(), seed=0):
+    def judged(means, samples=HONEST, curve=CURVE, comparable=True, tfd=(), seed=0, **figure1):
         runs = [
             config.Run(
                 profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
@@ -84,10 +87,10 @@ def verdicts(tmp_path, monkeypatch):
         pairs = {"status": "ok", "squared_distance": [16.0, 9.0, 25.0]}
         (runs[0].folder / "figure2.json").write_text(json.dumps(pairs))
         rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
-        lines = ledger(rows, runs, THEORY)
+        lines = ledger(rows, runs, THEORY, **{"figure1": FIGURE1} | figure1)
         for line in lines:
             assert set(line) == {
-                "id", "where", "claim", "measure", "rule", "number", "verdict", "file"
+                "id", "where", "claim", "measure", "rule", "note", "number", "verdict", "file"
             }  # fmt: skip
         return {line["id"]: (line["number"], line["verdict"], line["file"]) for line in lines}
 
@@ -119,6 +122,11 @@ def test_a_run_that_bears_everything_out(verdicts):
         "independent_draws": ("2.1", "holds", f"{runs}/samples.json"),
         "smooth_interpolation": ("9.5; from 10 to 100 steps 4.6", "holds", f"{runs}/samples.json"),
         "stronger_gradients": ("3.0 (the worst of 5 seeds)", "holds", f"{runs}/curve.csv"),
+        "one_half_in_one_dimension": (
+            "0.0030; total variation between p_g and p_data 0.013",
+            "holds",
+            "figure1.json",
+        ),
         "discriminator_at_one_half": (
             "0.520 and 0.480; without dropout 0.410 and 0.300 (the worst of 5 seeds)",
             "holds",
@@ -189,8 +197,9 @@ def test_the_ranking_wants_the_whole_interval_on_one_side(verdicts, means, numbe
 @pytest.mark.parametrize(
     ("means", "verdict"),
     [
-        ([2250.0, 2255.0, 2260.0], "holds"),
-        ([2025.0, 2030.0, 2035.0], "not decided"),  # the other's own error is 66
+        ([2250.0, 2255.0, 2260.0], "does not hold"),  # above the best too
+        ([2105.0, 2110.0, 2115.0], "not decided"),  # level with the best
+        ([2025.0, 2030.0, 2035.0], "not decided"),  # the others' own errors are 66 and 50
         ([1890.0, 1895.0, 1900.0], "not decided"),
         ([1690.0, 1695.0, 1700.0], "does not hold"),
         ([2050.0], "too few seeds (n = 1)"),
@@ -200,9 +209,30 @@ def test_the_ranking_on_tfd(verdicts, means, verdict):
     assert verdicts([225.0], tfd=means)["second_of_table1_tfd"][1] == verdict
 
 
+def test_the_ranking_on_tfd_holds_between_the_two_others(verdicts, monkeypatch):
+    """The paper's errors are too large for any number to be surely between; smaller ones aren't."""
+    others = [Published(1890.0, 2.9), Published(1909.0, 6.6), Published(2110.0, 5.0)]
+    monkeypatch.setattr(claims, "OTHERS_TFD", others)
+    found = verdicts([225.0], tfd=[2050.0, 2055.0, 2060.0])["second_of_table1_tfd"]
+    assert found[1] == "holds"
+    assert found[0].startswith("+146.0, interval ")
+    assert "; −55.0, interval " in found[0]
+
+
+@pytest.mark.parametrize(
+    ("farthest", "reduced", "verdict"),
+    [(0.02, False, "holds"), (0.021, False, "does not hold"), (0.001, True, "not comparable")],
+)
+def test_d_is_one_half_at_the_end_of_figure_1(verdicts, farthest, reduced, verdict):
+    last = {"deviation_from_half": farthest, "total_variation": 0.1}
+    figure1 = {"panels": [{"deviation_from_half": 0.0}, last]}
+    found = verdicts([225.0], figure1=figure1, figure1_reduced=reduced)
+    assert found["one_half_in_one_dimension"][1] == verdict
+
+
 def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):
     found = verdicts([225.0] * 3, comparable=False)
-    assert {verdict for key, (_, verdict, _) in found.items() if key != "minimum_value"} == {
+    assert {verdict for key, (_, verdict, _) in found.items() if key not in ANYWHERE} == {
         "not comparable",
         "not run",
     }
@@ -211,6 +241,4 @@ def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):
 
 def test_without_a_run_only_section_4_has_verdicts(verdicts):
     found = verdicts([])
-    assert {verdict for key, (_, verdict, _) in found.items() if key != "minimum_value"} == {
-        "not run"
-    }
+    assert {verdict for key, (_, verdict, _) in found.items() if key not in ANYWHERE} == {"not run"}

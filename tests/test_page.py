@@ -170,7 +170,7 @@ class TestInABrowser:
         text = (ROOT / PAGES[1]).read_text()
         for clicks, order in ((1, 1), (2, -1)):
             page = tmp_path / f"{clicks}.html"
-            click = 'document.querySelector("#table th:nth-child(4) button").click();'
+            click = 'document.querySelector("#table th:nth-child(3) button").click();'
             page.write_text(text.replace("</body>", f"<script>{click * clicks}</script></body>"))
             document, console = browse(page, tmp_path / f"profile{clicks}")
             assert console == []

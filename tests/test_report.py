@@ -25,7 +25,7 @@ from paper_repro.report.citation import metadata
 from paper_repro.report.page import write_page
 from paper_repro.report.recipe import changes
 from paper_repro.report.report import report
-from paper_repro.report.results import collect, comparable
+from paper_repro.report.results import collect, comparable, trend
 from paper_repro.report.schema import json_schema
 from paper_repro.training.train import train
 from paper_repro.training.update import Trainer
@@ -226,7 +226,7 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
         r"runs/quick-mnist-[01]/(samples\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
-        r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|theory\.json|"
+        r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|(theory|figure1)\.json|"
         r"\.\./(benchmarks|ablations)/index\.html"
     )
     links = rf'(src|href)="(?!data:|#|https://arxiv|https://github.com/goodfeli|{files})'
@@ -608,3 +608,14 @@ def test_why_a_run_is_as_long_as_it_is(reported, profile, name, changed, why):
     row = reported["rows"][0] | {"experiment": name, "changed": changed}
     table = tables.lengths(reported | {"profile": profile, "rows": [row]})
     assert set(table["Why so long"]) == {why}
+
+
+def test_the_trend_is_the_slope_of_the_last_third():
+    epochs = pd.Series(range(5, 305, 5), dtype=float)  # 60 estimates
+    nats = pd.Series(
+        [1000.0 * (-1) ** i for i in range(40)] + [200 + 0.01 * e for e in epochs[40:]]
+    )
+    found = trend(epochs, nats)
+    assert found["slope"] == pytest.approx(1)
+    assert found["se"] == pytest.approx(0, abs=1e-4)
+    assert trend(epochs[:29], nats[:29]) is None

@@ -45,6 +45,24 @@ def test_it_holds_one_more_run_as_often_as_it_says(n, spread):
     assert inside / trials == pytest.approx(0.95, abs=0.015)
 
 
+def test_it_holds_more_than_it_says_where_the_test_images_are_the_same():
+    rng, error, trials = np.random.default_rng(0), 2.3, 4000
+    inside = 0
+    for _ in range(trials):
+        ours = rng.normal(0, 1.2, 5)  # the images' error moves these and the paper's alike
+        low, high = prediction_interval(ours.tolist(), [error] * 5, PAPER)
+        inside += low <= rng.normal(0, 1.2) <= high
+    assert inside / trials > 0.97
+
+
+def test_the_interval_by_seeds_alone_stands_beside_it():
+    means = [220.0, 222.0, 227.0]
+    half = t.ppf(0.975, 2) * math.sqrt(13 * 4 / 3)
+    found = judge(means, [2.0, 2.2, 2.4], PAPER)
+    assert found.seeds_interval == pytest.approx((223 - half, 223 + half), rel=1e-6)
+    assert judge(means[:2], [2.0, 2.2], PAPER).seeds_interval is None
+
+
 @pytest.mark.parametrize(
     ("means", "text"),
     [

@@ -116,6 +116,14 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines).fillna("–")
 
 
+def brief(results: dict[str, Any]) -> pd.DataFrame:
+    """Return the study's trained runs, as the README has them."""
+    whole = table(results)
+    left_out = {"Run", "Updates of G", "Test, last epoch (nats)", "Training time"}
+    trained = whole[whole["Epochs"] != "–"] if "Epochs" in whole else whole.iloc[:0]
+    return trained[[name for name in trained.columns if name not in left_out]]
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """Draw all validation curves, one line an experiment, the mean where there are more seeds."""
     curves = pd.DataFrame(

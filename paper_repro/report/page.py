@@ -80,6 +80,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             missing=missing,
             without_result=_by_reason(missing),
             ours=records(tables.ours(results)),
+            by_seeds_alone=tables.by_seeds_alone(results),
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),
             variants=records(tables.variants(results)),
@@ -107,5 +108,8 @@ def summary(results: Results) -> str:
     """Return ``summary.md``, in the sections that reproducibility reports have."""
     template = environment(escape=False).get_template("summary.md.j2")
     return template.render(
-        results=results, table=tables.markdown(tables.ours(results)).strip(), rule=RULE
+        results=results,
+        table=tables.markdown(tables.ours(results)).strip(),
+        rule=RULE,
+        by_seeds_alone=tables.by_seeds_alone(results),
     )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from paper_repro.errors import UserError
 from paper_repro.files import read_json, write_text
-from paper_repro.report import benchmarks, tables
+from paper_repro.report import ablations, benchmarks, tables
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
 
@@ -73,6 +73,13 @@ def _deviations() -> str:
     return tables.markdown(pd.DataFrame(lines)).strip()
 
 
+def _ablations() -> str:
+    path = ablations.FOLDER / "ablations.json"
+    if not path.is_file():
+        return f"Nothing is measured yet; `dvc repro ablations` writes {path}."
+    return tables.markdown(ablations.brief(read_json(path))).strip()
+
+
 def filled(text: str) -> str:
     """Return the README with every marked part made anew.
 
@@ -87,6 +94,7 @@ def filled(text: str) -> str:
         ("resources", _resources()),
         ("benchmarks", _benchmarks()),
         ("deviations", _deviations()),
+        ("ablations", _ablations()),
     ):
         begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"
         before, found, rest = text.partition(begin)

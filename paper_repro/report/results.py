@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
+from scipy.stats import linregress
 
 from paper_repro import config
 from paper_repro.data.titles import TITLES
@@ -37,7 +38,7 @@ EXPERIMENTS = {
 }
 
 WEIGHTS = "paper-mnist-0"  # the run whose generator is published
-TREND = 10  # validation estimates
+FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
 
 
 def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
@@ -57,15 +58,16 @@ def _at_end_of_grid(measured: dict[str, Any]) -> bool:
     return max(means) in (means[0], means[-1])
 
 
-def _trend(run: config.Run) -> float | None:
-    """Return by how much the last `TREND` validation estimates are above those before, on average.
+def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> schema.Trend | None:
+    """Return the slope of the last third of the validation estimates, with its error.
 
-    None for a run with too few of them.
+    None under `FEWEST_OF_TREND` estimates in that third.
     """
-    nats = pd.read_csv(run.folder / "validation.csv").valid_nats
-    if len(nats) < 2 * TREND:
+    last = len(nats) // 3
+    if last < FEWEST_OF_TREND:
         return None
-    return float(nats[-TREND:].mean() - nats[-2 * TREND : -TREND].mean())
+    line = linregress(epochs[-last:], nats[-last:])
+    return {"slope": 100 * float(line.slope), "se": 100 * float(line.stderr)}
 
 
 def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
@@ -78,6 +80,7 @@ def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
     metrics = read_measured(run, "metrics.json")
     selected = read_measured(run, "evaluation.json")["selected"]
     folds = selected.get("folds", [selected])
+    validation = pd.read_csv(run.folder / "validation.csv")
     return {
         "run": run.key,
         "seed": run.seed,
@@ -87,7 +90,7 @@ def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
         "sigma": [fold["sigma"] for fold in folds],
         "sigma_at_end_of_grid": any(_at_end_of_grid(fold) for fold in folds),
         "valid_mean": metrics["valid_mean"],
-        "valid_trend": _trend(run),
+        "valid_trend": trend(validation.epoch, validation.valid_nats),
         "test_mean": metrics["test_mean"],
         "test_se": metrics["test_se"],
         "test_se_population": selected.get("test_se_population"),
@@ -281,16 +284,22 @@ def collect(profile: str) -> schema.Results:
         runs = [run for run in listed if run.experiment == name]
         rows.append(experiment_row(params, profile, name, runs))
     folder = results_path(profile).parent
-    theory = read_json(folder / "theory.json")
+    theory, figure1 = (read_json(folder / name) for name in ("theory.json", "figure1.json"))
     return {
         "profile": profile,
         "provenance": _provenance(listed),
         "rows": rows,
-        "claims": ledger(rows, listed, theory),
+        "claims": ledger(
+            rows,
+            listed,
+            theory,
+            figure1,
+            figure1_reduced="figure1" in profiles[profile].get("theory", {}),
+        ),
         "variants": variants(listed, params),
         "audit": _audit(listed),
         "theory": theory,
-        "figure1": read_json(folder / "figure1.json"),
+        "figure1": figure1,
     }
 
 

@@ -22,6 +22,16 @@ class Published(Closed):
     se: float
 
 
+class Trend(Closed):
+    """A straight line through the last third of a run's validation estimates, by least squares.
+
+    In nats per 100 epochs; the error takes neighbouring estimates as independent.
+    """
+
+    slope: float
+    se: float
+
+
 class Fold(Closed):
     """The estimate on one fold of TFD; the error is over the fold's test images."""
 
@@ -35,8 +45,8 @@ class Seed(Closed):
     """One run, by the generator that was selected; `last_…` by the last epoch's.
 
     `sigma` holds one value a fold. `test_se` is over test images or, with folds, over these, by the
-    standard deviation with divisor n − 1; `test_se_population` by that with n. `valid_trend` is the
-    mean of the last ten validation estimates minus that of the ten before.
+    standard deviation with divisor n − 1; `test_se_population` by that with n. `valid_trend` is
+    null for a run with too few validation estimates.
     """
 
     run: str
@@ -47,7 +57,7 @@ class Seed(Closed):
     sigma: list[float]
     sigma_at_end_of_grid: bool
     valid_mean: float
-    valid_trend: float | None
+    valid_trend: Trend | None
     test_mean: float
     test_se: float
     test_se_population: float | None
@@ -64,13 +74,15 @@ class Verdict(Closed):
     """What is said of a number by the rule that the page prints.
 
     `reproduced` is null where there is no verdict; `distance` is ours minus the paper's; `interval`
-    the 95 % prediction interval for one more run.
+    the 95 % prediction interval for one more run, `seeds_interval` that by the spread over seeds
+    alone.
     """
 
     text: str
     reproduced: bool | None
     distance: float | None
     interval: tuple[float, float] | None
+    seeds_interval: tuple[float, float] | None
 
 
 class Failed(Closed):
@@ -106,13 +118,17 @@ class Row(Closed):
 
 
 class Claim(Closed):
-    """A line of the ledger; `number` as the page shows it, `file` from the report's folder."""
+    """A line of the ledger; `number` as the page shows it, `file` from the report's folder.
+
+    `note` says how to read the measure, where that is not plain.
+    """
 
     id: str
     where: str
     claim: str
     measure: str
     rule: str
+    note: str | None
     number: str
     verdict: str
     file: str

@@ -76,18 +76,33 @@ def ours(results: Results) -> pd.DataFrame:
         lines.append(
             {
                 "Experiment": row["experiment"],
-                "Data": row["stand_in"] or row["dataset"],
                 "Paper (nats)": number(paper["mean"], paper["se"]) if paper else "–",
                 "Ours (nats)": _ours(row) if seeds else row["status"],
+                "Verdict": row["verdict"]["text"],
                 "SD over seeds": number(row["seed_sd"]),
                 "95 % interval of the mean": interval(row["mean_interval"]),
                 "Seeds": len(seeds),
                 "Epochs": seeds[0]["epochs"] if seeds else "–",
-                "Verdict": row["verdict"]["text"],
+                "Data": row["stand_in"] or row["dataset"],
                 "Remark": remark(row, results["profile"]),
             }
         )
     return pd.DataFrame(lines)
+
+
+def by_seeds_alone(results: Results) -> list[str]:
+    """Return a sentence for each verdict: what the spread over seeds alone would make of it."""
+    found = []
+    for row in results["rows"]:
+        ends, paper = row["verdict"]["seeds_interval"], row["paper"]
+        if ends is None or paper is None:
+            continue
+        side = "inside" if ends[0] <= paper["mean"] <= ends[1] else "outside"
+        found.append(
+            f"{row['experiment']}: by the spread over seeds alone the interval is "
+            f"{interval(ends)}, and the paper's {number(paper['mean'])} is {side} it."
+        )
+    return found
 
 
 def sigmas(values: Sequence[float]) -> str:
@@ -130,6 +145,11 @@ def _why_so_long(row: Row, profile: str) -> str:
     return LENGTHS.get(row["experiment"], ours)
 
 
+def _slope(seed: Seed) -> str:
+    trend = seed["valid_trend"]
+    return number(trend["slope"], trend["se"]) if trend else "–"
+
+
 def lengths(results: Results) -> pd.DataFrame:
     """Return how long each run was trained, and how that and the epoch reported were set."""
     chosen = {"best": "best on validation images", "last": "the last"}
@@ -143,7 +163,7 @@ def lengths(results: Results) -> pd.DataFrame:
                 "Chosen": chosen[seed["selected"]],
                 "Last learning rate": _last_rate(seed, results),
                 "Why so long": _why_so_long(row, results["profile"]),
-                "Trend (nats)": signed(seed["valid_trend"]),
+                "Slope (nats per 100 epochs)": _slope(seed),
             }
             for row in results["rows"]
             for seed in row["seeds"]
@@ -360,6 +380,7 @@ def table1(results: Results) -> str:
         "mean, over the test images or, on TFD, over its five folds.",
         markdown(ours(results)),
         RULE,
+        *by_seeds_alone(results),
     ]
     if any(row["seeds"] for row in results["rows"]):
         parts += ["## Runs", markdown(seeds(results))]
