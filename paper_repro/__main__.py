@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("figure3", "figures.figure3", "draw a trained run's figure 3")
     command.add_argument("key", metavar="run")
     command = add("audit", "figures.audit", "see what the measure says of what is no model")
-    command.add_argument("profile")
+    command.add_argument("key", metavar="run")
     command = add("theory", "theory.theory", "check section 4 in numbers")
     command.add_argument("profile")
     command = add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension")

@@ -1,4 +1,5 @@
 import json
+import statistics
 
 import pandas as pd
 import pytest
@@ -81,11 +82,22 @@ def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
         ours = sum(curves[f"ablations-mnist_minimax-{seed}"][2:]) / 5
         theirs = sum(curves[f"ablations-mnist-{seed}"][2:]) / 5
         assert run["last_valid_mean"] == pytest.approx(ours)
+        values = curves[f"ablations-mnist_minimax-{seed}"][2:]
+        assert run["last_valid_sd"] == pytest.approx(statistics.stdev(values))
         assert run["difference"] == pytest.approx(ours - theirs)
         assert "generator_loss" in run["changed"]
     assert [run["difference"] for run in original["runs"]] == [0, 0]
     means = [run["last_valid_mean"] for run in minimax["runs"]]
     assert minimax["last_valid_mean"] == pytest.approx(sum(means) / 2)
+
+
+def test_a_shorter_run_is_set_against_none(study):
+    path = study.folder / "reports/ablations/runs/ablations-mnist_minimax-0/metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps(metrics | {"epochs": 6}))
+    first, second = ablations.collect()["rows"][1]["runs"]
+    assert first["difference"] is None
+    assert second["difference"] is not None
 
 
 def test_the_page_shows_the_study(study):

@@ -97,8 +97,8 @@ def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
     workspace.values["profiles"]["quick"]["audit"] = {"draws": 2}
     workspace.write()
     train(workspace.key)
-    assert main(["audit", "quick"]) == 0
-    assert "audit@quick: training images:" in capsys.readouterr().out
+    assert main(["audit", workspace.key]) == 0
+    assert "audit@quick-mnist-0: training images:" in capsys.readouterr().out
     measured = read_json(workspace.run.folder / "audit.json")
     assert len(measured["draws"]) == 2
     assert (workspace.run.folder / "audit.png").stat().st_size > 5000
@@ -115,7 +115,7 @@ def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):
     save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
-    assert main(["audit", "quick"]) == 0
+    assert main(["audit", workspace.key]) == 0
     assert read_json(workspace.run.folder / "audit.json")["reason"] == "no data"
 
 

@@ -1,10 +1,12 @@
 import hashlib
 import json
+import re
 
 import pytest
 from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
+from paper_repro.errors import UserError
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from tests.conftest import ROOT
@@ -34,6 +36,39 @@ def test_the_bibliography_names_the_paper_and_us(monkeypatch):
     assert ours.startswith("@misc{paper_repro,")
     version = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")["version"]
     assert f"version {version}" in ours
+    # A bare underscore or per cent sign in a field's text stops LaTeX.
+    for entry in (paper, ours):
+        for line in entry.splitlines()[1:]:
+            if "url =" not in line:
+                assert not re.search(r"(?<!\\)[_%&#$]", line), line
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: "", "must hold a mapping"),
+        (lambda c: "a: [", "not valid YAML"),
+        (lambda c: c.replace("license: MIT\n", ""), "license: no such key"),
+        (lambda c: c.replace("date-released: 2", "date-released: soon 2"), "must be a date"),
+        (lambda c: c.replace("arXiv:1406.2661", "arXiv:1"), "none is arXiv:1406.2661"),
+    ],
+)
+def test_a_citation_file_that_can_t_be_used_is_one_line(tmp_path, monkeypatch, change, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "CITATION.cff").write_text(change((ROOT / "CITATION.cff").read_text()))
+    with pytest.raises(UserError, match=message):
+        bibliography()
+
+
+def test_a_second_reference_and_a_date_in_quotes_are_welcome(tmp_path, monkeypatch):
+    text = (ROOT / "CITATION.cff").read_text()
+    monkeypatch.chdir(ROOT)
+    expected = bibliography()
+    text = re.sub(r"date-released: (\S+)", r'date-released: "\1"', text)
+    text = text.replace("references:\n", "references:\n  - {type: book, title: Another}\n")
+    (tmp_path / "CITATION.cff").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert bibliography() == expected
 
 
 def test_the_metadata_has_its_replication_block(results):
@@ -60,9 +95,16 @@ def test_the_metadata_has_its_replication_block(results):
 )
 def test_a_replication_that_failed_says_so_in_its_title(results, verdicts, prefix):
     row = results["rows"][0]
-    rows = [row | {"verdict": row["verdict"] | {"reproduced": given}} for given in verdicts]
-    title = YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
-    assert title == f"{prefix} Generative Adversarial Nets"
+
+    def title(**provisional):
+        rows = [
+            row | {"verdict": row["verdict"] | {"reproduced": given, **provisional}}
+            for given in verdicts
+        ]
+        return YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
+
+    assert title(provisional=False) == f"{prefix} Generative Adversarial Nets"
+    assert title(provisional=True) == "[Re] Generative Adversarial Nets"
 
 
 def test_nothing_of_a_reduced_profile_counts_as_failed(results):
@@ -90,8 +132,14 @@ def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
             action = crate.get(f"#train-{key}-{number}")
             assert action["instrument"]["sha256"] == sitting["code_sha256"]
             assert {e["@id"] for e in action["result"]} >= {f"runs/{key}/training.json"}
-            digests = {e.get("sha256") for e in action["object"]} - {None}
-            assert digests == set(made["data"]["sha256"].values())
+            for kind, parts in ((f"train-{key}-{number}", "tv"), (f"evaluate-{key}", "ve")):
+                digests = {e.get("sha256") for e in crate.get(f"#{kind}")["object"]} - {None}
+                assert digests == {
+                    digest
+                    for part, digest in made["data"]["sha256"].items()
+                    if {"train": "t", "valid": "v", "test": "e"}.get(part.rstrip("12345"), "-")
+                    in parts
+                }
             (recipe,) = (e for e in action["object"] if e.type == "PropertyValue")
             assert json.loads(recipe["value"]) == made["parameters"]
             assert action["startTime"] == sitting["started"] <= action["endTime"]

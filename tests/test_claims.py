@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from paper_repro.report import claims
 from paper_repro.report.claims import RULES, ledger
 from paper_repro.report.published import PAPER, Published
 from paper_repro.report.recipe import content
-from paper_repro.report.verdict import judge
+from paper_repro.report.verdict import judge, prediction_interval
 
 THEORY = {
     "checks": [
@@ -90,7 +91,8 @@ def verdicts(tmp_path, monkeypatch):
         lines = ledger(rows, runs, THEORY, **{"figure1": FIGURE1} | figure1)
         for line in lines:
             assert set(line) == {
-                "id", "where", "claim", "measure", "rule", "note", "number", "verdict", "file"
+                "id", "where", "claim", "measure", "rule", "note", "question", "number", "verdict",
+                "file",
             }  # fmt: skip
         return {line["id"]: (line["number"], line["verdict"], line["file"]) for line in lines}
 
@@ -99,6 +101,16 @@ def verdicts(tmp_path, monkeypatch):
 
 def test_every_claim_has_a_rule_and_every_rule_a_claim():
     assert [claim["id"] for claim in content("claims.yaml")] == list(RULES)
+
+
+def test_the_numbers_in_the_texts_are_those_that_decide(verdicts, monkeypatch):
+    monkeypatch.setitem(claims.NUMBERS, "largest_z", 3.5)
+    rows = [row([224.0, 225.0, 226.0])]
+    lines = {line["id"]: line for line in ledger(rows, [], THEORY, FIGURE1)}
+    assert lines["independent_draws"]["rule"].startswith("under 3.5,")
+    assert lines["table1_mnist"]["claim"].endswith("reach 225 ± 2 nats on MNIST")
+    assert lines["second_of_table1_tfd"]["measure"] == "ours minus 1909; ours minus 2110"
+    assert "{" not in json.dumps([line["rule"] for line in lines.values()])
 
 
 def test_a_run_that_bears_everything_out(verdicts):
@@ -111,7 +123,11 @@ def test_a_run_that_bears_everything_out(verdicts):
             "results.json",
         ),
         "table1_tfd": ("–", "not run", "results.json"),
-        "best_of_table1_mnist": ("+11.0, interval 220.3 to 229.7", "holds", "results.json"),
+        "best_of_table1_mnist": (
+            "+11.0, interval 220.3 to 229.7; with shared errors 222.8 to 227.2",
+            "holds",
+            "results.json",
+        ),
         "second_of_table1_tfd": ("–", "not run", "results.json"),
         "no_memorisation": (
             "0.50%, 1.40% allowed; nearer with probability 0.512 (p = 0.0044)",
@@ -129,12 +145,12 @@ def test_a_run_that_bears_everything_out(verdicts):
         ),
         "discriminator_at_one_half": (
             "0.520 and 0.480; without dropout 0.410 and 0.300 (the worst of 5 seeds)",
-            "holds",
+            "as trained yes, without dropout no",
             f"{runs}/curve.csv",
         ),
         "value_at_convergence": (
             "+0.050; without dropout −0.020 (the worst of 5 seeds)",
-            "holds",
+            "as trained yes, without dropout yes",
             f"{runs}/curve.csv",
         ),
         "minimum_value": ("2.5e-16", "holds", "theory.json"),
@@ -149,10 +165,10 @@ def test_a_run_that_bears_everything_out(verdicts):
         ("independent_draws", {"autocorrelation": {"largest_z": 4.5}}, {}),
         ("smooth_interpolation", {"interpolation": {"shrinks": 9.5, "shrinks_finer": 1.3}}, {}),
         ("stronger_gradients", {}, {"g_grad_norm_minimax": [0.5, 3.5, None]}),
-        ("discriminator_at_one_half", {}, {"d_data": [0.9, 0.7, 0.61]}),
-        ("discriminator_at_one_half", {}, {"d_samples": [0.1, 0.3, 0.39]}),
-        ("value_at_convergence", {}, {"value": [-0.2, -1.0, -math.log(4) + 0.11]}),
-        ("value_at_convergence", {}, {"value": [-0.2, -1.0, -math.log(4) - 0.11]}),
+        ("independent_draws", {"autocorrelation": {"largest_z": 4.0}}, {}),
+        ("independent_draws", {"autocorrelation": {"largest_z": None}}, {}),
+        ("smooth_interpolation", {"interpolation": {"shrinks": 9.5, "shrinks_finer": 4.99}}, {}),
+        ("smooth_interpolation", {"interpolation": {"shrinks": None, "shrinks_finer": None}}, {}),
     ],
 )
 def test_a_number_outside_its_rule_alone_fails_its_claim(verdicts, claim, samples, curve):
@@ -162,15 +178,70 @@ def test_a_number_outside_its_rule_alone_fails_its_claim(verdicts, claim, sample
     assert {key for key in found if found[key][1] != honest[key][1]} == {claim}
 
 
+@pytest.mark.parametrize(
+    ("claim", "curve", "trained"),
+    [
+        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.61]}, "no"),
+        ("discriminator_at_one_half", {"d_samples": [0.1, 0.3, 0.39]}, "no"),
+        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.59]}, "yes"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) + 0.11]}, "no"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.11]}, "no"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.09]}, "yes"),
+    ],
+)
+def test_a_question_on_training_is_answered_with_and_without_dropout(
+    verdicts, claim, curve, trained
+):
+    found = verdicts([224.0, 225.0, 226.0], curve=CURVE | curve)[claim][1]
+    plain = {"discriminator_at_one_half": "no", "value_at_convergence": "yes"}[claim]
+    assert found == f"as trained {trained}, without dropout {plain}"
+
+
+def test_gradients_that_no_run_measured_are_no_verdict(verdicts):
+    none = {name: [None] * 3 for name in CURVE if name.startswith("g_grad_norm")}
+    for seed in (0, 1):  # one run is enough
+        found = verdicts([224.0, 225.0, 226.0], curve=CURVE | none, seed=seed)
+        assert found["stronger_gradients"][:2] == ("–", "not measured")
+
+
+def test_samples_are_those_of_the_run_that_was_examined(verdicts):
+    first, second = (f"reports/paper/runs/paper-mnist-{i}/samples.json" for i in (0, 1))
+    verdicts([224.0, 225.0])
+    Path(second).write_text(Path(first).read_text().replace("2.1", "3.1"))
+    Path("reports/paper/runs/paper-mnist-1/figure2.json").write_text(
+        Path("reports/paper/runs/paper-mnist-0/figure2.json").read_text()
+    )
+    Path(first).unlink()
+    runs = [
+        config.Run(
+            profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
+        )
+        for i in (0, 1)
+    ]
+    lines = {line["id"]: line for line in ledger([row([224.0, 225.0])], runs, THEORY, FIGURE1)}
+    assert lines["independent_draws"]["number"] == "3.1"
+    assert lines["independent_draws"]["file"] == "runs/paper-mnist-1/samples.json"
+
+
+def test_a_ranking_is_not_shown_with_an_end_that_seems_to_contradict_it(verdicts):
+    means = [218.0, 219.0, 220.0]
+    other = Published(214.0, 1.1)
+    low, _ = prediction_interval(means, [2.0] * 3, other)
+    for shift, verdict, end in ((1e-3, "holds", "214.001"), (-1e-3, "not decided", "213.999")):
+        found = verdicts([mean + 214 - low + shift for mean in means])["best_of_table1_mnist"]
+        assert found[1] == verdict
+        assert f"interval {end}" in found[0]
+
+
 def test_a_claim_on_curves_is_judged_by_its_worst_seed(verdicts):
     means = [224.0, 225.0, 226.0]
     found = verdicts(means, curve=CURVE | {"d_data": [0.9, 0.7, 0.61]}, seed=2)
     assert found["discriminator_at_one_half"] == (
         "0.610 and 0.480; without dropout 0.410 and 0.300 (the worst of 3 seeds)",
-        "does not hold",
+        "as trained no, without dropout no",
         "runs/paper-mnist-2/curve.csv",
     )
-    assert found["value_at_convergence"][1] == "holds"
+    assert found["value_at_convergence"][1] == "as trained yes, without dropout yes"
     found = verdicts(means, curve=CURVE | {"g_grad_norm_minimax": [4.0, 1.0, None]}, seed=1)
     assert found["stronger_gradients"] == (
         "0.5 (the worst of 3 seeds)",

@@ -100,7 +100,9 @@ def test_the_runs_show_the_numbers_of_the_results(committed):
         assert numbers(line["Test (nats)"]) == shown([seed["test_mean"], seed["test_se"]])
         last = [seed["last_test_mean"], seed["last_test_se"]]
         assert numbers(line["Last epoch, test"]) == shown(last)
-        assert numbers(line["Validation, images that choose σ"]) == [shown(seed["valid_mean"])]
+        curve = [seed["curve_mean"], seed["curve_se"]]
+        assert numbers(line["Validation, on the curve"]) == shown(curve)
+        assert numbers(line["again, fresh samples"]) == [shown(seed["valid_mean"])]
         assert numbers(line["σ"]) == pytest.approx(sorted(set(seed["sigma"])), abs=5e-5)
         assert numbers(line["Updates"]) == [seed["updates"]]
         assert [int(line["at epoch"]), int(line["Epochs"])] == [seed["best_epoch"], seed["epochs"]]
@@ -108,11 +110,16 @@ def test_the_runs_show_the_numbers_of_the_results(committed):
 
 def test_the_ledger_and_section_4_show_those_of_the_results(committed):
     results, tables = committed
-    ledger = tables.starting("Statements of the paper")
-    assert [line["Claim"] for line in ledger] == [claim["claim"] for claim in results["claims"]]
-    for line, claim in zip(ledger, results["claims"], strict=True):
-        assert line["Number"].replace("−", "-") == claim["number"].replace("−", "-")
-        assert line["Verdict"] == claim["verdict"]
+    for start, head, question in (
+        ("Statements of the paper", "Claim", False),
+        ("No claims of the paper", "Question", True),
+    ):
+        ledger = tables.starting(start)
+        claims = [claim for claim in results["claims"] if claim["question"] is question]
+        assert [line[head] for line in ledger] == [claim["claim"] for claim in claims]
+        for line, claim in zip(ledger, claims, strict=True):
+            assert line["Number"].replace("−", "-") == claim["number"].replace("−", "-")
+            assert line["Verdict"] == claim["verdict"]
     checks = tables.starting("A check holds if")
     for line, check in zip(checks, results["theory"]["checks"], strict=True):
         shown_value = float(line["Value"].replace("−", "-"))

@@ -33,6 +33,15 @@ def test_a_stage_lists_the_modules_that_it_imports(stage):
     assert listed == {path.relative_to(ROOT).as_posix() for path in closure}
 
 
+def test_the_report_s_stages_list_its_data_files_and_templates():
+    folder = ROOT / "paper_repro" / "report"
+    files = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.yaml")}
+    files |= {path.relative_to(ROOT).as_posix() for path in (folder / "templates").iterdir()}
+    listed = {dep for stage in ("report", "ablations") for dep in body(stage)["deps"]}
+    # `make bench` is no stage.
+    assert files - listed == {"paper_repro/report/templates/benchmarks.html.j2"}
+
+
 def test_the_closure_follows_every_form_of_import():
     closure = {
         p.relative_to(ROOT).as_posix()
@@ -102,6 +111,17 @@ def test_profiles_are_those_of_the_parameters(params):
     assert PIPELINE["prepare"]["foreach"] == prepared
     fetched = {place for out in PIPELINE["fetch"]["outs"] for place in out}
     assert fetched == {f"data/{kind}/{name}" for kind in ("raw", "stand-in") for name in SOURCES}
+
+
+def test_runs_that_are_examined_or_published_are_listed(params):
+    for key, entry in params["examined"].items():
+        assert entry == {name: params["runs"][key][name] for name in entry}
+    assert {entry["profile"] for entry in params["examined"].values()} == {"paper", "quick"}
+    for key, entry in PIPELINE["weights"]["foreach"].items():
+        assert entry["profile"] == params["runs"][key]["profile"]
+    for stage in ("figure3", "samples", "audit"):
+        assert PIPELINE[stage]["foreach"] == "${examined}"
+        assert {f"{stage}@{key}" for key in params["examined"]} <= set(LOCK)
 
 
 def test_the_lock_holds_every_listed_run(params):

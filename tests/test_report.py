@@ -112,11 +112,16 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     assert "precision" in row["changed"]
     assert not row["comparable"]
     assert tables.variants(results)["Difference"].tolist() == [
-        nats.number(difference) for difference in differences
+        nats.signed(difference) for difference in differences
     ]
-    path = config.run(config.read_params(), other).folder / "validation.csv"
-    pd.read_csv(path)[:1].to_csv(path, index=False)
+    folder = config.run(config.read_params(), other).folder
+    whole = pd.read_csv(folder / "validation.csv")
+    best = json.loads((folder / "metrics.json").read_text())["best_epoch"]
+    whole[whole.epoch == best].to_csv(folder / "validation.csv", index=False)
     assert collect("quick")["variants"] == []  # one epoch has no spread
+    whole[whole.epoch != best].to_csv(folder / "validation.csv", index=False)
+    with pytest.raises(UserError, match=rf"validation\.csv: has no epoch {best}, of which metrics"):
+        collect("quick")
 
 
 def test_runs_of_another_length_than_params_say_are_not_averaged(workspace):
@@ -202,7 +207,8 @@ def test_the_summary_has_the_sections_and_the_numbers(reported, workspace):
     assert "**not comparable with the paper**" in text
     assert nats.number(reported["rows"][0]["mean"]) in text
     for line in reported["claims"]:
-        assert f"- {line['claim']} ({line['where']}): {line['verdict']}" in text
+        shown = line["number"] if line["question"] else f"({line['where']})"
+        assert f"- {line['claim']} {shown}: {line['verdict']}" in text
     assert "`quick-mnist-1`: 2 epochs, 14 updates" in text
     assert "\n\n\n" not in text
 
@@ -444,7 +450,52 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     assert {"batch_size", "data.train", "parzen.samples"} <= set(row["changed"])
     page = (workspace.folder / "reports/paper/index.html").read_text()
     assert "The run differs from the released recipe in batch_size, data.test" in page
-    assert "Ours minus the paper" not in page
+    assert "<p>Verdict:" not in page
+
+
+def test_seeds_that_saw_other_images_are_not_averaged(reported, workspace):
+    path = workspace.folder / "reports/quick/runs/quick-mnist-1/training.json"
+    record = json.loads(path.read_text())
+    record["data"]["sha256"]["train"] = "0" * 64
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"quick-mnist-1/training\.json: trained on other data"):
+        collect("quick")
+
+
+@pytest.mark.parametrize(
+    ("content", "trouble"), [(None, "no such file"), ("", "no table"), ("\n\n", "no table")]
+)
+@pytest.mark.parametrize("name", ["curve.csv", "validation.csv"])
+def test_a_table_that_is_missing_or_empty_is_one_line(reported, workspace, name, content, trouble):
+    path = workspace.folder / "reports/quick/runs/quick-mnist-1" / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=rf"quick-mnist-1/{name}: {trouble}.*dvc repro train@"):
+        report("quick")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda profile: profile.pop("experiments"), r"profiles\.quick\.experiments: no such key"),
+        (lambda profile: profile.update(experiments={}), "names none"),
+        (lambda profile: profile.update(experiments=None), "must be a mapping"),
+    ],
+)
+def test_a_profile_without_experiments_is_one_line(workspace, change, message):
+    workspace.values["runs"] = {}
+    change(workspace.values["profiles"]["quick"])
+    workspace.write()
+    with pytest.raises(UserError, match=message):
+        collect("quick")
+
+
+def test_a_killed_stage_s_temporary_file_is_no_result(reported, workspace):
+    (workspace.run.folder / ".training.json.x.tmp.json").write_text("{")
+    report("quick")
+    text = (workspace.folder / "reports/quick/ro-crate-metadata.json").read_text()
+    assert ".tmp" not in text
 
 
 def test_an_unknown_profile_is_an_error_and_writes_nothing(workspace, capsys):
@@ -592,7 +643,22 @@ def test_every_experiment_without_a_result_is_named_with_its_own_data(reported, 
     assert "one, two: diverged, on stand-in data (Dots)." in page
     assert "three: diverged, on stand-in data (Stripes)." in page
     abstract = YAML(typ="safe", pure=True).load(metadata(results))["abstract"]
-    assert "three, on Stripes: diverged, training diverged." in abstract
+    title = results["rows"][0]["title"]
+    assert f"Diverged: {title} (on Dots); {title} (on Dots); {title} (on Stripes)." in abstract
+
+
+def test_what_is_said_of_the_length_on_mnist_holds_of_that_length_only(reported):
+    row = reported["rows"][0]
+
+    def told(profile, epochs):
+        seeds = [seed | {"epochs": epochs} for seed in row["seeds"]]
+        results = reported | {"profile": profile, "rows": [row | {"seeds": seeds, "changed": []}]}
+        return tables.raised(results), set(tables.lengths(results)["Why so long"])
+
+    assert told("paper", tables.RAISED_TO) == (tables.RAISED, {"ours, raised in steps; see below"})
+    for profile, epochs in (("paper", 100), ("quick", tables.RAISED_TO)):
+        assert told(profile, epochs)[0] == ""
+        assert "raised" not in told(profile, epochs)[1].pop()
 
 
 @pytest.mark.parametrize(

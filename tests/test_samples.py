@@ -8,7 +8,7 @@ from paper_repro.__main__ import main
 from paper_repro.evaluation.nearest import nearest_distances
 from paper_repro.evaluation.samples import autocorrelation, interpolation, memorisation
 from paper_repro.files import read_json
-from paper_repro.models.storage import model_path, save_tensors
+from paper_repro.models.storage import load_tensors, model_path, save_tensors
 from paper_repro.randomness import generator
 from paper_repro.training.train import train
 
@@ -70,6 +70,23 @@ def test_the_stage_measures_a_trained_run(workspace, capsys):
     assert set(measured["memorisation"]) >= {"copies", "copies_allowed", "p_value"}
     assert len(measured["autocorrelation"]["z"]) == 20
     assert measured["interpolation"]["shrinks"] > 1
+
+
+def test_samples_that_are_all_alike_are_a_result(workspace):
+    train(workspace.key)
+    tensors, record = load_tensors(model_path(workspace.key))
+    for name, tensor in tensors.items():
+        if name.endswith("generator.layers.2.weight"):
+            tensor.zero_()  # whatever z, the last layer's bias
+    save_tensors(model_path(workspace.key), tensors, record)
+    assert main(["samples", workspace.key]) == 0
+    measured = read_json(workspace.run.folder / "samples.json")
+    assert measured["autocorrelation"]["largest_z"] is None
+    assert measured["interpolation"]["shrinks_finer"] is None
+
+
+def test_few_samples_have_fewer_lags():
+    assert len(autocorrelation(normal(12))["z"]) == 10
 
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):

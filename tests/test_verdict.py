@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t
 
 from paper_repro.report.published import Published
-from paper_repro.report.verdict import judge, mean_interval, prediction_interval
+from paper_repro.report.verdict import alternatives, judge, mean_interval, prediction_interval
 
 PAPER = Published(225.0, 2.0)
 
@@ -55,12 +55,35 @@ def test_it_holds_more_than_it_says_where_the_test_images_are_the_same():
     assert inside / trials > 0.97
 
 
-def test_the_interval_by_seeds_alone_stands_beside_it():
-    means = [220.0, 222.0, 227.0]
-    half = t.ppf(0.975, 2) * math.sqrt(13 * 4 / 3)
-    found = judge(means, [2.0, 2.2, 2.4], PAPER)
-    assert found.seeds_interval == pytest.approx((223 - half, 223 + half), rel=1e-6)
-    assert judge(means[:2], [2.0, 2.2], PAPER).seeds_interval is None
+def test_what_other_choices_would_say():
+    means, errors = [220.0, 222.0, 227.0, 223.0], [2.0, 2.2, 2.4, 2.2]
+    last = ([230.0, 232.0, 237.0, 233.0], errors)
+    shared, former, fewer, last_epochs = alternatives(means, errors, PAPER, last)
+    spread = 26 / 3 * (1 + 1 / 4)  # the variance of 220, 222, 227, 223, for one run more
+    half = t.ppf(0.975, 3) * math.sqrt(spread)
+    assert shared.interval == pytest.approx((223 - half, 223 + half), rel=1e-6)
+    half = t.ppf(0.975, 3) * math.sqrt(spread + 2.2**2 + 2.0**2)
+    assert former.interval == pytest.approx((223 - half, 223 + half), rel=1e-6)
+    assert fewer.what == "the first 3 seeds"
+    assert fewer.interval == judge(means[:3], errors[:3], PAPER).interval
+    assert last_epochs.interval == prediction_interval(*last, PAPER)
+    for choice in (shared, former, fewer, last_epochs):
+        assert choice.reproduced == (choice.interval[0] <= 225.0 <= choice.interval[1])
+
+
+def test_there_are_no_other_choices_without_a_verdict_nor_of_seeds_that_would_be_too_few():
+    assert alternatives([220.0, 222.0], [2.0, 2.0], PAPER) == []
+    found = alternatives([220.0, 222.0, 227.0], [2.0] * 3, PAPER)
+    assert [choice.what.split()[0] for choice in found] == ["errors", "ν"]
+
+
+def test_a_verdict_on_fewer_seeds_than_planned_is_provisional():
+    means, errors = [220.0, 222.0, 227.0], [2.0] * 3
+    assert not judge(means, errors, PAPER).provisional
+    verdict = judge(means, errors, PAPER, planned=5)
+    assert verdict.provisional
+    assert verdict.text.endswith("; provisional, 3 of 5 planned seeds")
+    assert not judge(means[:2], errors[:2], PAPER, planned=5).provisional  # there is none
 
 
 @pytest.mark.parametrize(

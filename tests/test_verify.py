@@ -1,11 +1,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import processed_folder, write_not_run
+from paper_repro.data.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.errors import UserError
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained import read_trained_run
@@ -53,6 +54,46 @@ def test_other_weights_are_noticed(published, capsys):
     save_tensors(path, tensors, record)
     assert main(["verify", published.key]) == 2
     assert "differs from reports/quick/results.json by" in capsys.readouterr().err
+
+
+def test_weights_that_are_no_numbers_are_not_verified(published, capsys):
+    """The worst of numbers among which one is none is none; and σ would be the grid's first."""
+    path = weights_path(published.run)
+    tensors, record = load_tensors(path)
+    tensors["generator.layers.2.bias"][0] = torch.nan
+    save_tensors(path, tensors, record)
+    results = json.loads(Path("reports/quick/results.json").read_text())
+    results["rows"][0]["seeds"][0]["sigma"] = [0.1]
+    Path("reports/quick/results.json").write_text(json.dumps(results))
+    assert main(["verify", published.key]) == 2
+    assert "verified" not in capsys.readouterr().out
+
+
+def test_another_sigma_is_noticed(published):
+    path = Path("reports/quick/results.json")
+    results = json.loads(path.read_text())
+    results["rows"][0]["seeds"][0]["sigma"][0] *= 1.001
+    path.write_text(json.dumps(results))
+    with pytest.raises(UserError, match="or in σ"):
+        verify(published.key)
+
+
+def test_another_measure_is_not_taken_for_other_weights(published):
+    published.change(parzen={**published.experiment["parzen"], "samples": 60})
+    with pytest.raises(UserError, match=r"params\.yaml: experiments\.mnist\.parzen: is not what"):
+        verify(published.key)
+
+
+def test_other_images_are_not_taken_for_other_weights(published):
+    folder = processed_folder("quick", "mnist")
+    parts = {
+        part: np.load(folder / f"{part}.npy")[::-1].copy() for part in ("train", "valid", "test")
+    }
+    write_dataset(folder, "mnist", parts, canonical=False, stand_in=None)
+    with pytest.raises(
+        UserError, match=r"other images than .* run `dvc repro prepare@quick-mnist`"
+    ):
+        verify(published.key)
 
 
 @pytest.mark.parametrize("name", ["test_mean", "test_se", "valid_mean"])

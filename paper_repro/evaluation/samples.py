@@ -61,30 +61,36 @@ def autocorrelation(samples: torch.Tensor, lags: int = LAGS) -> dict[str, Any]:
     """Return the correlation of samples, (n, d), with those drawn 1 … `lags` later, and z-scores.
 
     The correlation of images is the mean of the products of their deviations from the mean image,
-    over the mean square deviation.
+    over the mean square deviation; None where the samples are all alike.
     """
     x = (samples - samples.mean(0)).double()
-    scale = float(x.square().sum(1).mean())
+    scale = x.square().sum(1).mean()
     found, scores = [], []
-    for lag in range(1, lags + 1):
+    for lag in range(1, min(lags, len(samples) - 2) + 1):
         products = (x[:-lag] * x[lag:]).sum(1) / scale
-        found.append(float(products.mean()))
-        scores.append(float(products.mean() / products.std() * math.sqrt(len(products))))
-    return {"correlation": found, "z": scores, "largest_z": max(abs(score) for score in scores)}
+        found.append(_finite(products.mean()))
+        scores.append(_finite(products.mean() / products.std() * math.sqrt(len(products))))
+    known = [abs(score) for score in scores if score is not None]
+    return {"correlation": found, "z": scores, "largest_z": max(known, default=None)}
+
+
+def _finite(value: torch.Tensor) -> float | None:
+    return float(value) if value.isfinite() else None
 
 
 @torch.no_grad()
-def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float]:
+def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float | None]:
     """Return the largest step along straight lines between draws of z, at three finenesses.
 
     Mean over lines, in units of the mean distance of a line's two end images. A generator
-    without jumps makes small steps smaller in proportion; one that jumps does not.
+    without jumps makes small steps smaller in proportion; one that jumps does not. None where the
+    samples are all alike.
     """
     settings = sampler.experiment
     z = draw_noise(
         2 * LINES, settings.noise_dimension, settings.noise, seeded(seed, "interpolation")
     )
-    found = {}
+    found: dict[str, float | None] = {}
     for name, steps in STEPS.items():
         part = torch.linspace(0, 1, steps + 1)[:, None, None]
         largest, whole = [], []
@@ -93,11 +99,15 @@ def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float]:
             images = torch.stack([sampler.network(points) for points in line])
             largest.append(torch.linalg.vector_norm(images.diff(dim=0), dim=2).amax(0))
             whole.append(torch.linalg.vector_norm(images[-1] - images[0], dim=1))
-        found[name] = float(torch.cat(largest).mean() / torch.cat(whole).mean())
+        found[name] = _finite(torch.cat(largest).mean() / torch.cat(whole).mean())
     return found | {
-        "shrinks": found["coarse"] / found["fine"],
-        "shrinks_finer": found["fine"] / found["finest"],
+        "shrinks": _ratio(found["coarse"], found["fine"]),
+        "shrinks_finer": _ratio(found["fine"], found["finest"]),
     }
+
+
+def _ratio(larger: float | None, smaller: float | None) -> float | None:
+    return None if larger is None or not smaller else larger / smaller
 
 
 @fast_float32()

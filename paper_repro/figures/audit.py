@@ -1,4 +1,4 @@
-"""Stage ``audit@<profile>``: the audit of the measure, as numbers and a figure."""
+"""Stage ``audit@<run>``: the audit of the measure, as numbers and a figure."""
 
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,15 @@ def draw(measured: dict[str, Any], path: Path) -> None:
 
 
 @fast_float32()
-def audit(profile: str) -> None:
-    """Audit the measure on a profile's first MNIST run (`UserError` on bad inputs)."""
-    chosen = settings(config.read_params(), profile)
-    trained = read_trained_run(f"{profile}-mnist-0")
+def audit(key: str) -> None:
+    """Audit the measure on a trained run (`UserError` on bad inputs)."""
+    trained = read_trained_run(key)
     run = trained.run
+    chosen = settings(config.read_params(), run.profile)
     if not trained.ok:
         write_json(run.folder / "audit.json", trained.record)
         save_note(run.folder / "audit.png", f"audit: {trained.why_not}")
-        print(f"audit@{profile}: {trained.why_not}")
+        print(f"audit@{key}: {trained.why_not}")
         return
     dataset = trained.dataset()
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
@@ -57,4 +57,4 @@ def audit(profile: str) -> None:
     )
     draw(measured, run.folder / "audit.png")
     for row in measured["rows"]:
-        print(f"audit@{profile}: {row['samples']}: {row['test_mean']:.1f} nats")
+        print(f"audit@{key}: {row['samples']}: {row['test_mean']:.1f} nats")

@@ -36,7 +36,7 @@ def draw_curves(
         hue="run",
         marker="o" if len(measured) < MANY else None,
         markersize=3,
-        linewidth=1,
+        linewidth=1 if len(runs) == 1 else 0.5,  # or one seed would hide another
         estimator=None,
         ax=nats,
     )

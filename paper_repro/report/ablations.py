@@ -15,7 +15,7 @@ from paper_repro import config
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.files import read_json, write_json, write_text
 from paper_repro.report import nats, tables
-from paper_repro.report.measured import read_measured
+from paper_repro.report.measured import read_measured, read_table
 from paper_repro.report.page import data_address, records
 from paper_repro.report.recipe import changes
 from paper_repro.report.results import EXPERIMENTS
@@ -24,7 +24,7 @@ from paper_repro.report.templating import environment
 PROFILE = "ablations"
 FOLDER = Path("reports", PROFILE)
 ORIGINAL, TITLE = "mnist", "MNIST, the released recipe"
-LAST = 5  # validation estimates of neighbouring epochs differ by some nats: the mean of so many
+LAST = 5  # validation estimates neighbouring in a run differ by some nats: the mean of so many
 
 
 def _run(run: config.Run) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _run(run: config.Run) -> dict[str, Any]:
     found = {"run": run.key, "seed": run.seed, "status": record["status"]}
     if record["status"] != "ok":
         return found | {"reason": record["reason"], "todo": record["todo"]}
-    validation = pd.read_csv(run.folder / "validation.csv")
+    validation = read_table(run, "validation.csv")
     metrics = read_measured(run, "metrics.json")
     return found | {
         "epochs": metrics["epochs"],
@@ -41,6 +41,7 @@ def _run(run: config.Run) -> dict[str, Any]:
         "validation_epochs": validation.epoch.tolist(),
         "valid_nats": validation.valid_nats.tolist(),
         "last_valid_mean": float(validation.valid_nats.tail(LAST).mean()),
+        "last_valid_sd": float(validation.valid_nats.tail(LAST).std()),
         "last_test_mean": metrics["last_test_mean"],
         "last_test_se": metrics["last_test_se"],
         "training_seconds": record["seconds"],
@@ -60,8 +61,8 @@ def collect() -> dict[str, Any]:
     params = config.read_params()
     listed = config.runs(params, PROFILE).values()
     found = {run: _run(run) for run in listed}
-    originals = {
-        run.seed: record["last_valid_mean"]
+    originals = {  # at the length of each: shorter runs are set against none
+        (run.seed, record["epochs"]): record["last_valid_mean"]
         for run, record in found.items()
         if run.experiment == ORIGINAL and record["status"] == "ok"
     }
@@ -70,7 +71,7 @@ def collect() -> dict[str, Any]:
         runs = [record for run, record in found.items() if run.experiment == name]
         trained = [run for run in runs if run["status"] == "ok"]
         for run in trained:
-            original = originals.get(run["seed"])
+            original = originals.get((run["seed"], run["epochs"]))
             run["difference"] = None if original is None else run["last_valid_mean"] - original
         rows.append(
             {
@@ -81,7 +82,7 @@ def collect() -> dict[str, Any]:
                 "last_test_mean": _mean([run["last_test_mean"] for run in trained]),
             }
         )
-    return {"averaged_epochs": LAST, "rows": rows}
+    return {"averaged_estimates": LAST, "rows": rows}
 
 
 def _mean(values: list[float]) -> float | None:
@@ -103,9 +104,10 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
                     "Changed": ", ".join(run["changed"]) or "nothing",
                     "Epochs": run["epochs"],
                     "Updates of G": f"{run['generator_updates']:,}",
-                    f"Validation, mean of the last {LAST} epochs (nats)": nats.number(
+                    f"Validation, mean of the last {LAST} estimates (nats)": nats.number(
                         run["last_valid_mean"]
                     ),
+                    "their SD": nats.number(run["last_valid_sd"]),
                     "Against mnist, same seed": nats.signed(run["difference"]),
                     "Test, last epoch (nats)": nats.number(
                         run["last_test_mean"], run["last_test_se"]

@@ -5,10 +5,12 @@ from it and from the results.
 """
 
 import io
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from paper_repro.errors import UserError
 from paper_repro.report.schema import Results
@@ -16,16 +18,43 @@ from paper_repro.report.templating import environment
 
 CITATION = Path("CITATION.cff")
 PAPER_KEY, OUR_KEY = "goodfellow2014generative", "paper_repro"
+PAPER_ARXIV = "arXiv:1406.2661"
+NEEDED = ("title", "version", "license", "date-released", "authors", "references")
+SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "_&%#$"})  # in LaTeX's text
 
 
 def read_citation() -> dict[str, Any]:
-    """Return what ``CITATION.cff`` holds (`UserError` if it is absent)."""
+    """Return what ``CITATION.cff`` holds, with the rerun paper under ``paper``.
+
+    Raises
+    ------
+    UserError
+        If it is absent, no YAML, or lacks what is cited.
+    """
     try:
-        text = CITATION.read_text(encoding="utf-8")
+        found: Any = YAML(typ="safe", pure=True).load(CITATION.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{CITATION}: no such file; restore it with git") from None
-    found: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
-    return found
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{CITATION}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{CITATION}: must hold a mapping; restore it with git")
+    missing = [name for name in NEEDED if name not in found]
+    if missing:
+        raise UserError(f"{CITATION}: {missing[0]}: no such key; restore it with git")
+    try:
+        found["date-released"] = date.fromisoformat(str(found["date-released"]))
+    except ValueError:
+        raise UserError(f"{CITATION}: date-released: must be a date such as 2014-06-10") from None
+    papers = [
+        reference
+        for reference in found["references"]
+        for identifier in reference.get("identifiers", [])
+        if identifier.get("value") == PAPER_ARXIV
+    ]
+    if not papers:
+        raise UserError(f"{CITATION}: references: none is {PAPER_ARXIV}; restore it with git")
+    return found | {"paper": papers[0]}
 
 
 def author_name(author: dict[str, str]) -> str:
@@ -36,16 +65,19 @@ def author_name(author: dict[str, str]) -> str:
 
 
 def _entry(kind: str, key: str, fields: dict[str, Any]) -> str:
-    lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    texts = {
+        name: value if name in ("url", "eprint") else str(value).translate(SPECIAL)
+        for name, value in fields.items()
+    }
+    lines = ",\n".join(f"  {name} = {{{text}}}" for name, text in texts.items())
     return f"@{kind}{{{key},\n{lines}\n}}\n"
 
 
 def bibliography() -> str:
     """Return ``bibliography.bib``: the paper and this package, in BibTeX."""
     ours = read_citation()
-    (paper,) = ours["references"]
+    paper = ours["paper"]
     names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
-    (arxiv,) = paper["identifiers"]
     entries = (
         _entry(
             "inproceedings",
@@ -55,9 +87,8 @@ def bibliography() -> str:
                 "author": " and ".join(names),
                 "booktitle": paper["collection-title"],
                 "year": paper["year"],
-                "eprint": arxiv["value"].removeprefix("arXiv:"),
+                "eprint": PAPER_ARXIV.removeprefix("arXiv:"),
                 "archiveprefix": "arXiv",
-                "doi": paper["doi"],
                 "url": paper["url"],
             },
         ),
@@ -76,15 +107,16 @@ def bibliography() -> str:
 
 
 def _prefix(results: Results) -> str:
-    """Return ReScience C's prefix of a title: [¬Re] for a replication that failed."""
-    verdicts = [row["verdict"]["reproduced"] for row in results["rows"]]
+    """Return ReScience C's prefix of a title: [¬Re] for a replication that failed for good."""
+    final = [row["verdict"] for row in results["rows"] if not row["verdict"]["provisional"]]
+    verdicts = [verdict["reproduced"] for verdict in final]
     return "[¬Re]" if False in verdicts and True not in verdicts else "[Re]"
 
 
 def metadata(results: Results) -> str:
     """Return ``metadata.yaml`` in the form of ReScience C; what only an author can say is empty."""
     ours = read_citation()
-    (paper,) = ours["references"]
+    paper = ours["paper"]
     compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
     abstract = environment(escape=False).get_template("abstract.txt.j2")
     authors = ", ".join(author_name(author) for author in paper["authors"])

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 
 from paper_repro import config
-from paper_repro.report.measured import read_measured
-from paper_repro.report.nats import interval as shown
-from paper_repro.report.nats import signed
+from paper_repro.report.measured import read_measured, read_table
+from paper_repro.report.nats import interval_beside, signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
 from paper_repro.report.recipe import content
 from paper_repro.report.schema import Claim, Row, Theory
@@ -23,6 +22,18 @@ LEAST_SHRINKING = 5.0
 NEAR_HALF = 0.1
 NEAR_VALUE = 0.1  # nats
 NEAR_HALF_IN_TOY = 0.02  # section 4's bound for a D that was trained
+# The numbers that the texts of claims.yaml name.
+NUMBERS = {
+    "ours": ADVERSARIAL,
+    "others": {model.name: model for model in TABLE1},
+    "largest_z": LARGEST_Z,
+    "least_shrinking": LEAST_SHRINKING,
+    "near_half": NEAR_HALF,
+    "near_value": NEAR_VALUE,
+    "near_half_in_toy": NEAR_HALF_IN_TOY,
+}
+SAMPLES = "samples.json"
+ALIKE = "none: all samples are alike"
 
 
 @dataclass(frozen=True)
@@ -48,8 +59,9 @@ class Evidence:
 
     @property
     def run(self) -> config.Run:
-        """The first MNIST run, whose samples are looked at."""
-        return self.runs[0]
+        """The MNIST run whose samples are looked at: the first of those that were."""
+        measured = (run for run in self.runs if (run.folder / SAMPLES).is_file())
+        return next(measured, self.runs[0])
 
     def row(self, experiment: str) -> Finding:
         """Return an experiment's number against the paper's."""
@@ -64,7 +76,9 @@ class Evidence:
         if row is None or row["mean"] is None:
             return self.row(experiment)
         means = [seed["test_mean"] for seed in row["seeds"]]
-        interval = prediction_interval(means, [seed["test_se"] for seed in row["seeds"]], other)
+        errors = [seed["test_se"] for seed in row["seeds"]]
+        interval = prediction_interval(means, errors, other)
+        shared = prediction_interval(means, [0.0] * len(means), Published(other.mean, 0.0))
         number = signed(row["mean"] - other.mean)
         if not row["comparable"]:
             return Finding(number, "not comparable", "results.json")
@@ -73,7 +87,10 @@ class Evidence:
         text = "holds" if interval[0] > other.mean else "does not hold"
         if interval[0] <= other.mean <= interval[1]:
             text = "not decided"
-        return Finding(f"{number}, interval {shown(interval)}", text, "results.json")
+        number += f", interval {interval_beside(interval, other.mean)}"
+        if shared:
+            number += f"; with shared errors {interval_beside(shared, other.mean)}"
+        return Finding(number, text, "results.json")
 
     def judged(self, holds: bool) -> str:
         """Return whether a claim holds, on a run that may be held against the paper."""
@@ -81,14 +98,23 @@ class Evidence:
             return "not comparable"
         return "holds" if holds else "does not hold"
 
-    def worst(self, extent: Callable[[config.Run], float]) -> tuple[config.Run, str]:
-        """Return the run in which `extent` is largest, and what to add to its number."""
+    def answered(self, *, trained: bool, plain: bool) -> str:
+        """Return the answer to a question on D as trained, with dropout, and without it."""
+        if not self.rows["mnist"]["comparable"]:
+            return "not comparable"
+        said = {True: "yes", False: "no"}
+        return f"as trained {said[trained]}, without dropout {said[plain]}"
+
+    def worst(self, extent: Callable[[config.Run], float]) -> tuple[config.Run, float, str]:
+        """Return the run of the largest `extent`, that extent, and what to add to its number."""
+        extents = {run: extent(run) for run in self.runs}
+        run = max(extents, key=extents.__getitem__)
         count = len(self.runs)
-        return max(self.runs, key=extent), "" if count == 1 else f" (the worst of {count} seeds)"
+        return run, extents[run], "" if count == 1 else f" (the worst of {count} seeds)"
 
     def samples(self) -> dict[str, Any]:
         """Return what the stage `samples` measured on the first run."""
-        return read_measured(self.run, "samples.json")
+        return read_measured(self.run, SAMPLES)
 
 
 def _file(run: config.Run, name: str) -> str:
@@ -98,12 +124,12 @@ def _file(run: config.Run, name: str) -> str:
 
 def _curve(run: config.Run) -> pd.DataFrame:
     """Return a run's training curve."""
-    return pd.read_csv(run.folder / "curve.csv")
+    return read_table(run, "curve.csv")
 
 
 def _validation(run: config.Run) -> pd.DataFrame:
     """Return what was measured on validation images, without dropout."""
-    return pd.read_csv(run.folder / "validation.csv")
+    return read_table(run, "validation.csv")
 
 
 def table1_mnist(evidence: Evidence) -> Finding:
@@ -142,7 +168,7 @@ def no_memorisation(evidence: Evidence) -> Finding:
         f"{found['copies']:.2%}, {found['copies_allowed']:.2%} allowed; nearer with probability "
         f"{found['nearer_probability']:.3f} (p = {found['p_value']:.2g})",
         evidence.judged(found["copies"] <= found["copies_allowed"]),
-        _file(evidence.run, "samples.json"),
+        _file(evidence.run, SAMPLES),
     )
 
 
@@ -157,34 +183,34 @@ def sixth_column(evidence: Evidence) -> Finding:
 
 def independent_draws(evidence: Evidence) -> Finding:
     """Return the largest correlation of samples along the draws, as a z-score."""
-    largest = evidence.samples()["autocorrelation"]["largest_z"]
-    return Finding(
-        f"{largest:.1f}",
-        evidence.judged(largest < LARGEST_Z),
-        _file(evidence.run, "samples.json"),
-    )
+    largest, file = evidence.samples()["autocorrelation"]["largest_z"], _file(evidence.run, SAMPLES)
+    if largest is None:
+        return Finding(ALIKE, evidence.judged(False), file)
+    return Finding(f"{largest:.1f}", evidence.judged(largest < LARGEST_Z), file)
 
 
 def smooth_interpolation(evidence: Evidence) -> Finding:
     """Return how much smaller finer steps along lines in z are."""
-    found = evidence.samples()["interpolation"]
-    return Finding(
-        f"{found['shrinks_finer']:.1f}; from 10 to 100 steps {found['shrinks']:.1f}",
-        evidence.judged(found["shrinks_finer"] >= LEAST_SHRINKING),
-        _file(evidence.run, "samples.json"),
-    )
+    found, file = evidence.samples()["interpolation"], _file(evidence.run, SAMPLES)
+    finer, first = found["shrinks_finer"], found["shrinks"]
+    if finer is None or first is None:
+        return Finding(ALIKE, evidence.judged(False), file)
+    number = f"{finer:.1f}; from 10 to 100 steps {first:.1f}"
+    return Finding(number, evidence.judged(finer >= LEAST_SHRINKING), file)
 
 
 def stronger_gradients(evidence: Evidence) -> Finding:
     """Return the least ratio of G's gradients under its two losses, early on."""
 
-    def least(run: config.Run) -> float:
+    def below(run: config.Run) -> float:
         curve = _curve(run).dropna(subset=["g_grad_norm_minimax"])
-        return float((curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax).min())
+        least = (curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax).min()
+        return math.inf if math.isnan(least) else -float(least)
 
-    run, of_seeds = evidence.worst(lambda run: -least(run))
-    ratio = least(run)
-    return Finding(f"{ratio:.1f}{of_seeds}", evidence.judged(ratio > 1), _file(run, "curve.csv"))
+    run, worst, of_seeds = evidence.worst(below)
+    if worst == math.inf:  # `gradient_norms` asked for none
+        return Finding("–", "not measured", _file(run, "curve.csv"))
+    return Finding(f"{-worst:.1f}{of_seeds}", evidence.judged(worst < -1), _file(run, "curve.csv"))
 
 
 def one_half_in_one_dimension(evidence: Evidence) -> Finding:
@@ -205,12 +231,13 @@ def discriminator_at_one_half(evidence: Evidence) -> Finding:
         last = _curve(run).iloc[-1]
         return float(max(abs(last.d_data - 0.5), abs(last.d_samples - 0.5)))
 
-    run, of_seeds = evidence.worst(distance)
+    run, worst, of_seeds = evidence.worst(distance)
     last, plain = _curve(run).iloc[-1], _validation(run).iloc[-1]
+    farthest = max(abs(plain.d_valid - 0.5), abs(plain.d_samples - 0.5))
     return Finding(
         f"{last.d_data:.3f} and {last.d_samples:.3f}; "
         f"without dropout {plain.d_valid:.3f} and {plain.d_samples:.3f}{of_seeds}",
-        evidence.judged(distance(run) <= NEAR_HALF),
+        evidence.answered(trained=worst <= NEAR_HALF, plain=bool(farthest <= NEAR_HALF)),
         _file(run, "curve.csv"),
     )
 
@@ -221,12 +248,12 @@ def value_at_convergence(evidence: Evidence) -> Finding:
     def above(run: config.Run) -> float:
         return float(_curve(run).iloc[-1].value) + math.log(4)
 
-    run, of_seeds = evidence.worst(lambda run: abs(above(run)))
+    run, worst, of_seeds = evidence.worst(lambda run: abs(above(run)))
     plain = float(_validation(run).iloc[-1].value) + math.log(4)
     number = f"{above(run):+.3f}; without dropout {plain:+.3f}{of_seeds}"
     return Finding(
         number.replace("-", "−"),
-        evidence.judged(abs(above(run)) <= NEAR_VALUE),
+        evidence.answered(trained=worst <= NEAR_VALUE, plain=abs(plain) <= NEAR_VALUE),
         _file(run, "curve.csv"),
     )
 
@@ -284,7 +311,7 @@ def ledger(
     trained = [seed["run"] for seed in by_experiment.get("mnist", {"seeds": []})["seeds"]]
     mnist_runs = [run for run in runs if run.key in trained]
     evidence = Evidence(by_experiment, mnist_runs, figure1, figure1_reduced)
-    measured = evidence.runs and (evidence.run.folder / "samples.json").is_file()
+    measured = evidence.runs and (evidence.run.folder / SAMPLES).is_file()
     lines = []
     for claim in content("claims.yaml"):
         if not evidence.runs and claim["id"] not in WITHOUT_RUN:
@@ -293,7 +320,8 @@ def ledger(
             finding = Finding("–", "not measured", "results.json")
         else:
             finding = RULES[claim["id"]](evidence)
-        lines.append({"note": None} | claim | vars(finding))
+        text = {name: claim[name].format_map(NUMBERS) for name in ("claim", "measure", "rule")}
+        lines.append({"note": None, "question": False} | claim | text | vars(finding))
     return lines + [
         {
             "id": check["id"],
@@ -302,6 +330,7 @@ def ledger(
             "measure": check["measure"],
             "rule": f"within {check['tolerance']:.2g}",
             "note": None,
+            "question": False,
             "number": "no number" if check["value"] is None else f"{check['value']:.2g}",
             "verdict": "holds" if check["holds"] else "does not hold",
             "file": "theory.json",

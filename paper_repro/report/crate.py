@@ -33,6 +33,12 @@ TYPES = {
 TRAINED = ("training.json", "curve.csv", "validation.csv")
 EVALUATED = ("evaluation.json", "metrics.json")
 RECORDED = (*TRAINED, *EVALUATED)
+# The parts of a data set that each action reads; TFD's validation and test images are by folds.
+PARTS = {
+    "training": ("train", "valid"),
+    "evaluation": ("valid", "test"),
+    "description": ("train", "valid", "test", "labels"),
+}
 
 
 class _Crate:
@@ -90,8 +96,8 @@ class _Crate:
             },
         )
 
-    def data(self, found: Provenance) -> list[Entity]:
-        """Return the parts of a run's data set."""
+    def data(self, found: Provenance, purpose: str) -> list[Entity]:
+        """Return the parts of a run's data set that serve a purpose, of those in `PARTS`."""
         data = found["data"]
         return [
             self.entity(
@@ -104,6 +110,7 @@ class _Crate:
                 },
             )
             for part, digest in data["sha256"].items()
+            if part.startswith(PARTS[purpose])
         ]
 
 
@@ -115,7 +122,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     files : those of `folder` that the profile's stages wrote.
     """
     citation = read_citation()
-    (paper,) = citation["references"]
+    paper = citation["paper"]
     made = _Crate(folder)
     root = made.crate.root_dataset
     root["name"] = f"{citation['title']}: {results['profile']} profile"
@@ -157,7 +164,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
             made.crate.add_action(
                 made.software(sitting),
                 identifier=f"#train-{key}-{number}",
-                object=[*made.data(found), recipe],
+                object=[*made.data(found, "training"), recipe],
                 result=[made.file(runs / name) for name in TRAINED],
                 properties={
                     "name": f"training of {key}, sitting {number}, {sitting['device']}",
@@ -170,7 +177,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
             made.crate.add_action(
                 made.software(found["evaluation"]),
                 identifier=f"#evaluate-{key}",
-                object=[*made.data(found), recipe],
+                object=[*made.data(found, "evaluation"), recipe],
                 result=[made.file(runs / name) for name in EVALUATED],
                 properties={"name": f"evaluation of {key}", "agent": root["author"]},
             )
@@ -178,7 +185,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
         made.crate.add_action(
             package,
             identifier=f"#describe-{key}",
-            object=[*made.data(found), made.file(runs / "training.json")],
+            object=[*made.data(found, "description"), made.file(runs / "training.json")],
             result=[made.file(path) for path in drawn],
             properties={"name": f"figures and measures of {key}", "agent": root["author"]},
         )

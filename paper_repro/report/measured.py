@@ -1,6 +1,8 @@
-"""What the stages after training measured of a run, read from its folder in ``reports/``."""
+"""What training and the stages after it left of a run in its folder in ``reports/``."""
 
 from typing import Any
+
+import pandas as pd
 
 from paper_repro import config
 from paper_repro.errors import UserError
@@ -23,3 +25,23 @@ def read_measured(run: config.Run, name: str) -> dict[str, Any]:
             f"report@{run.profile}`"
         )
     return found
+
+
+def read_table(run: config.Run, name: str) -> pd.DataFrame:
+    """Return one of a trained run's tables, ``curve.csv`` or ``validation.csv``.
+
+    Raises
+    ------
+    UserError
+        If the file is absent or holds no table.
+    """
+    path = run.folder / name
+    try:
+        found = pd.read_csv(path)
+    except FileNotFoundError:
+        trouble = "no such file"
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
+        trouble = "no table; delete it"
+    else:
+        return found
+    raise UserError(f"{path}: {trouble}; restore it with git, or run `dvc repro train@{run.key}`")

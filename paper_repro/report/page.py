@@ -9,6 +9,7 @@ import pandas as pd
 from paper_repro.files import read_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
+from paper_repro.report.hyperparameters import hyperparameters
 from paper_repro.report.recipe import content
 from paper_repro.report.results import WEIGHTS
 from paper_repro.report.schema import Results
@@ -42,6 +43,16 @@ def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[dict[st
     return list(found.items())
 
 
+def _versions(results: Results) -> list[list[tuple[str, str]]]:
+    """Return the different sets of versions with which trainings ended."""
+    found: list[list[tuple[str, str]]] = []
+    for made in results["provenance"].values():
+        versions = list(made["training"][-1]["versions"].items())
+        if versions not in found:
+            found.append(versions)
+    return found
+
+
 def _by_reason(rows: list[dict[str, Any]]) -> list[tuple[tuple[str | None, ...], list[str]]]:
     """Return, for each (status, stand-in, reason, todo), the experiments without a result."""
     found: dict[tuple[str | None, ...], list[str]] = {}
@@ -68,6 +79,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             row
             | {name: data_address(path) for name, path in paths.items()}
             | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
+            | {"strips_run": figure3.parent.name if figure3 else None}
         )
     audit, listed = results["audit"], deviations()
     missing = [row for row in shown if row["status"] != "ok"]
@@ -80,7 +92,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             missing=missing,
             without_result=_by_reason(missing),
             ours=records(tables.ours(results)),
-            by_seeds_alone=tables.by_seeds_alone(results),
+            alternatives=records(tables.alternatives(results)),
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),
             variants=records(tables.variants(results)),
@@ -93,9 +105,13 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             audit_curve=records(tables.audit_curve(results)),
             audit_picture=data_address(Path(audit["picture"])) if audit else None,
             weights=WEIGHTS if WEIGHTS in trained else None,
+            hyperparameters=records(hyperparameters(results)),
             lengths=records(tables.lengths(results)),
             machines=_machines(results),
             unstated=[item["topic"] for item in listed if "not stated" in item["text"]],
+            versions=_versions(results),
+            raised=tables.raised(results),
+            choice_of_epoch=tables.choice_of_epoch(results),
             deviations=listed,
             bibliography=bibliography(),
             rule=RULE,
@@ -110,6 +126,9 @@ def summary(results: Results) -> str:
     return template.render(
         results=results,
         table=tables.markdown(tables.ours(results)).strip(),
-        rule=RULE,
-        by_seeds_alone=tables.by_seeds_alone(results),
+        rule=tables.rule(),
+        raised=tables.raised(results),
+        alternatives=tables.markdown(tables.alternatives(results)).strip()
+        if any(row["alternatives"] for row in results["rows"])
+        else "",
     )

@@ -20,6 +20,8 @@ def _results(profile: str) -> str:
         return f"No run of the {profile} profile is committed yet ({path})."
     results = read_json(path)
     parts = [tables.markdown(tables.ours(results))]
+    if any(row["alternatives"] for row in results["rows"]):
+        parts += ["What the verdict hangs on:", tables.markdown(tables.alternatives(results))]
     if any(row["seeds"] for row in results["rows"]):
         parts.append(tables.markdown(tables.seeds(results)))
     machines = []
@@ -39,7 +41,8 @@ def _results(profile: str) -> str:
 def _resources() -> str:
     committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
     found = [tables.resources(read_json(path)) for path in committed]
-    return tables.markdown(pd.concat(found)).strip() if found else "No run is committed yet."
+    table = pd.concat([pd.DataFrame(), *found])
+    return "No run is committed yet." if table.empty else tables.markdown(table).strip()
 
 
 def _benchmarks() -> str:

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from paper_repro import config
 from paper_repro.figures.curves import draw_curves
 from paper_repro.files import write_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
+from paper_repro.report.measured import read_table
 from paper_repro.report.page import summary, write_page
 from paper_repro.report.results import collect, results_path
 from paper_repro.report.schema import Row, json_schema
@@ -35,8 +34,8 @@ FILES = (
 def _draw_curves(row: Row, runs: list[config.Run], profile: str, path: Path) -> None:
     curves = {
         f"seed {run.seed}": (
-            pd.read_csv(run.folder / "curve.csv"),
-            pd.read_csv(run.folder / "validation.csv"),
+            read_table(run, "curve.csv"),
+            read_table(run, "validation.csv"),
         )
         for run in runs
     }
@@ -49,12 +48,13 @@ def _draw_curves(row: Row, runs: list[config.Run], profile: str, path: Path) -> 
 
 
 def _pictures(row: Row, runs: list[config.Run], profile: str, folder: Path) -> dict[str, Path]:
-    """Draw an experiment's curves; return them and the figures of its first trained seed."""
+    """Draw an experiment's curves; return them and the figures of its first seed that has them."""
     curves = folder / "curves" / f"{row['experiment']}.png"
     _draw_curves(row, runs, profile, curves)
     pictures = {"figure2": runs[0].folder / "figure2.png", "curves": curves}
-    figure3 = runs[0].folder / "figure3.png"
-    return pictures | ({"figure3": figure3} if figure3.is_file() else {})
+    drawn = (run.folder / "figure3.png" for run in runs)
+    figure3 = next((path for path in drawn if path.is_file()), None)
+    return pictures | ({"figure3": figure3} if figure3 else {})
 
 
 def report(profile: str) -> None:
@@ -84,7 +84,8 @@ def report(profile: str) -> None:
     write_page(results, pictures, folder)
     files = [folder / name for name in FILES] + sorted(drawn)
     for run in listed.values():
-        files += sorted(path for path in run.folder.iterdir() if path.is_file())
+        left = run.folder.glob("[!.]*")  # no temporary file of a killed stage
+        files += sorted(path for path in left if path.is_file())
     write_json(folder / "ro-crate-metadata.json", crate(results, folder, files))
     print(f"report: {folder / 'index.html'}")
     for row in results["rows"]:

@@ -45,8 +45,10 @@ class Seed(Closed):
     """One run, by the generator that was selected; `last_…` by the last epoch's.
 
     `sigma` holds one value a fold. `test_se` is over test images or, with folds, over these, by the
-    standard deviation with divisor n − 1; `test_se_population` by that with n. `valid_trend` is
-    null for a run with too few validation estimates.
+    standard deviation with divisor n − 1; `test_se_population` by that with n. `curve_mean` is the
+    validation estimate of the epoch on the training curve, by which it was chosen, if it was, and
+    `curve_se` its error over images; `valid_mean` is measured again, with fresh samples.
+    `valid_trend` is null for a run with too few validation estimates.
     """
 
     run: str
@@ -56,6 +58,8 @@ class Seed(Closed):
     best_epoch: int
     sigma: list[float]
     sigma_at_end_of_grid: bool
+    curve_mean: float
+    curve_se: float
     valid_mean: float
     valid_trend: Trend | None
     test_mean: float
@@ -73,16 +77,24 @@ class Seed(Closed):
 class Verdict(Closed):
     """What is said of a number by the rule that the page prints.
 
-    `reproduced` is null where there is no verdict; `distance` is ours minus the paper's; `interval`
-    the 95 % prediction interval for one more run, `seeds_interval` that by the spread over seeds
-    alone.
+    `reproduced` is null where there is no verdict; `provisional` says that fewer seeds than planned
+    are in; `distance` is ours minus the paper's; `interval` the 95 % prediction interval for one
+    more run.
     """
 
     text: str
     reproduced: bool | None
+    provisional: bool
     distance: float | None
     interval: tuple[float, float] | None
-    seeds_interval: tuple[float, float] | None
+
+
+class Alternative(Closed):
+    """What another choice behind a verdict would make of it: the interval, and whether it holds."""
+
+    what: str
+    interval: tuple[float, float]
+    reproduced: bool
 
 
 class Failed(Closed):
@@ -95,7 +107,10 @@ class Failed(Closed):
 
 
 class Row(Closed):
-    """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds."""
+    """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds.
+
+    `alternatives` has what other choices would make of the verdict; none where there is no verdict.
+    """
 
     experiment: str
     title: str
@@ -115,12 +130,14 @@ class Row(Closed):
     seed_sd: float | None
     mean_interval: tuple[float, float] | None
     verdict: Verdict
+    alternatives: list[Alternative]
 
 
 class Claim(Closed):
     """A line of the ledger; `number` as the page shows it, `file` from the report's folder.
 
-    `note` says how to read the measure, where that is not plain.
+    `note` says how to read the measure, where that is not plain; `question` that the line is no
+    claim of the paper but asks about our training.
     """
 
     id: str
@@ -129,6 +146,7 @@ class Claim(Closed):
     measure: str
     rule: str
     note: str | None
+    question: bool
     number: str
     verdict: str
     file: str

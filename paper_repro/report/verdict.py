@@ -1,4 +1,4 @@
-"""The verdict on a number of the paper, by one rule."""
+"""The verdict on a number of the paper, by one rule, and what other rules would make of it."""
 
 import math
 import statistics
@@ -12,84 +12,156 @@ from paper_repro.report.published import Published
 
 LEVEL = 0.95
 FEWEST_SEEDS = 3
-RULE = (
-    "A number is reproduced if the paper's value lies in the 95 % prediction interval for one more "
-    "run, measured as the paper's was: the mean over n seeds ± t(ν) √(v + e² + p²), where v = s² "
-    "(1 + 1/n), s is the standard deviation over seeds, e the mean standard error of our runs and "
-    "p the paper's. Only s is estimated from n numbers, so ν = (n − 1) ((v + e² + p²) / v)² (Welch "
-    "and Satterthwaite). e and p count as independent, although both are errors over the same test "
-    "images: as far as they are shared, it holds more than 95 % of runs, and the interval by the "
-    "spread over seeds alone (e = p = 0), right if they are shared wholly, is stated beside it. "
-    "Outside it is higher or lower than the paper. Under three seeds there is no verdict; nor on "
-    "stand-in data, in a reduced profile or of a changed recipe. The rule took this form when one "
-    "seed was known, before any verdict; before that it had ν = n − 1, a wider interval. Five "
-    "seeds were planned on MNIST before the second was trained: the verdict on fewer is "
-    "provisional, and a paper's value near an end of the interval may change sides with one more."
-)
+# What the page prints of the rule, by heading.
+RULE = {
+    "Rule": (
+        "A number is reproduced if the paper's value lies in the 95 % prediction interval for one "
+        "more run, measured as the paper's was: the mean over n seeds ± t(ν) √(v + e² + p²), where "
+        "v = s² (1 + 1/n), s is the standard deviation over seeds, e the mean standard error of "
+        "our runs and p the paper's. Only s is estimated from n numbers, so ν = (n − 1) "
+        "((v + e² + p²) / v)² (Welch and Satterthwaite). Outside the interval our number is higher "
+        "or lower than the paper's."
+    ),
+    "No verdict": (
+        "Under three seeds, on stand-in data, in a reduced profile or of a changed recipe. With "
+        "fewer seeds than were planned it is provisional: one more seed may turn it."
+    ),
+    "Assumption": (
+        "The errors e and p count as independent, although both are over the same test images. As "
+        "far as they are shared the interval is too wide and holds nearly all runs, not 95 %."
+    ),
+    "History": (
+        "The rule took this form when one seed was known, before any verdict; before that it had "
+        "ν = n − 1. Five seeds on MNIST were planned before the second was trained."
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Verdict:
     """What is said of a number, and the prediction interval that it rests on, in nats.
 
-    `reproduced` is None where there is no verdict. `seeds_interval` is the prediction interval by
-    the spread over seeds alone.
+    `reproduced` is None where there is no verdict.
     """
 
     text: str
     reproduced: bool | None = None
+    provisional: bool = False
     distance: float | None = None  # ours minus the paper's
     interval: tuple[float, float] | None = None
-    seeds_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What another choice than that of `RULE` would say: its interval, in nats, and the verdict."""
+
+    what: str
+    interval: tuple[float, float]
+    reproduced: bool
 
 
 def mean_interval(means: Sequence[float]) -> tuple[float, float] | None:
     """Return the t-based 95 % confidence interval of the mean over seeds; None under two seeds."""
     if len(means) < 2:
         return None
-    mean, variance = statistics.fmean(means), statistics.variance(means)
-    half = _quantile(len(means) - 1) * math.sqrt(variance / len(means))
-    return mean - half, mean + half
+    spread = statistics.variance(means) / len(means)
+    return _interval(statistics.fmean(means), spread, len(means) - 1)
 
 
 def prediction_interval(
-    means: Sequence[float], errors: Sequence[float], paper: Published
+    means: Sequence[float],
+    errors: Sequence[float],
+    paper: Published,
+    *,
+    freedom: float | None = None,
 ) -> tuple[float, float] | None:
     """Return the interval of `RULE`, in nats; None under `FEWEST_SEEDS` seeds.
 
     Parameters
     ----------
     means, errors : of each seed, the test mean and its standard error, in nats.
+    freedom : the degrees of freedom, if not those of the rule.
     """
-    n, mean = len(means), statistics.fmean(means)
+    n = len(means)
     if n < FEWEST_SEEDS:
         return None
     spread = statistics.variance(means) * (1 + 1 / n)
     total = spread + statistics.fmean(errors) ** 2 + paper.se**2
-    freedom = (n - 1) * (total / spread) ** 2 if spread else math.inf
-    half = _quantile(freedom) * math.sqrt(total)
-    return mean - half, mean + half
+    if freedom is None:
+        freedom = (n - 1) * (total / spread) ** 2 if spread else math.inf
+    return _interval(statistics.fmean(means), total, freedom)
 
 
-def judge(means: Sequence[float], errors: Sequence[float], paper: Published) -> Verdict:
+def judge(
+    means: Sequence[float],
+    errors: Sequence[float],
+    paper: Published,
+    *,
+    planned: int = FEWEST_SEEDS,
+) -> Verdict:
     """Return the verdict on comparable runs.
 
     Parameters
     ----------
     means, errors : of each seed, the test mean and its standard error, in nats; at least one.
+    planned : how many seeds were planned.
     """
-    distance = statistics.fmean(means) - paper.mean
+    n, distance = len(means), statistics.fmean(means) - paper.mean
     interval = prediction_interval(means, errors, paper)
     if interval is None:
-        text = f"too few seeds (n = {len(means)}), {signed(distance)} nats"
+        text = f"too few seeds (n = {n}), {signed(distance)} nats"
         return Verdict(text, distance=distance)
-    reproduced = interval[0] <= paper.mean <= interval[1]
+    reproduced = _holds(interval, paper)
+    provisional = n < planned
     side = f"{'higher' if distance > 0 else 'lower'} than the paper"
     text = "reproduced" if reproduced else side
     text += f", {signed(distance)} nats (interval {interval_beside(interval, paper.mean)})"
-    alone = prediction_interval(means, [0.0] * len(means), Published(paper.mean, 0.0))
-    return Verdict(text, reproduced, distance, interval, alone)
+    if provisional:
+        text += f"; provisional, {n} of {planned} planned seeds"
+    return Verdict(text, reproduced, provisional, distance, interval)
 
 
-def _quantile(freedom: float) -> float:
-    return float(t.ppf((1 + LEVEL) / 2, freedom))
+def alternatives(
+    means: Sequence[float],
+    errors: Sequence[float],
+    paper: Published,
+    last: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> list[Alternative]:
+    """Return what the verdict would be if one choice behind it were another.
+
+    None under `FEWEST_SEEDS` seeds.
+
+    Parameters
+    ----------
+    means, errors : as `judge` has them.
+    last : those of the last epochs, if other epochs were selected.
+    """
+    n = len(means)
+    none = Published(paper.mean, 0.0)
+    choices = {
+        "errors over test images wholly shared by paper and rerun (e = p = 0)": (
+            prediction_interval(means, [0.0] * n, none)
+        ),
+        "ν = n − 1, as before the rule's change": (
+            prediction_interval(means, errors, paper, freedom=n - 1)
+        ),
+        f"the first {n - 1} seeds": prediction_interval(means[:-1], errors[:-1], paper),
+    }
+    if last is not None:
+        choices["last epochs in place of those best on validation images"] = prediction_interval(
+            *last, paper
+        )
+    return [
+        Alternative(what, interval, _holds(interval, paper))
+        for what, interval in choices.items()
+        if interval is not None
+    ]
+
+
+def _holds(interval: tuple[float, float], paper: Published) -> bool:
+    return interval[0] <= paper.mean <= interval[1]
+
+
+def _interval(mean: float, variance: float, freedom: float) -> tuple[float, float]:
+    half = float(t.ppf((1 + LEVEL) / 2, freedom)) * math.sqrt(variance)
+    return mean - half, mean + half
