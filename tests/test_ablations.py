@@ -104,7 +104,7 @@ def test_the_page_shows_the_study(study):
     assert main(["ablations"]) == 0
     results = json.loads((ablations.FOLDER / "ablations.json").read_text())
     page = (ablations.FOLDER / "index.html").read_text()
-    lines = {line["Run"]: line for line in Tables(page).starting("Parzen estimates")}
+    lines = {line["Run"]: line for line in Tables(page).starting("Every run. Parzen estimates")}
     runs = {run["run"]: run for row in results["rows"] for run in row["runs"]}
     assert lines.keys() == runs.keys()
     for key, run in runs.items():
@@ -115,6 +115,13 @@ def test_the_page_shows_the_study(study):
         ]
         test = [run["last_test_mean"], run["last_test_se"]]
         assert numbers(line["Test, last epoch (nats)"]) == pytest.approx(test, abs=0.051)
+    short = {line["What"]: line for line in Tables(page).starting("What each change does")}
+    for row in results["rows"]:
+        line = short[row["title"]]
+        assert line["Seeds"] == "2"
+        assert numbers(line["Against mnist, by seed"]) == [
+            pytest.approx(run["difference"], abs=0.051) for run in row["runs"]
+        ]
     assert "MNIST, one change at a time, 7 epochs, 2 seeds" in page
     assert page.count("<img") == 1 + len(runs)
 

@@ -90,6 +90,39 @@ def test_the_comparison_shows_the_numbers_of_the_results(committed):
             assert numbers(line["95 % interval of the mean"]) == shown(row["mean_interval"])
 
 
+def test_what_the_verdicts_hang_on_shows_the_results(committed):
+    results, tables = committed
+    choices = [
+        (row["experiment"], choice["what"], choice["interval"], choice["reproduced"])
+        for row in results["rows"]
+        if row["alternatives"]
+        for choice in ({"what": "nothing", **row["verdict"]}, *row["alternatives"])
+    ]
+    if not choices:
+        assert not any(text.startswith("What the verdict hangs on") for text in tables.found)
+        return
+    lines = tables.starting("What the verdict hangs on")
+    for line, (experiment, what, interval, reproduced) in zip(lines, choices, strict=True):
+        assert (line["Experiment"], line["What is changed"]) == (experiment, what)
+        assert numbers(line["95 % prediction interval"]) == shown(interval)
+        low, high = numbers(line["95 % prediction interval"])
+        (paper,) = numbers(line["The paper's"])
+        assert (low <= paper <= high) is reproduced  # as they are shown
+        assert line["lies"].startswith("inside" if reproduced else "outside")
+
+
+def test_the_lengths_show_the_slopes_of_the_results(committed):
+    results, tables = committed
+    lines = {line["Run"]: line for line in tables.starting("Length of training")}
+    for row in results["rows"]:
+        for seed in row["seeds"]:
+            trend, cell = seed["valid_trend"], lines[seed["run"]]["Slope (nats per 100 epochs)"]
+            if trend is None:
+                assert cell == "–"
+            else:
+                assert numbers(cell) == shown([trend["slope"], trend["se"]])
+
+
 def test_the_runs_show_the_numbers_of_the_results(committed):
     results, tables = committed
     lines = {line["Run"]: line for line in tables.starting("Every run.")}

@@ -119,11 +119,27 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
 
 
 def brief(results: dict[str, Any]) -> pd.DataFrame:
-    """Return the study's trained runs, as the README has them."""
-    whole = table(results)
-    left_out = {"Run", "Updates of G", "Test, last epoch (nats)", "Training time"}
-    trained = whole[whole["Epochs"] != "–"] if "Epochs" in whole else whole.iloc[:0]
-    return trained[[name for name in trained.columns if name not in left_out]]
+    """Return the study, one line a change: the mean over its seeds, and each seed's difference."""
+    lines = []
+    for row in results["rows"]:
+        trained = [run for run in row["runs"] if run["status"] == "ok"]
+        if not trained:
+            continue
+        lines.append(
+            {
+                "What": row["title"],
+                "Changed": ", ".join(trained[0]["changed"]) or "nothing",
+                "Epochs": trained[0]["epochs"],
+                "Seeds": len(trained),
+                f"Validation, mean of the last {LAST} estimates (nats)": nats.number(
+                    row["last_valid_mean"]
+                ),
+                "Against mnist, by seed": ", ".join(
+                    nats.signed(run["difference"]) for run in trained
+                ),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -164,6 +180,7 @@ def ablations() -> None:
         FOLDER / "index.html",
         page.render(
             results=results,
+            brief=records(brief(results)),
             study=records(table(results)),
             curves=data_address(FOLDER / "curves.png"),
             samples=samples,

@@ -107,7 +107,7 @@ def experiments(parts: dict[str, Any]) -> pd.DataFrame:
                 "An update": _seconds(row["seconds_an_update"]),
                 "Against its autograd twin": _ratio(row["against_autograd_twin"])
                 if row["against_autograd_twin"]
-                else "no other update: is its own",
+                else "no faster update than the twin",
                 "Epochs an hour": f"{row['epochs_an_hour']:.1f}",
                 "The whole": f"{duration(row['hours'] * 3600)} for {row['epochs']} epochs",
                 "Peak memory": f"{row['peak_memory_bytes'] / 2**30:.1f} GiB",
