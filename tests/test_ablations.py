@@ -1,4 +1,5 @@
 import json
+import math
 import statistics
 
 import pandas as pd
@@ -119,9 +120,18 @@ def test_the_page_shows_the_study(study):
     for row in results["rows"]:
         line = short[row["title"]]
         assert line["Seeds"] == "2"
-        assert numbers(line["Against mnist, by seed"]) == [
-            pytest.approx(run["difference"], abs=0.051) for run in row["runs"]
+        differences = [run["difference"] for run in row["runs"]]
+        assert numbers(line["by seed"]) == pytest.approx(differences, abs=0.051)
+        assert numbers(line["Against mnist, mean"]) == [
+            pytest.approx(sum(differences) / 2, abs=0.051)
         ]
+        if row["experiment"] == "mnist":
+            assert line["95 % interval"] == "–"
+            continue
+        # t(1) at .975 is 12.7062, from printed tables
+        half = 12.7062 * statistics.stdev(differences) / math.sqrt(2)
+        expected = [sum(differences) / 2 - half, sum(differences) / 2 + half]
+        assert numbers(line["95 % interval"]) == pytest.approx(expected, abs=0.06)
     assert "MNIST, one change at a time, 7 epochs, 2 seeds" in page
     assert page.count("<img") == 1 + len(runs)
 

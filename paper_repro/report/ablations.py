@@ -20,6 +20,7 @@ from paper_repro.report.page import data_address, records
 from paper_repro.report.recipe import changes
 from paper_repro.report.results import EXPERIMENTS
 from paper_repro.report.templating import environment
+from paper_repro.report.verdict import mean_interval
 
 PROFILE = "ablations"
 FOLDER = Path("reports", PROFILE)
@@ -73,6 +74,7 @@ def collect() -> dict[str, Any]:
         for run in trained:
             original = originals.get((run["seed"], run["epochs"]))
             run["difference"] = None if original is None else run["last_valid_mean"] - original
+        differences = [run["difference"] for run in trained if run["difference"] is not None]
         rows.append(
             {
                 "experiment": name,
@@ -80,6 +82,8 @@ def collect() -> dict[str, Any]:
                 "runs": runs,
                 "last_valid_mean": _mean([run["last_valid_mean"] for run in trained]),
                 "last_test_mean": _mean([run["last_test_mean"] for run in trained]),
+                "mean_difference": _mean(differences),
+                "difference_interval": None if name == ORIGINAL else mean_interval(differences),
             }
         )
     return {"averaged_estimates": LAST, "rows": rows}
@@ -119,7 +123,10 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
 
 
 def brief(results: dict[str, Any]) -> pd.DataFrame:
-    """Return the study, one line a change: the mean over its seeds, and each seed's difference."""
+    """Return the study, one line a change: means over its seeds, and each seed's difference.
+
+    The interval is Student's t over the seeds' differences.
+    """
     lines = []
     for row in results["rows"]:
         trained = [run for run in row["runs"] if run["status"] == "ok"]
@@ -134,9 +141,9 @@ def brief(results: dict[str, Any]) -> pd.DataFrame:
                 f"Validation, mean of the last {LAST} estimates (nats)": nats.number(
                     row["last_valid_mean"]
                 ),
-                "Against mnist, by seed": ", ".join(
-                    nats.signed(run["difference"]) for run in trained
-                ),
+                "Against mnist, mean": nats.signed(row["mean_difference"]),
+                "95 % interval": nats.interval(row["difference_interval"]),
+                "by seed": ", ".join(nats.signed(run["difference"]) for run in trained),
             }
         )
     return pd.DataFrame(lines)

@@ -47,7 +47,7 @@ def _versions(results: Results) -> list[list[tuple[str, str]]]:
     """Return the different sets of versions with which trainings ended."""
     found: list[list[tuple[str, str]]] = []
     for made in results["provenance"].values():
-        versions = list(made["training"][-1]["versions"].items())
+        versions = sorted(made["training"][-1]["versions"].items())
         if versions not in found:
             found.append(versions)
     return found
