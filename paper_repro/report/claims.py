@@ -13,7 +13,7 @@ from paper_repro.report.nats import interval_beside, signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
 from paper_repro.report.recipe import content
 from paper_repro.report.schema import Claim, Row, Theory
-from paper_repro.report.verdict import prediction_interval
+from paper_repro.report.verdict import prediction_interval, seeds_interval
 
 OTHERS_MNIST = [model.mnist for model in TABLE1 if model is not ADVERSARIAL]
 OTHERS_TFD = [model.tfd for model in TABLE1 if model is not ADVERSARIAL]
@@ -78,7 +78,7 @@ class Evidence:
         means = [seed["test_mean"] for seed in row["seeds"]]
         errors = [seed["test_se"] for seed in row["seeds"]]
         interval = prediction_interval(means, errors, other)
-        shared = prediction_interval(means, [0.0] * len(means), Published(other.mean, 0.0))
+        shared = seeds_interval(means)
         number = signed(row["mean"] - other.mean)
         if not row["comparable"]:
             return Finding(number, "not comparable", "results.json")

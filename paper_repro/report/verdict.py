@@ -92,6 +92,11 @@ def prediction_interval(
     return _interval(statistics.fmean(means), total, freedom)
 
 
+def seeds_interval(means: Sequence[float]) -> tuple[float, float] | None:
+    """Return the interval of `RULE` by the spread over seeds alone; None under `FEWEST_SEEDS`."""
+    return prediction_interval(means, [0.0] * len(means), Published(math.nan, 0.0))
+
+
 def judge(
     means: Sequence[float],
     errors: Sequence[float],
@@ -137,10 +142,9 @@ def alternatives(
     last : those of the last epochs, if other epochs were selected.
     """
     n = len(means)
-    none = Published(paper.mean, 0.0)
     choices = {
         "errors over test images wholly shared by paper and rerun (e = p = 0)": (
-            prediction_interval(means, [0.0] * n, none)
+            seeds_interval(means)
         ),
         "ν = n − 1, as before the rule's change": (
             prediction_interval(means, errors, paper, freedom=n - 1)
