@@ -128,7 +128,5 @@ def summary(results: Results) -> str:
         table=tables.markdown(tables.ours(results)).strip(),
         rule=tables.rule(),
         raised=tables.raised(results),
-        alternatives=tables.markdown(tables.alternatives(results)).strip()
-        if any(row["alternatives"] for row in results["rows"])
-        else "",
+        alternatives=tables.markdown(tables.alternatives(results)).strip(),
     )

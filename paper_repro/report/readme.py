@@ -20,8 +20,8 @@ def _results(profile: str) -> str:
         return f"No run of the {profile} profile is committed yet ({path})."
     results = read_json(path)
     parts = [tables.markdown(tables.ours(results))]
-    if any(row["alternatives"] for row in results["rows"]):
-        parts += ["What the verdict hangs on:", tables.markdown(tables.alternatives(results))]
+    if others := tables.markdown(tables.alternatives(results)):
+        parts += ["What the verdict hangs on:", others]
     if any(row["seeds"] for row in results["rows"]):
         parts.append(tables.markdown(tables.seeds(results)))
     machines = []
@@ -41,8 +41,8 @@ def _results(profile: str) -> str:
 def _resources() -> str:
     committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
     found = [tables.resources(read_json(path)) for path in committed]
-    table = pd.concat([pd.DataFrame(), *found])
-    return "No run is committed yet." if table.empty else tables.markdown(table).strip()
+    table = tables.markdown(pd.concat([pd.DataFrame(), *found])).strip()
+    return table or "No run is committed yet."
 
 
 def _benchmarks() -> str:

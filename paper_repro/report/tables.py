@@ -36,7 +36,9 @@ def duration(seconds: float) -> str:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a table in Markdown."""
+    """Return a table in Markdown; nothing of an empty one."""
+    if table.empty:
+        return ""
     header = "| " + " | ".join(table.columns) + " |"
     rule = "|" + "|".join(" --- " for _ in table.columns) + "|"
     rows = [
@@ -435,8 +437,8 @@ def table1(results: Results) -> str:
         "The rule for verdicts:",
         rule(),
     ]
-    if any(row["alternatives"] for row in results["rows"]):
-        parts += ["What other choices would make of the verdicts:", markdown(alternatives(results))]
+    if others := markdown(alternatives(results)):
+        parts += ["What other choices would make of the verdicts:", others]
     if any(row["seeds"] for row in results["rows"]):
         parts += ["## Runs", markdown(seeds(results))]
     if any(seed["folds"] for row in results["rows"] for seed in row["seeds"]):
