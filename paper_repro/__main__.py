@@ -8,7 +8,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -21,14 +21,16 @@ def _parser() -> argparse.ArgumentParser:
 
     def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(module=f"paper_repro.{module}", function=name.replace("-", "_"))
+        command.set_defaults(module=f"paper_repro.{module}", function=name)
         return command
 
-    add("fetch", "data.fetch", "bring the data sets to data/raw")
+    command = add("runs", "core.runs", "write runs.yaml, DVC's list of runs, from params.yaml")
+    command.set_defaults(function="write_run_lists")
+    add("fetch", "data.fetch", "download the data sets to data/raw")
     command = add("prepare", "data.prepare", "write a profile's part of a data set")
     command.add_argument("profile")
     command.add_argument("name", metavar="dataset")
-    command = add("train", "training.train", "train a run listed in params.yaml")
+    command = add("train", "gan.train", "train a run listed in params.yaml")
     command.add_argument("key", metavar="run")
     command.add_argument("--fresh", action="store_true", help="discard its checkpoint")
     command.add_argument(
@@ -38,26 +40,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood")
     command.add_argument("key", metavar="run")
-    command = add("samples", "evaluation.samples", "look for copies, correlation and jumps")
+    command = add(
+        "sample_checks", "diagnostics.sample_checks", "look for copies, correlation and jumps"
+    )
     command.add_argument("key", metavar="run")
     command = add("figure2", "figures.figure2", "draw a trained run's figure 2")
     command.add_argument("key", metavar="run")
     command = add("figure3", "figures.figure3", "draw a trained run's figure 3")
     command.add_argument("key", metavar="run")
-    command = add("audit", "figures.audit", "see what the measure says of what is no model")
+    command = add(
+        "parzen_audit", "figures.parzen_audit", "measure samples that no trained model made"
+    )
     command.add_argument("key", metavar="run")
-    command = add("theory", "theory.theory", "check section 4 in numbers")
+    command = add("theory", "figures.theory", "check section 4 in numbers")
     command.add_argument("profile")
     command = add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension")
     command.add_argument("profile")
     command = add("report", "report.report", "write a profile's results, table and page")
     command.add_argument("profile")
-    add("ablations", "report.ablations", "write the page of the runs that change one thing each")
+    command = add("study", "report.ablations", "write the page of the ablations")
+    command.add_argument("profile")
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
-    command = add("plan", "plan", "say what a repro of a profile's report will do")
+    command = add("plan", "pipeline.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

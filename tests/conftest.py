@@ -1,29 +1,31 @@
 """Shared fixtures. No test needs the network, a GPU or any file outside the repository."""
 
+import contextlib
 import copy
 import io
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
 
-from paper_repro import config, provenance
-from paper_repro.data.dataset import processed_folder, write_dataset
+from paper_repro.core import provenance
+from paper_repro.core.dataset import processed_folder, write_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import params_path
+from paper_repro.core.runs import read_run, write_run_lists
 from paper_repro.figures.canvas import save_note
-from tests.small import small_values
+from tests.small import ROOT, read_from_root, small_values
 
 torch.set_num_threads(1)  # the tests' networks are too small to share
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
 def params():
-    return config.read_params(ROOT / "params.yaml")
+    """The paper's parameters."""
+    return read_from_root()
 
 
 @pytest.fixture
@@ -34,23 +36,37 @@ def float64():
 
 
 class Workspace:
-    """An empty folder with a parameter file of one small run, and small random images."""
+    """An empty folder with parameter files of one small run, and small random images."""
 
     key = "quick-mnist-0"
 
-    def __init__(self, folder, values):
+    def __init__(self, folder, files):
         self.folder = folder
-        self.values = values
-        self.experiment = values["experiments"]["mnist"]
+        self.files = files  # by profile, what its file holds
+        self.experiment = files["paper"]["experiments"]["mnist"]
         self.write()
 
     def write(self):
-        text = io.StringIO()
-        YAML(typ="safe", pure=True).dump(self.values, text)
-        Path("params.yaml").write_text(text.getvalue())
+        for profile, content in self.files.items():
+            text = io.StringIO()
+            YAML(typ="safe", pure=True).dump(content, text)
+            params_path(profile).parent.mkdir(parents=True, exist_ok=True)
+            params_path(profile).write_text(text.getvalue())
+        # Some tests want bad parameters.
+        with contextlib.suppress(UserError), contextlib.redirect_stdout(io.StringIO()):
+            write_run_lists()
 
     def change(self, **keys):
         self.experiment.update(keys)
+        self.write()
+
+    def list(self, profile="quick", **seeds):
+        """List the seeds of experiments as the only runs of a profile."""
+        content = self.files[profile]
+        content["seeds"] = seeds
+        content["presentation"] = {"diagnosed": []}
+        for name in seeds:
+            content["experiments"].setdefault(name, {})
         self.write()
 
     def draw_toy(self, profile="quick"):
@@ -81,7 +97,7 @@ class Workspace:
 
     @property
     def run(self):
-        return config.run(config.read_params(), self.key)
+        return read_run(self.key)[1]
 
     @staticmethod
     def prepare(canonical=False, stand_in=None, profile="quick"):
@@ -95,25 +111,24 @@ class Workspace:
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch, params):
+def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(provenance, "commit", lambda: {"commit": None, "uncommitted_changes": None})
-    values = copy.deepcopy(params)
-    values["experiments"] = {"mnist": small_values(params)}
-    for profile in values["profiles"].values():
-        profile["experiments"] = {"mnist": {}}
-        profile["theory"] = {}
-    values["runs"] = {
-        "quick-mnist-0": {
-            "profile": "quick",
-            "experiment": "mnist",
-            "dataset": "mnist",
-            "seed": 0,
-            "start": config.RANDOM,
-        }
+    small = small_values()
+    files = {
+        profile: copy.deepcopy(read_from_root(profile).own.values)
+        for profile in ("paper", "quick", "stand-in", "ablations")
     }
+    for profile, content in files.items():
+        content["experiments"] = {"mnist": small if profile == "paper" else {}}
+        content["measure"] = dict.fromkeys(("mnist", "tfd", "cifar10"), small["parzen"])
+        content["seeds"] = {"mnist": [0] if profile == "quick" else []}
+        content["presentation"] = {"diagnosed": []}
+        if profile not in ("paper", "ablations"):
+            content["theory"] = {"checks": {}, "figure1": {}}
+    del files["quick"]["parzen_audit"]
     shutil.copy(ROOT / "CITATION.cff", tmp_path)
-    made = Workspace(tmp_path, values)
+    made = Workspace(tmp_path, files)
     made.prepare()
     for profile in ("quick", "paper"):
         made.draw_toy(profile)

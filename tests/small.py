@@ -1,11 +1,37 @@
 """Small experiments of the paper's form, so that tests run in seconds."""
 
-from paper_repro import config
+import contextlib
+import json
+from pathlib import Path
+
+from paper_repro.core.params import Place, params_path, parse, read_params
+from paper_repro.gan.model import recipe
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def small_values(params, **changes):
+def read_from_root(profile="paper"):
+    """The repository's parameters of a profile, wherever the test runs."""
+    with contextlib.chdir(ROOT):
+        return read_params(profile)
+
+
+def write_files(own, **quick):
+    """Write the parameter files of the paper and of `quick` into the present folder."""
+    for profile, content in (("paper", own), ("quick", quick)):
+        path = params_path(profile)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+
+
+def parse_values(model, values):
+    """Return plain values as one of the package's models."""
+    return parse(model, [Place(Path("params.yaml"), model.__name__.lower(), values)])
+
+
+def small_values(**changes):
     """Return the MNIST experiment with narrow layers, a small batch and any other changes."""
-    values = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    values = recipe.experiment(read_from_root(), "mnist").model_dump(mode="json")
     values |= {"noise_dimension": 7, "batch_size": 10, "epochs": 2, "validate_every": 1}
     values["parzen"] |= {"samples": 50, "sigma_images": 20}
     for player, widths in (("generator", (13, 11, 20)), ("discriminator", (6, 4, 1))):
@@ -15,6 +41,11 @@ def small_values(params, **changes):
     return values | changes
 
 
-def small_experiment(params, **changes):
+def parse_experiment(values):
+    """Return an experiment from plain values, complete."""
+    return parse_values(recipe.Experiment, values)
+
+
+def small_experiment(**changes):
     """Return `small_values` as an experiment."""
-    return config.parse_experiment(small_values(params, **changes))
+    return parse_experiment(small_values(**changes))

@@ -5,13 +5,17 @@ import statistics
 import pandas as pd
 import pytest
 
-from paper_repro import config
 from paper_repro.__main__ import main
+from paper_repro.core.runs import runs
+from paper_repro.data.settings import data_size
 from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.figures.figure2 import figure2
+from paper_repro.gan.model import recipe
+from paper_repro.gan.train import train
 from paper_repro.report import ablations
-from paper_repro.report.recipe import changes
-from paper_repro.training.train import train
+from paper_repro.report.released import changes
+from tests.small import read_from_root
 from tests.test_page import Tables, numbers
 
 # Each run's one factor, as the issue of text against code has it.
@@ -28,42 +32,34 @@ CHANGED = {
 
 
 def test_each_committed_run_changes_one_thing(params):
-    listed = config.runs(params, ablations.PROFILE).values()
+    listed = runs(read_from_root("ablations")).values()
     assert {run.experiment for run in listed} == set(CHANGED)
-    released = config.experiment(params, "paper", "mnist")
+    released = recipe.experiment(params, "mnist")
     counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
     for run in listed:
-        experiment = config.experiment(params, run.profile, run.experiment)
+        experiment = recipe.experiment(read_from_root("ablations"), run.experiment)
         assert set(changes("mnist", experiment.model_dump(mode="json"), counts)) == set(
             CHANGED[run.experiment]
         )
         assert experiment.parzen == released.parzen
-    assert config.data_size(params, ablations.PROFILE, "mnist") == config.data_size(
-        params, "paper", "mnist"
-    )
+    measures = [measure_of(read_from_root(p), run) for p in ("paper", "ablations")]
+    assert measures[0] == measures[1]
+    sizes = [data_size(read_from_root(p), "mnist") for p in ("paper", "ablations")]
+    assert sizes[0] == sizes[1]
+
+
+STUDIED = [f"ablations-{name}-{seed}" for name in ("mnist", "mnist_minimax") for seed in (0, 1)]
 
 
 @pytest.fixture
 def study(workspace):
     """Two experiments with two seeds each."""
-    values = workspace.values
-    values["experiments"]["mnist_minimax"] = {**workspace.experiment, "generator_loss": "minimax"}
-    length = {"epochs": 7}
-    values["profiles"]["ablations"]["experiments"] = {"mnist": length, "mnist_minimax": length}
-    values["runs"] = {
-        f"ablations-{name}-{seed}": {
-            "profile": "ablations",
-            "experiment": name,
-            "dataset": "mnist",
-            "seed": seed,
-            "start": config.RANDOM,
-        }
-        for name in ("mnist", "mnist_minimax")
-        for seed in (0, 1)
-    }
-    workspace.write()
+    variant = {"base": "mnist", "generator_loss": "minimax"}
+    workspace.files["paper"]["experiments"]["mnist_minimax"] = variant
+    workspace.files["ablations"]["experiments"]["mnist"] = {"epochs": 7}
+    workspace.list("ablations", mnist=[0, 1], mnist_minimax=[0, 1])
     workspace.prepare(profile="ablations")
-    for key in values["runs"]:
+    for key in STUDIED:
         train(key)
         evaluate(key)
         figure2(key)
@@ -71,11 +67,11 @@ def study(workspace):
 
 
 def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
-    ablations.ablations()
+    ablations.study("ablations")
     results = json.loads((ablations.FOLDER / "ablations.json").read_text())
     curves = {
         key: pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
-        for key in study.values["runs"]
+        for key in STUDIED
     }
     original, minimax = results["rows"]
     assert (original["experiment"], minimax["experiment"]) == ("mnist", "mnist_minimax")
@@ -102,7 +98,7 @@ def test_a_shorter_run_is_set_against_none(study):
 
 
 def test_the_page_shows_the_study(study):
-    assert main(["ablations"]) == 0
+    assert main(["study", "ablations"]) == 0
     results = json.loads((ablations.FOLDER / "ablations.json").read_text())
     page = (ablations.FOLDER / "index.html").read_text()
     lines = {line["Run"]: line for line in Tables(page).starting("Every run. Parzen estimates")}
@@ -138,10 +134,10 @@ def test_the_page_shows_the_study(study):
 
 def test_without_the_data_the_study_says_so(study):
     record = {"status": "not run", "reason": "MNIST is not there", "todo": "connect", "data": {}}
-    for key in study.values["runs"]:
+    for key in STUDIED:
         path = study.folder / f"reports/ablations/runs/{key}/training.json"
         path.write_text(json.dumps(record))
-    assert main(["ablations"]) == 0
+    assert main(["study", "ablations"]) == 0
     page = (ablations.FOLDER / "index.html").read_text()
     assert "not run: MNIST is not there" in page
     assert "Nothing was trained." in page

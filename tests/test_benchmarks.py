@@ -5,17 +5,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from paper_repro import config
 from paper_repro.__main__ import main
 from paper_repro.benchmarks import bench, experiments, parzen, update
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
-from paper_repro.errors import UserError
-from paper_repro.evaluation.parzen import log_likelihoods
+from paper_repro.core.errors import UserError
+from paper_repro.gan.model import recipe
+from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.pipeline.duration import RATE, trial_trainer
 from paper_repro.report import benchmarks
-from paper_repro.training.estimate import RATE, trial_trainer
 from tests.conftest import ROOT
-from tests.small import small_values
+from tests.small import parse_experiment, small_values
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def test_spread_and_ratio_are_those_of_the_rounds():
 
 
 def test_the_bare_products_are_those_of_an_update_counted_by_hand(params):
-    mnist = config.experiment(params, "paper", "mnist")
+    mnist = recipe.experiment(params, "mnist")
     g, d = (100 * 1200, 1200 * 1200, 1200 * 784), (784 * 1200, 240 * 1200, 240 * 1)
     forward_and_weights = 2 * 2 * (100 * sum(g) + 200 * sum(d))
     back = 2 * (100 * (g[1] + g[2]) + 200 * (d[1] + d[2]) + 100 * d[0])
@@ -48,10 +48,10 @@ def test_the_bare_products_are_those_of_an_update_counted_by_hand(params):
 
 def test_the_plain_loop_makes_the_update_that_it_is_timed_against(params, float64, monkeypatch):
     # Without dropout, on one z, and from velocities of zero, where the two forms of momentum agree.
-    values = small_values(params)
+    values = small_values()
     for layer in values["discriminator"]:
         layer |= {"keep": 1.0, "scale": 1.0}
-    experiment = config.parse_experiment(values)
+    experiment = parse_experiment(values)
     trainer, x = trial_trainer(experiment, (4, 5), CPU)
     loop = PlainLoop(experiment, 20, CPU)
     for network, (_, ours) in zip(
@@ -86,7 +86,7 @@ def test_the_plain_loop_makes_the_update_that_it_is_timed_against(params, float6
 
 
 def test_a_convolution_is_refused_by_both(params):
-    convolutional = config.experiment(params, "paper", "cifar10_conv")
+    convolutional = recipe.experiment(params, "cifar10_conv")
     with pytest.raises(ValueError, match="fully connected"):
         PlainLoop(convolutional, 3072, CPU)
     with pytest.raises(ValueError, match="fully connected"):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paper_repro.core.errors import UserError
 from paper_repro.data import cifar10
 from paper_repro.data.cifar10 import FOLDER, RECORD, TEST, TRAIN, parse_cifar10
-from paper_repro.errors import UserError
 
 
 def records(count, seed):

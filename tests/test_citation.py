@@ -6,7 +6,7 @@ import pytest
 from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from tests.conftest import ROOT

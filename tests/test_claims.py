@@ -5,11 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paper_repro import config
+from paper_repro.core.runs import RANDOM, Run
 from paper_repro.report import claims
 from paper_repro.report.claims import RULES, ledger
 from paper_repro.report.published import PAPER, Published
-from paper_repro.report.recipe import content
+from paper_repro.report.released import content
+from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import judge, prediction_interval
 
 THEORY = {
@@ -73,9 +74,7 @@ def verdicts(tmp_path, monkeypatch):
 
     def judged(means, samples=HONEST, curve=CURVE, comparable=True, tfd=(), seed=0, **figure1):
         runs = [
-            config.Run(
-                profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
-            )
+            Run(profile="paper", experiment="mnist", dataset="mnist", seed=i, start=RANDOM)
             for i in range(max(1, len(means)))
         ]
         validation = {"d_valid": [0.41], "d_samples": [0.3], "value": [-math.log(4) - 0.02]}
@@ -84,11 +83,13 @@ def verdicts(tmp_path, monkeypatch):
             pd.DataFrame(validation).to_csv(run.folder / "validation.csv", index=False)
             shown = curve if run.seed == seed else CURVE
             pd.DataFrame(shown).to_csv(run.folder / "curve.csv", index=False)
-        (runs[0].folder / "samples.json").write_text(json.dumps(samples))
+        (runs[0].folder / "sample_checks.json").write_text(json.dumps(samples))
         pairs = {"status": "ok", "squared_distance": [16.0, 9.0, 25.0]}
         (runs[0].folder / "figure2.json").write_text(json.dumps(pairs))
         rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
-        lines = ledger(rows, runs, THEORY, **{"figure1": FIGURE1} | figure1)
+        lines = ledger(
+            rows, [RunFiles(run) for run in runs], THEORY, **{"figure1": FIGURE1} | figure1
+        )
         for line in lines:
             assert set(line) == {
                 "id", "where", "claim", "measure", "rule", "note", "question", "number", "verdict",
@@ -132,11 +133,15 @@ def test_a_run_that_bears_everything_out(verdicts):
         "no_memorisation": (
             "0.50%, 1.40% allowed; nearer with probability 0.512 (p = 0.0044)",
             "holds",
-            f"{runs}/samples.json",
+            f"{runs}/sample_checks.json",
         ),
         "sixth_column": ("1.50", "holds", f"{runs}/figure2.json"),
-        "independent_draws": ("2.1", "holds", f"{runs}/samples.json"),
-        "smooth_interpolation": ("9.5; from 10 to 100 steps 4.6", "holds", f"{runs}/samples.json"),
+        "independent_draws": ("2.1", "holds", f"{runs}/sample_checks.json"),
+        "smooth_interpolation": (
+            "9.5; from 10 to 100 steps 4.6",
+            "holds",
+            f"{runs}/sample_checks.json",
+        ),
         "stronger_gradients": ("3.0 (the worst of 5 seeds)", "holds", f"{runs}/curve.csv"),
         "one_half_in_one_dimension": (
             "0.0030; total variation between p_g and p_data 0.013",
@@ -205,7 +210,7 @@ def test_gradients_that_no_run_measured_are_no_verdict(verdicts):
 
 
 def test_samples_are_those_of_the_run_that_was_examined(verdicts):
-    first, second = (f"reports/paper/runs/paper-mnist-{i}/samples.json" for i in (0, 1))
+    first, second = (f"reports/paper/runs/paper-mnist-{i}/sample_checks.json" for i in (0, 1))
     verdicts([224.0, 225.0])
     Path(second).write_text(Path(first).read_text().replace("2.1", "3.1"))
     Path("reports/paper/runs/paper-mnist-1/figure2.json").write_text(
@@ -213,14 +218,12 @@ def test_samples_are_those_of_the_run_that_was_examined(verdicts):
     )
     Path(first).unlink()
     runs = [
-        config.Run(
-            profile="paper", experiment="mnist", dataset="mnist", seed=i, start=config.RANDOM
-        )
+        RunFiles(Run(profile="paper", experiment="mnist", dataset="mnist", seed=i, start=RANDOM))
         for i in (0, 1)
     ]
     lines = {line["id"]: line for line in ledger([row([224.0, 225.0])], runs, THEORY, FIGURE1)}
     assert lines["independent_draws"]["number"] == "3.1"
-    assert lines["independent_draws"]["file"] == "runs/paper-mnist-1/samples.json"
+    assert lines["independent_draws"]["file"] == "runs/paper-mnist-1/sample_checks.json"
 
 
 def test_a_ranking_is_not_shown_with_an_end_that_seems_to_contradict_it(verdicts):

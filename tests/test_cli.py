@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import processed_folder
+from paper_repro.core.dataset import processed_folder
 from tests.conftest import ROOT
 
 
@@ -29,9 +30,11 @@ def test_an_unknown_name_is_one_line_and_a_failure(workspace, capsys, arguments)
         Path("data/raw/mnist").mkdir(parents=True)
     assert main(arguments) == 2
     error = capsys.readouterr().err.strip()
-    assert error.startswith("paper_repro: params.yaml: ")
+    assert error.startswith(
+        ("paper_repro: params.yaml: seeds: no run ", "paper_repro: profiles: no ")
+    )
+    assert "(there: " in error
     assert "\n" not in error
-    assert "no such key" in error or "no such run" in error
 
 
 def test_a_wrong_type_reaches_the_shell_as_one_line(workspace, capsys):
@@ -51,11 +54,13 @@ def test_outside_the_repository_is_one_line(tmp_path, monkeypatch, capsys):
 
 def test_a_model_of_another_network_is_named(workspace, capsys):
     assert main(["train", workspace.key]) == 0
-    workspace.experiment["generator"][0]["units"] = 12
-    workspace.write()
+    path = workspace.run.folder / "training.json"
+    record = json.loads(path.read_text())
+    record["experiment_parameters"]["generator"][0]["units"] = 12
+    path.write_text(json.dumps(record))
     capsys.readouterr()
     assert main(["evaluate", workspace.key]) == 2
-    assert "not the network of experiments.mnist.generator" in capsys.readouterr().err
+    assert "not the network of its recipe" in capsys.readouterr().err
 
 
 def test_a_missing_or_damaged_model_is_named(workspace, capsys):

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 import scipy.io
 
+from paper_repro.core.dataset import read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import sha256_bytes
 from paper_repro.data import fetch as fetching
 from paper_repro.data import prepare as preparing
 from paper_repro.data import tfd
 from paper_repro.data.catalogue import CIFAR10, MNIST, TFD, Hash, Source, SourceFile
-from paper_repro.data.dataset import read_dataset
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
 from paper_repro.data.stand_ins import digits
-from paper_repro.errors import UserError
-from paper_repro.files import sha256_bytes
 from tests.test_cifar10 import PACKED
 from tests.test_idx import idx
 

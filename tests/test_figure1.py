@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ruamel.yaml import YAML
 
 from paper_repro.figures import figure1 as module
 from paper_repro.figures.figure1 import figure1, measures, play
@@ -13,6 +12,7 @@ from paper_repro.theory import settings
 from paper_repro.theory.density import density, integral, points, total_variation
 from paper_repro.theory.settings import Gaussian, Grid
 from paper_repro.theory.toy import LOGISTIC_STD, Game, Generator, apply, generator_density
+from tests.small import parse_values, write_files
 
 X = points(Grid(low=-4.0, high=4.0, points=401))
 
@@ -36,8 +36,7 @@ VALUES = {
 
 
 def chosen(**changes):
-    params = {"theory": {"figure1": VALUES | changes}, "profiles": {"quick": {}}}
-    return settings.figure1(params, "quick")
+    return parse_values(settings.Figure1, VALUES | changes)
 
 
 class Affine(torch.nn.Module):
@@ -153,10 +152,7 @@ def test_a_perfect_pair_measures_as_one():
 
 def test_the_stage_writes_the_figure_and_its_numbers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with Path("params.yaml").open("w") as stream:
-        overlay = {"theory": {"figure1": {"steps_d": 50}}}
-        content = {"theory": {"figure1": VALUES}, "profiles": {"quick": overlay}}
-        YAML(typ="safe", pure=True).dump(content, stream)
+    write_files({"theory": {"figure1": VALUES}}, theory={"figure1": {"steps_d": 50}})
     figure1("quick")
     result = json.loads(Path("reports/quick/figure1.json").read_text())
     assert [panel["panel"] for panel in result["panels"]] == ["a", "b", "c", "d"]

@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro import config
+from paper_repro.core.dataset import processed_folder, read_dataset, write_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import read_params
+from paper_repro.core.random_streams import stream_rng
 from paper_repro.data import stand_ins
-from paper_repro.data.dataset import processed_folder, read_dataset, write_dataset
-from paper_repro.errors import UserError
-from paper_repro.evaluation.classifier import Classifier, train_classifier
-from paper_repro.evaluation.trained import read_trained_run
+from paper_repro.diagnostics.digit_classifier import Classifier, train_classifier
+from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures import figure3 as module
 from paper_repro.figures.figure3 import DRAWS, IMAGES, End, choose, figure3, interpolate, strip
-from paper_repro.models.noise import draw_noise
-from paper_repro.randomness import generator
-from paper_repro.training.train import train
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.noise import draw_noise
+from paper_repro.gan.train import train
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,9 @@ def caught(monkeypatch):
 
 def draws(workspace):
     """The generator and the z that the figure looks at."""
-    experiment = config.experiment(config.read_params(), "quick", "mnist")
-    z = draw_noise(DRAWS, experiment.noise_dimension, "uniform", generator(0, "figure3"))
-    return read_trained_run(workspace.key).sampler("best").network, z
+    experiment = recipe.experiment(read_params("quick"), "mnist")
+    z = draw_noise(DRAWS, experiment.noise_dimension, "uniform", stream_rng(0, "figure3"))
+    return open_run(workspace.key).sampler("best").network, z
 
 
 def result(workspace):
@@ -275,7 +276,7 @@ def refused(workspace, message, key=None):
 
 
 def test_bad_inputs_are_refused_and_leave_no_file(workspace):
-    refused(workspace, "no such run", "quick-mnist-7")
+    refused(workspace, "no run quick-mnist-7", "quick-mnist-7")
     refused(workspace, "no such file")  # not trained
     train(workspace.key)
     refused(workspace, "no labels")

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from paper_repro import files
-from paper_repro.errors import UserError
+from paper_repro.core import files
+from paper_repro.core.errors import UserError
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paper_repro.core.errors import UserError
 from paper_repro.data.gzipped import decompress
-from paper_repro.errors import UserError
 
 PLAIN = bytes(range(256)) * 4
 PACKED = gzip.compress(PLAIN)

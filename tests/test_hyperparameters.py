@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from paper_repro import config
+from paper_repro.gan.model import recipe
 from paper_repro.report.hyperparameters import _lines, hyperparameters
 from tests.conftest import ROOT
 
@@ -61,7 +61,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_recipe_is_shown_as_the_released_one(params, name):
-    found = _lines(config.experiment(params, "paper", name).model_dump(mode="json"))
+    found = _lines(recipe.experiment(params, name).model_dump(mode="json"))
     assert {line: found[line] for line in EXPECTED[name]} == EXPECTED[name]
 
 

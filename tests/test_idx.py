@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paper_repro.core.errors import UserError
 from paper_repro.data.idx import parse_idx
-from paper_repro.errors import UserError
 
 
 def idx(array):

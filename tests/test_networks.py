@@ -6,26 +6,27 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from paper_repro import config
-from paper_repro.models.layer import sparse_normal
-from paper_repro.models.maxout import maxout
-from paper_repro.models.networks import (
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.gan.draws import draw_masks
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.layer import sparse_normal
+from paper_repro.gan.model.maxout import maxout
+from paper_repro.gan.model.networks import (
     Network,
     build_gan,
     initialise,
     output_shapes,
     stack_pretrained,
 )
-from paper_repro.models.noise import draw_noise
-from paper_repro.randomness import generator
-from paper_repro.training.draws import draw_masks
+from paper_repro.gan.model.noise import draw_noise
 from tests import reference
+from tests.small import read_from_root
 
 
 @pytest.fixture
 def gan(params):
-    made = build_gan(config.experiment(params, "paper", "mnist"), (28, 28), "cpu")
-    initialise(made, torch.linspace(0, 1, 784), generator(0, "test"))
+    made = build_gan(recipe.experiment(params, "mnist"), (28, 28), "cpu")
+    initialise(made, torch.linspace(0, 1, 784), stream_rng(0, "test"))
     return made
 
 
@@ -96,7 +97,7 @@ SHAPES = {
 def test_parameter_counts_are_those_worked_out_by_hand(params, name):
     shape, *expected = COUNTS[name]
     with torch.device("meta"):  # 127 million parameters, without their memory
-        made = build_gan(config.experiment(params, "paper", name), shape, "meta")
+        made = build_gan(recipe.experiment(params, name), shape, "meta")
     networks = (made.generator, made.discriminator)
     counts = [
         [layer.weight.numel() + layer.bias.numel() for layer in network.stack]
@@ -108,7 +109,7 @@ def test_parameter_counts_are_those_worked_out_by_hand(params, name):
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_layer_s_output_has_the_shape_worked_out_by_hand(params, name):
-    experiment = config.experiment(params, "paper", name)
+    experiment = recipe.experiment(params, name)
     image = COUNTS[name][0]
     for before, layers, expected in (
         ((100,), experiment.generator, SHAPES[name][0]),
@@ -129,8 +130,8 @@ def test_every_layer_s_output_has_the_shape_worked_out_by_hand(params, name):
 def small_network(shape, *layers):
     """A network of the given layers with random weights and biases."""
     values = [{"init": {"uniform": 0.5}} | layer for layer in layers]
-    network = Network(shape, TypeAdapter(config.Layers).validate_json(json.dumps(values)))
-    draw = generator(0, "small")
+    network = Network(shape, TypeAdapter(recipe.Layers).validate_json(json.dumps(values)))
+    draw = stream_rng(0, "small")
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, generator=draw)
     return network
@@ -146,7 +147,7 @@ CONVOLUTION = {"layer": "maxout_convolution", "channels": 2, "pieces": 3}
 def test_a_maxout_convolution_agrees_with_the_loop(kernel, pad, pool, stride, side):
     settings = {"kernel": kernel, "pad": pad, "pool": pool, "pool_stride": stride}
     network = small_network((3, side, side), CONVOLUTION | settings)
-    x = torch.randn(2, 3, side, side, generator=generator(0, "x"))
+    x = torch.randn(2, 3, side, side, generator=stream_rng(0, "x"))
     weight, bias = (p.detach().double().numpy() for p in network.parameters())
     expected = reference.maxout_convolution(x.double().numpy(), weight, bias, 3, pad, pool, stride)
     found = network(x.flatten(1)).detach().numpy()
@@ -168,7 +169,7 @@ def test_pooling_s_last_window_hangs_over_the_edge():
 def test_a_transposed_convolution_agrees_with_the_loop():
     settings = {"layer": "transposed_convolution", "reads": [3, 2, 4], "channels": 2}
     network = small_network((24,), settings | {"kernel": 3, "stride": 2})
-    x = torch.randn(5, 24, generator=generator(0, "x"))
+    x = torch.randn(5, 24, generator=stream_rng(0, "x"))
     weight, bias = (p.detach().double().numpy() for p in network.parameters())
     assert bias.shape == (2, 7, 5)  # one bias an output position
     # The values are read as rows, columns, channels.
@@ -181,17 +182,17 @@ def test_a_transposed_convolution_agrees_with_the_loop():
 def test_dropout_multiplies_a_convolution_s_inputs_one_by_one():
     settings = {"kernel": 3, "pad": 1, "pool": 2, "pool_stride": 2, "keep": 0.5, "scale": 2.0}
     network = small_network((3, 6, 6), CONVOLUTION | settings)
-    (mask,) = draw_masks(network, 4, generator(0, "masks"))
+    (mask,) = draw_masks(network, 4, stream_rng(0, "masks"))
     assert mask.shape == (4, 108)
     assert set(mask.unique().tolist()) == {0.0, 2.0}
     assert not torch.equal(mask[:, :36], mask[:, 36:72])  # not one mask for all channels
-    x = torch.randn(4, 108, generator=generator(0, "x"))
+    x = torch.randn(4, 108, generator=stream_rng(0, "x"))
     assert torch.equal(network.stack[0](x, mask), network.stack[0](x * mask))
 
 
 def test_sparse_columns_have_as_many_normal_entries_as_asked_for():
     weight = torch.empty(400, 300)
-    sparse_normal(weight, 100, generator(0, "sparse"))
+    sparse_normal(weight, 100, stream_rng(0, "sparse"))
     filled = weight != 0
     assert filled.sum(0).tolist() == [100] * 300
     assert filled.double().mean(1).var().item() == pytest.approx(0.25 * 0.75 / 300, rel=0.3)
@@ -201,8 +202,8 @@ def test_sparse_columns_have_as_many_normal_entries_as_asked_for():
 
 
 def test_the_notebook_s_weights_have_the_variance_2_over_inputs(params):
-    made = build_gan(config.experiment(params, "paper", "mnist_notebook"), (28, 28), "cpu")
-    initialise(made, torch.full((784,), 0.5), generator(0, "test"))
+    made = build_gan(recipe.experiment(params, "mnist_notebook"), (28, 28), "cpu")
+    initialise(made, torch.full((784,), 0.5), stream_rng(0, "test"))
     for network in (made.generator, made.discriminator):
         for layer in network.stack:
             spread = layer.weight.detach().double().var().item() * layer.inputs / 2
@@ -211,17 +212,17 @@ def test_the_notebook_s_weights_have_the_variance_2_over_inputs(params):
 
 
 def test_phase_2_is_stacked_on_all_layers_of_phase_1(params):
-    first = build_gan(config.experiment(params, "quick", "tfd_pretrain"), (48, 48), "cpu")
-    experiment = config.experiment(params, "quick", "tfd")
+    first = build_gan(recipe.experiment(read_from_root("quick"), "tfd_pretrain"), (48, 48), "cpu")
+    experiment = recipe.experiment(read_from_root("quick"), "tfd")
     second = build_gan(experiment, (48, 48), "cpu")
     marginals = torch.linspace(0.1, 0.9, 2304)
-    initialise(first, marginals, generator(0, "first"))
-    initialise(second, marginals, generator(1, "second"))
+    initialise(first, marginals, stream_rng(0, "first"))
+    initialise(second, marginals, stream_rng(1, "second"))
     assert first.generator.stack[1].bias.unique().tolist() == [-2]
     assert second.generator.stack[1].bias.unique().tolist() == [-2]
     stack_pretrained(second.generator, experiment.new_layers, first.generator.state_dict())
     assert experiment.new_layers == 2
-    z = torch.randn(3, 100, generator=generator(0, "z"))
+    z = torch.randn(3, 100, generator=stream_rng(0, "z"))
     assert torch.equal(
         first.generator(z),
         torch.nn.Sequential(*second.generator.stack[2:])(z),
@@ -246,7 +247,7 @@ def test_layers_that_do_not_fit_are_named(layers, message):
     values = [
         {k: v for k, v in x.items() if x["layer"] != "relu" or "pool" not in k} for x in values
     ]
-    parsed = TypeAdapter(config.Layers).validate_json(json.dumps(values))
+    parsed = TypeAdapter(recipe.Layers).validate_json(json.dumps(values))
     with pytest.raises(ValueError, match=rf"layer {len(layers) - 1} .*{message}"):
         output_shapes((3, 6, 6), parsed)
 
@@ -283,7 +284,7 @@ def test_maxout_takes_contiguous_columns():
 
 
 def test_maxout_agrees_with_the_loop():
-    values = torch.randn(7, 30, generator=generator(0, "maxout"))
+    values = torch.randn(7, 30, generator=stream_rng(0, "maxout"))
     expected, _ = reference.maxout_forward(values.numpy(), 5)
     assert np.array_equal(maxout(values, 5).numpy(), expected.astype(np.float32))
 
@@ -296,7 +297,7 @@ def test_maxout_gives_a_tie_to_one_column():
 
 def test_masks_keep_with_the_probability_and_scale_of_each_layer(gan):
     n = 2000
-    masks = draw_masks(gan.discriminator, n, generator(0, "masks"))
+    masks = draw_masks(gan.discriminator, n, stream_rng(0, "masks"))
     for mask, inputs, keep, scale in zip(
         masks, (784, 240, 240), (0.8, 0.5, 0.5), (1.25, 2.0, 2.0), strict=True
     ):
@@ -316,8 +317,8 @@ def test_masks_keep_with_the_probability_and_scale_of_each_layer(gan):
 
 
 def test_masks_multiply_the_inputs_of_their_layer(gan):
-    x = torch.rand(4, 784, generator=generator(0, "x"))
-    masks = draw_masks(gan.discriminator, 4, generator(0, "masks"))
+    x = torch.rand(4, 784, generator=stream_rng(0, "x"))
+    masks = draw_masks(gan.discriminator, 4, stream_rng(0, "masks"))
     parameters = [p.detach().double().numpy() for p in gan.discriminator.parameters()]
     expected, _ = reference.discriminator_forward(
         parameters, x.double().numpy(), [m.double().numpy() for m in masks], 5
@@ -327,7 +328,7 @@ def test_masks_multiply_the_inputs_of_their_layer(gan):
 
 
 def test_without_masks_nothing_is_dropped_or_scaled(gan):
-    x = torch.rand(4, 784, generator=generator(0, "x"))
+    x = torch.rand(4, 784, generator=stream_rng(0, "x"))
     parameters = [p.detach().double().numpy() for p in gan.discriminator.parameters()]
     expected, _ = reference.discriminator_forward(parameters, x.double().numpy(), [1, 1, 1], 5)
     assert gan.discriminator.logits(x).detach().numpy() == pytest.approx(
@@ -338,7 +339,7 @@ def test_without_masks_nothing_is_dropped_or_scaled(gan):
 
 @pytest.mark.parametrize("distribution", ["uniform", "gaussian"])
 def test_noise_has_mean_0_and_variance_1(distribution):
-    z = draw_noise(20_000, 5, distribution, generator(0, "z")).double()
+    z = draw_noise(20_000, 5, distribution, stream_rng(0, "z")).double()
     assert z.mean().item() == pytest.approx(0, abs=0.02)
     assert z.var().item() == pytest.approx(1, abs=0.02)
     kurtosis = (z**4).mean().item()
@@ -349,11 +350,11 @@ def test_noise_has_mean_0_and_variance_1(distribution):
 
 def test_a_generator_of_the_wrong_width_is_refused(params):
     with pytest.raises(ValueError, match=r"784, .*3072 values"):
-        build_gan(config.experiment(params, "paper", "mnist"), (3, 32, 32), "cpu")
+        build_gan(recipe.experiment(params, "mnist"), (3, 32, 32), "cpu")
 
 
 def test_the_notebook_s_noise_is_uniform_between_minus_1_and_1():
-    z = draw_noise(20_000, 5, "uniform_one", generator(0, "z")).double()
+    z = draw_noise(20_000, 5, "uniform_one", stream_rng(0, "z")).double()
     assert 0.999 < z.abs().max().item() <= 1
     assert z.mean().item() == pytest.approx(0, abs=0.02)
     assert z.var().item() == pytest.approx(1 / 3, abs=0.01)

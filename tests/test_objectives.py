@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from paper_repro.training import objectives
+from paper_repro.gan import objectives
 
 
 @pytest.fixture

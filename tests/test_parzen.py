@@ -5,9 +5,10 @@ import pytest
 import torch
 from sklearn.neighbors import KernelDensity
 
-from paper_repro import config
-from paper_repro.evaluation import parzen
-from paper_repro.randomness import generator
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.gan.model import recipe
+from paper_repro.parzen.bandwidth import choose_bandwidth, estimate
+from paper_repro.parzen.likelihood import log_likelihoods, mean_and_standard_error
 from tests import reference
 
 SIGMAS = [0.1, 0.2, 0.5, 1.0]
@@ -15,15 +16,15 @@ SIGMAS = [0.1, 0.2, 0.5, 1.0]
 
 def mixture(n, d=30, seed=0):
     """Images in [0, 1] in three clusters, float32."""
-    draw = generator(seed, "mixture")
-    centres = torch.rand(3, d, generator=generator(0, "centres"))
+    draw = stream_rng(seed, "mixture")
+    centres = torch.rand(3, d, generator=stream_rng(0, "centres"))
     chosen = torch.randint(3, (n,), generator=draw)
     return (centres[chosen] + 0.1 * torch.randn(n, d, generator=draw)).clamp(0, 1)
 
 
 def test_it_is_scikit_learn_s_kernel_density():
     images, samples = mixture(50), mixture(200, seed=1)
-    ours = parzen.log_likelihoods(images, samples, SIGMAS)
+    ours = log_likelihoods(images, samples, SIGMAS)
     for row, sigma in zip(ours, SIGMAS, strict=True):
         density = KernelDensity(kernel="gaussian", bandwidth=sigma, rtol=0).fit(samples.double())
         assert row.numpy() == pytest.approx(density.score_samples(images.double()), abs=0.01)
@@ -31,7 +32,7 @@ def test_it_is_scikit_learn_s_kernel_density():
 
 def test_it_is_the_direct_computation():
     images, samples = mixture(20), mixture(60, seed=1)
-    ours = parzen.log_likelihoods(images.double(), samples.double(), SIGMAS)
+    ours = log_likelihoods(images.double(), samples.double(), SIGMAS)
     for row, sigma in zip(ours, SIGMAS, strict=True):
         expected = reference.parzen(images.double().numpy(), samples.double().numpy(), sigma)
         assert row.numpy() == pytest.approx(expected, abs=1e-9)
@@ -43,15 +44,15 @@ def test_one_sample_is_a_gaussian_density():
     for sigma in SIGMAS:
         squared = (images - sample).square().sum(1).numpy()
         expected = -squared / (2 * sigma**2) - d / 2 * math.log(2 * math.pi * sigma**2)
-        ours = parzen.log_likelihoods(images, sample, [sigma])[0]
+        ours = log_likelihoods(images, sample, [sigma])[0]
         assert ours.numpy() == pytest.approx(expected, abs=1e-9)
 
 
 def test_its_expectation_has_a_closed_form(float64):
     # Windows on draws of N(0, 1) are, on average, the density of N(0, 1 + sigma^2).
-    draw = generator(0, "gaussian")
+    draw = stream_rng(0, "gaussian")
     samples, images = torch.randn(200_000, 1, generator=draw), torch.linspace(-2, 2, 9)[:, None]
-    ours = parzen.log_likelihoods(images, samples, [0.3])[0]
+    ours = log_likelihoods(images, samples, [0.3])[0]
     variance = 1 + 0.3**2
     expected = -images[:, 0].square() / (2 * variance) - 0.5 * math.log(2 * math.pi * variance)
     assert ours.numpy() == pytest.approx(expected.numpy(), abs=0.02)
@@ -59,33 +60,31 @@ def test_its_expectation_has_a_closed_form(float64):
 
 def test_repeated_samples_change_nothing():
     images, samples = mixture(20), mixture(40, seed=1)
-    once = parzen.log_likelihoods(images, samples, SIGMAS)
-    twice = parzen.log_likelihoods(images, samples.repeat(2, 1), SIGMAS)
+    once = log_likelihoods(images, samples, SIGMAS)
+    twice = log_likelihoods(images, samples.repeat(2, 1), SIGMAS)
     assert twice.numpy() == pytest.approx(once.numpy(), abs=1e-3)
 
 
 @pytest.mark.parametrize("chunks", [(1, 1), (7, 13), (1000, 10), (3, 5000)])
 def test_chunks_change_the_result_by_rounding_only(chunks):
     images, samples = mixture(20), mixture(40, seed=1)
-    whole = parzen.log_likelihoods(images, samples, SIGMAS)
-    parts = parzen.log_likelihoods(
-        images, samples, SIGMAS, image_chunk=chunks[0], sample_chunk=chunks[1]
-    )
+    whole = log_likelihoods(images, samples, SIGMAS)
+    parts = log_likelihoods(images, samples, SIGMAS, image_chunk=chunks[0], sample_chunk=chunks[1])
     assert parts.numpy() == pytest.approx(whole.numpy(), abs=2e-3)
 
 
 @pytest.mark.slow
 def test_float32_at_full_width_is_within_a_hundredth_of_a_nat(params):
     # Binary-like images of 784 pixels with samples close by: the case of the smallest sigma.
-    sigmas = config.experiment(params, "paper", "mnist").parzen.sigmas()
+    sigmas = recipe.experiment(params, "mnist").parzen.sigmas()
     images = (mixture(40, d=784) > 0.5).float()
     samples = torch.cat(
         [
-            images + 0.02 * torch.randn(40, 784, generator=generator(0, "near")),
+            images + 0.02 * torch.randn(40, 784, generator=stream_rng(0, "near")),
             (mixture(2000, d=784, seed=1) > 0.5).float(),
         ]
     )
-    ours = parzen.log_likelihoods(images, samples, sigmas)
+    ours = log_likelihoods(images, samples, sigmas)
     exact = torch.cdist(images.double(), samples.double()).square()
     for row, sigma in zip(ours, sigmas, strict=True):
         expected = (
@@ -99,17 +98,33 @@ def test_float32_at_full_width_is_within_a_hundredth_of_a_nat(params):
 def test_far_images_are_finite():
     samples = torch.zeros(5, 784)
     images = torch.ones(2, 784)
-    row = parzen.log_likelihoods(images, samples, [0.01])[0]
+    row = log_likelihoods(images, samples, [0.01])[0]
     expected = -784 / (2 * 0.01**2) - 784 * math.log(0.01 * math.sqrt(2 * math.pi))
     assert row.numpy() == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_bandwidth_is_the_first_of_the_best():
-    assert parzen.best_bandwidth(torch.tensor([[0.0, 1], [3, 0], [1, 2], [0, 0]])) == 1
+    images, samples = mixture(20), mixture(40, seed=1)
+    grid = [0.1, 0.3, 0.3, 0.9]
+    means = log_likelihoods(images, samples, grid).mean(1)
+    found = choose_bandwidth(images, samples, grid)
+    assert found.sigma == grid[int(means.argmax())]
+    assert torch.equal(found.likelihoods.mean(), means.max())
+    assert found.mean_by_sigma[found.sigma] == means.max()
+
+
+def test_the_estimate_chooses_on_validation_and_measures_on_test():
+    valid, test, samples = mixture(20), mixture(30, seed=2), mixture(40, seed=1)
+    grid = [0.1, 0.3, 0.9]
+    found = estimate(lambda: samples, grid, valid, test)
+    best = grid[int(log_likelihoods(valid, samples, grid).mean(1).argmax())]
+    assert found.bandwidth.sigma == best
+    on_test = log_likelihoods(test, samples, [best])[0]
+    assert (found.mean, found.se) == mean_and_standard_error(on_test)
 
 
 def test_the_error_is_the_population_s_over_root_n():
     values = torch.tensor([1.0, 2, 3, 6], dtype=torch.float64)
-    mean, error = parzen.mean_and_standard_error(values)
+    mean, error = mean_and_standard_error(values)
     assert mean == 3
     assert error == pytest.approx(np.std([1, 2, 3, 6]) / 2)

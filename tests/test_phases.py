@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro import config
-from paper_repro import plan as planning
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import processed_folder, write_dataset
-from paper_repro.evaluation import parzen
+from paper_repro.core.dataset import processed_folder, write_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import read_params
+from paper_repro.core.runs import model_path, runs
+from paper_repro.core.tensor_file import load_tensors
 from paper_repro.evaluation.evaluate import evaluate, over_folds
-from paper_repro.evaluation.trained import read_trained_run
-from paper_repro.models.storage import load_tensors, model_path
+from paper_repro.evaluation.trained_run import open_run
+from paper_repro.gan import loop
+from paper_repro.gan.model import recipe
+from paper_repro.gan.train import train
+from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.pipeline import plan as planning
 from paper_repro.report.report import report
 from paper_repro.report.results import collect
-from paper_repro.training import loop
-from paper_repro.training.train import train
 
 FIRST, SECOND = "quick-tfd_pretrain-0", "quick-tfd-0"
 
@@ -37,17 +40,11 @@ def phases(workspace):
     ]
     stacked = [layer | {"init": "pretrained"} for layer in pretrain["generator"]]
     stacked[2] |= {"bias": 0.0}
-    workspace.values["experiments"] |= {
+    workspace.files["paper"]["experiments"] |= {
         "tfd_pretrain": pretrain,
         "tfd": below | {"pretrained": "tfd_pretrain", "generator": new + stacked},
     }
-    workspace.values["profiles"]["quick"]["experiments"] = {"tfd_pretrain": {}, "tfd": {}}
-    entry = workspace.values["runs"]["quick-mnist-0"] | {"dataset": "tfd"}
-    workspace.values["runs"] = {
-        FIRST: entry | {"experiment": "tfd_pretrain"},
-        SECOND: entry | {"experiment": "tfd", "start": str(model_path(FIRST))},
-    }
-    workspace.write()
+    workspace.list(tfd_pretrain=[0], tfd=[0])
     draw = np.random.default_rng(0)
     counts = {"train": 60}
     for fold in range(1, 6):
@@ -64,7 +61,7 @@ def test_phase_2_starts_from_the_last_epoch_of_phase_1_with_velocities_at_0(phas
 
     def watched(self):
         seen.update({name: tensor.clone() for name, tensor in self.trainer.state().items()})
-        seen["draws"] = self.trainer.draws.generator.get_state()
+        seen["draws"] = self.trainer.draws.rng.get_state()
         return run(self)
 
     monkeypatch.setattr(loop.Loop, "run", watched)
@@ -92,7 +89,7 @@ def test_phase_2_is_trained_anew_on_another_phase_1(phases, capsys):
     first = model_path(SECOND).read_bytes()
     train(SECOND)
     assert model_path(SECOND).read_bytes() == first
-    phases.values["experiments"]["tfd_pretrain"]["epochs"] = 3
+    phases.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
     phases.write()
     train(FIRST)
     train(SECOND)
@@ -108,18 +105,19 @@ def test_phase_2_without_phase_1_is_one_line(phases, capsys):
 
 def test_another_phase_1_than_the_layers_describe_is_one_line(phases, capsys):
     train(FIRST)
-    for layer in phases.values["experiments"]["tfd"]["generator"][2:4]:
+    for layer in phases.files["paper"]["experiments"]["tfd"]["generator"][2:4]:
         layer["units"] += 1
     phases.write()
     assert main(["train", SECOND]) == 2
     assert "can't be stacked: pretrained layers.0.weight is (7, 13)" in capsys.readouterr().err
 
 
-def test_a_start_that_is_not_the_experiment_s_is_refused(phases):
-    phases.values["runs"][SECOND]["start"] = config.RANDOM
-    phases.write()
-    with pytest.raises(config.UserError, match=r"runs\.quick-tfd-0\.start: must be models/quick"):
-        config.runs(config.read_params())
+def test_phase_2_whose_phase_1_is_not_listed_is_refused(phases):
+    phases.list(tfd_pretrain=[0], tfd=[0, 1])
+    with pytest.raises(
+        UserError, match=r"seeds\.tfd: quick-tfd-1 is stacked on .*-1, which is not"
+    ):
+        runs(read_params("quick"))
 
 
 def test_every_fold_has_its_own_sigma_on_one_set_of_samples(phases):
@@ -127,8 +125,8 @@ def test_every_fold_has_its_own_sigma_on_one_set_of_samples(phases):
     evaluate(FIRST)
     folder = phases.folder / f"reports/quick/runs/{FIRST}"
     measured = json.loads((folder / "evaluation.json").read_text())["selected"]
-    experiment = config.experiment(config.read_params(), "quick", "tfd_pretrain")
-    samples = read_trained_run(FIRST).sampler("last").sample(50, 0, "evaluation")
+    experiment = recipe.experiment(read_params("quick"), "tfd_pretrain")
+    samples = open_run(FIRST).sampler("last").sample(50, 0, "evaluation")
     sigmas = experiment.parzen.sigmas()
     means = []
     for index in range(5):
@@ -137,8 +135,8 @@ def test_every_fold_has_its_own_sigma_on_one_set_of_samples(phases):
         )
         valid, test = (torch.from_numpy(np.load(p)).flatten(1).float() / 255 for p in parts)
         assert len(valid) == 11 + index
-        best = parzen.log_likelihoods(valid, samples, sigmas).mean(1).argmax()
-        on_test = parzen.log_likelihoods(test, samples, [sigmas[best]])[0]
+        best = log_likelihoods(valid, samples, sigmas).mean(1).argmax()
+        on_test = log_likelihoods(test, samples, [sigmas[best]])[0]
         fold = measured["folds"][index]
         assert fold["sigma"] == sigmas[best]
         assert fold["test_images"] == 21 + index

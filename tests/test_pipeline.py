@@ -1,73 +1,124 @@
-"""dvc.yaml against the code: what a stage runs is what it lists."""
+"""dvc.yaml against the code: what a stage runs lies in the folders that it lists."""
 
 import ast
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from paper_repro import __main__ as command_line
-from paper_repro import config, provenance
+from paper_repro.core import provenance
+from paper_repro.core.runs import run_list_path, runs
 from paper_repro.data.catalogue import SOURCES
-from paper_repro.report import ablations
-from tests.conftest import ROOT
+from tests.small import ROOT, read_from_root
 
-PIPELINE = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
-LOCK = YAML(typ="safe", pure=True).load(ROOT / "dvc.lock")["stages"]
+YAML_READER = YAML(typ="safe", pure=True)
+PIPELINE = YAML_READER.load(ROOT / "dvc.yaml")["stages"]
+FETCH = YAML_READER.load(ROOT / "data/dvc.yaml")["stages"]
+PROFILES = ("paper", "quick", "stand-in", "ablations")
+PACKAGE = ROOT / "paper_repro"
+FOLDERS = sorted(p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name != "__pycache__")
+
+
+def folder_of(profile):
+    return (ROOT / run_list_path(profile)).parent
 
 
 def body(stage):
-    return PIPELINE[stage].get("do", PIPELINE[stage])
+    return (PIPELINE | FETCH)[stage].get("do", (PIPELINE | FETCH)[stage])
 
 
 def module(stage):
     """The module that the stage's command runs, from the command line's own table."""
     words = body(stage)["cmd"].split()[3:]
-    options = vars(command_line._parser().parse_args(words))
-    return options["module"]
+    return vars(command_line._parser().parse_args(words))["module"]
 
 
-@pytest.mark.parametrize("stage", PIPELINE)
-def test_a_stage_lists_the_modules_that_it_imports(stage):
-    listed = {dep for dep in body(stage)["deps"] if dep.endswith(".py")}
-    closure = provenance.import_closure(module(stage))
-    assert listed == {path.relative_to(ROOT).as_posix() for path in closure}
+def listed(stage):
+    """The modules in the folders, and the single files, that a stage depends on."""
+    found = set()
+    for dep in body(stage)["deps"]:
+        path = ROOT / dep
+        if dep.startswith("paper_repro"):
+            assert path.exists(), dep
+            found |= set(path.rglob("*.py")) if path.is_dir() else {path}
+    return {path for path in found if path.name != "__init__.py"}
 
 
-def test_the_report_s_stages_list_its_data_files_and_templates():
-    folder = ROOT / "paper_repro" / "report"
-    files = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.yaml")}
-    files |= {path.relative_to(ROOT).as_posix() for path in (folder / "templates").iterdir()}
-    listed = {dep for stage in ("report", "ablations") for dep in body(stage)["deps"]}
-    # `make bench` is no stage.
-    assert files - listed == {"paper_repro/report/templates/benchmarks.html.j2"}
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_what_costs_hours_depends_on_what_it_runs_and_on_nothing_else(stage):
+    assert listed(stage) == set(provenance.import_closure(module(stage)))
 
 
-def test_the_closure_follows_every_form_of_import():
-    closure = {
-        p.relative_to(ROOT).as_posix()
-        for p in provenance.import_closure("paper_repro.training.train")
-    }
-    # from paper_repro import config; from paper_repro.x import y; by way of another module
-    assert {
-        "paper_repro/config.py",
-        "paper_repro/training/loop.py",
-        "paper_repro/models/maxout.py",
-        "paper_repro/evaluation/parzen.py",
-    } <= closure
-    assert not any("report" in path or "figures" in path for path in closure)
+@pytest.mark.parametrize("stage", [*PIPELINE, *FETCH])
+def test_what_a_stage_runs_lies_in_what_it_lists(stage):
+    missing = set(provenance.import_closure(module(stage))) - listed(stage)
+    assert not {path.relative_to(ROOT).as_posix() for path in missing}
 
 
-@pytest.mark.parametrize(
-    "path",
-    sorted((ROOT / "paper_repro").rglob("*.py")),
-    ids=lambda p: p.relative_to(ROOT).as_posix(),
+def test_training_depends_on_nothing_that_only_measures():
+    names = {path.relative_to(PACKAGE).parts[0] for path in listed("train")}
+    assert names == {"core", "data", "gan", "parzen", "training"}
+
+
+def imports(path):
+    """The first-party folders that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "paper_repro":
+            names = [f"paper_repro.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        found |= {n.split(".")[1] for n in names if n.startswith("paper_repro.")}
+    return found
+
+
+# From what everything stands on to what stands on everything.
+ORDER = (
+    *("core", "data", "parzen", "gan", "evaluation", "training", "theory", "diagnostics"),
+    *("figures", "report", "pipeline", "benchmarks"),
 )
+
+
+def test_no_folder_imports_one_above_it():
+    assert sorted(ORDER) == FOLDERS
+    for place, folder in enumerate(ORDER):
+        for path in (PACKAGE / folder).glob("*.py"):
+            upwards = {name for name in imports(path) if ORDER.index(name) > place}
+            assert not upwards, path
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
 def test_imports_are_absolute_and_packages_hold_only_a_docstring(path):
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
     if path.name == "__init__.py":
         assert len(tree.body) == 1
         assert isinstance(tree.body[0], ast.Expr)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_each_folder_says_what_it_reads_and_leaves(folder):
+    text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text()))
+    assert 3 <= len(text.splitlines()) <= 6
+    assert "leave" in text
+
+
+def test_the_closure_follows_every_form_of_import():
+    closure = {
+        p.relative_to(ROOT).as_posix() for p in provenance.import_closure("paper_repro.gan.train")
+    }
+    # from paper_repro.core import provenance; from paper_repro.x import y; by way of another
+    assert {
+        "paper_repro/core/provenance.py",
+        "paper_repro/gan/loop.py",
+        "paper_repro/gan/model/maxout.py",
+        "paper_repro/parzen/likelihood.py",
+    } <= closure
+    assert not any("report" in path or "figures" in path for path in closure)
 
 
 def test_the_code_s_hash_sees_behaviour_and_not_comments(tmp_path, monkeypatch):
@@ -87,44 +138,45 @@ def test_the_code_s_hash_sees_behaviour_and_not_comments(tmp_path, monkeypatch):
     assert provenance.code_digest("pack.a") != first
 
 
-def test_stages_depend_on_the_groups_of_parameters_that_they_read():
-    for stage in ("train", "evaluate", "figure2"):
-        assert body(stage)["params"] == [
-            "experiments.${item.experiment}",
-            "profiles.${item.profile}.experiments.${item.experiment}",
-            "runs.${key}",
-        ]
+def test_only_training_tracks_a_recipe_and_only_what_measures_the_measure():
+    tracking = {"recipe": set(), "measure": set()}
+    for stage in PIPELINE:
+        text = str(body(stage).get("params", []))
+        tracking["recipe"] |= {stage} if "experiments" in text else set()
+        tracking["measure"] |= {stage} if "measure" in text else set()
+    assert tracking == {"recipe": {"train"}, "measure": {"evaluate", "parzen_audit"}}
+    for stage in ("evaluate", "figure2", "figure3", "sample_checks", "parzen_audit"):
+        assert "reports/${profile}/runs/${key}/training.json" in body(stage)["deps"]
 
 
-def test_profiles_are_those_of_the_parameters(params):
-    for stage in ("report", "theory", "figure1"):
-        assert set(PIPELINE[stage]["foreach"]) == set(params["profiles"]) - {ablations.PROFILE}
-    prepared = {
-        f"{profile}-{dataset}": {
-            "profile": profile,
-            "dataset": dataset,
-            "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{dataset}",
-        }
-        for profile, values in params["profiles"].items()
-        for dataset, size in values["data"].items()
+@pytest.mark.parametrize("profile", [p for p in PROFILES if p != "paper"])
+def test_a_profile_is_a_link_to_the_one_pipeline_beside_a_list_and_a_lock_of_its_own(profile):
+    folder = folder_of(profile)
+    assert {path.name for path in folder.iterdir()} == {
+        *("dvc.yaml", "dvc.lock", "params.yaml", "runs.yaml")
     }
-    assert PIPELINE["prepare"]["foreach"] == prepared
-    fetched = {place for out in PIPELINE["fetch"]["outs"] for place in out}
+    assert (folder / "dvc.yaml").is_symlink()
+    assert (folder / "dvc.yaml").resolve() == ROOT / "dvc.yaml"
+
+
+def test_fetch_leaves_every_data_set_and_its_stand_in():
+    fetched = {place for out in FETCH["fetch"]["outs"] for place in out}
     assert fetched == {f"data/{kind}/{name}" for kind in ("raw", "stand-in") for name in SOURCES}
 
 
-def test_runs_that_are_examined_or_published_are_listed(params):
-    for key, entry in params["examined"].items():
-        assert entry == {name: params["runs"][key][name] for name in entry}
-    assert {entry["profile"] for entry in params["examined"].values()} == {"paper", "quick"}
-    for key, entry in PIPELINE["weights"]["foreach"].items():
-        assert entry["profile"] == params["runs"][key]["profile"]
-    for stage in ("figure3", "samples", "audit"):
-        assert PIPELINE[stage]["foreach"] == "${examined}"
-        assert {f"{stage}@{key}" for key in params["examined"]} <= set(LOCK)
-
-
-def test_the_lock_holds_every_listed_run(params):
-    for key in config.runs(params):
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_lock_holds_every_listed_run(profile):
+    lock = YAML_READER.load(folder_of(profile) / "dvc.lock")["stages"]
+    for key in runs(read_from_root(profile)):
         for stage in ("train", "evaluate", "figure2"):
-            assert f"{stage}@{key}" in LOCK
+            assert f"{stage}@{key}" in lock
+    known = YAML_READER.load(folder_of(profile) / "runs.yaml")
+    for stage in ("figure3", "sample_checks", "parzen_audit"):
+        assert {f"{stage}@{key}" for key in known["diagnosed"]} <= set(lock)
+
+
+def test_locks_stay_short():
+    lines = {p: len((folder_of(p) / "dvc.lock").read_text().splitlines()) for p in PROFILES}
+    assert lines["paper"] <= 5_000
+    assert sum(lines.values()) <= 12_000
+    assert len(Path(ROOT / "dvc.yaml").read_text().splitlines()) <= 260

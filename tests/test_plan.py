@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from paper_repro import plan as planning
-from paper_repro.errors import Interrupted, UserError
-from paper_repro.training import estimate
-from paper_repro.training.interrupt import Stop
-from paper_repro.training.loop import Loop
-from paper_repro.training.train import train
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.gan.interrupt import Stop
+from paper_repro.gan.loop import Loop
+from paper_repro.gan.train import train
+from paper_repro.pipeline import duration as estimate
+from paper_repro.pipeline import plan as planning
 
 ALL = {"prepare@quick-mnist", "train@quick-mnist-0", "evaluate@quick-mnist-0", "report@quick"}
 
@@ -53,7 +53,7 @@ def test_nothing_to_do_is_said(planned):
 
 def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace):
     assert "nothing to do but" in planned(set(), there=False)  # quick has a stand-in
-    workspace.values["profiles"]["quick"]["data"]["mnist"]["fallback"] = None
+    workspace.files["quick"]["data"]["mnist"]["fallback"] = None
     workspace.write()
     for changed in (set(), ALL - {"prepare@quick-mnist"}):
         line = planned(changed, there=False)
@@ -64,14 +64,14 @@ def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace):
 
 
 def test_data_that_nothing_has_looked_for_are_announced_as_such(planned, workspace, monkeypatch):
-    workspace.values["profiles"]["quick"]["data"]["mnist"]["fallback"] = None
+    workspace.files["quick"]["data"]["mnist"]["fallback"] = None
     workspace.write()
     monkeypatch.setattr(planning, "RAW", Path("elsewhere"))
     assert "if the data can be had" in planned(ALL)
 
 
 def test_an_unknown_profile_is_one_line(workspace):
-    with pytest.raises(UserError, match="no run of a profile 'quik'"):
+    with pytest.raises(UserError, match="no profile 'quik'"):
         planning.plan("quik")
 
 

@@ -10,25 +10,28 @@ import torch
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from paper_repro import config
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import read_dataset
-from paper_repro.errors import UserError
+from paper_repro.core.dataset import read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import read_params
+from paper_repro.core.runs import read_run
+from paper_repro.diagnostics.nearest import nearest
+from paper_repro.diagnostics.sample_checks import sample_checks
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.evaluation.nearest import nearest
-from paper_repro.evaluation.parzen import log_likelihoods
-from paper_repro.evaluation.samples import samples
-from paper_repro.evaluation.trained import read_trained_run
+from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
-from paper_repro.report import nats, readme, tables
+from paper_repro.gan.model import recipe
+from paper_repro.gan.train import train
+from paper_repro.gan.update import Trainer
+from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.report import formatting as nats
+from paper_repro.report import readme, tables
 from paper_repro.report.citation import metadata
 from paper_repro.report.page import write_page
-from paper_repro.report.recipe import changes
+from paper_repro.report.released import changes
 from paper_repro.report.report import report
 from paper_repro.report.results import collect, comparable, trend
 from paper_repro.report.schema import json_schema
-from paper_repro.training.train import train
-from paper_repro.training.update import Trainer
 from tests.conftest import ROOT
 
 
@@ -36,13 +39,12 @@ from tests.conftest import ROOT
 def reported(workspace):
     """A profile of two seeds, trained, measured, drawn and reported."""
     other = "quick-mnist-1"
-    workspace.values["runs"][other] = {**workspace.values["runs"][workspace.key], "seed": 1}
-    workspace.write()
+    workspace.list(mnist=[0, 1])
     for key in (workspace.key, other):
         train(key)
         evaluate(key)
         figure2(key)
-    samples(workspace.key)
+    sample_checks(workspace.key)
     report("quick")
     return json.loads((workspace.folder / "reports/quick/results.json").read_text())
 
@@ -84,13 +86,10 @@ def test_results_hold_the_seeds_and_what_they_make_together(reported):
 
 
 def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
-    values, other = workspace.values, "quick-mnist_bfloat16-0"
-    values["experiments"]["mnist_bfloat16"] = {**workspace.experiment, "precision": "bfloat16"}
-    values["experiments"]["mnist_bfloat16"]["epochs"] = 4
-    for profile in values["profiles"].values():
-        profile["experiments"]["mnist_bfloat16"] = {}
-    values["runs"][other] = {**values["runs"][workspace.key], "experiment": "mnist_bfloat16"}
-    workspace.write()
+    other = "quick-mnist_bfloat16-0"
+    variant = {"base": "mnist", "precision": "bfloat16", "epochs": 4}
+    workspace.files["paper"]["experiments"]["mnist_bfloat16"] = variant
+    workspace.list(mnist=[0], mnist_bfloat16=[0])
     for key in (workspace.key, other):
         train(key)
         evaluate(key)
@@ -114,7 +113,7 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     assert tables.variants(results)["Difference"].tolist() == [
         nats.signed(difference) for difference in differences
     ]
-    folder = config.run(config.read_params(), other).folder
+    folder = read_run(other)[1].folder
     whole = pd.read_csv(folder / "validation.csv")
     best = json.loads((folder / "metrics.json").read_text())["best_epoch"]
     whole[whole.epoch == best].to_csv(folder / "validation.csv", index=False)
@@ -124,12 +123,13 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
         collect("quick")
 
 
-def test_runs_of_another_length_than_params_say_are_not_averaged(workspace):
-    train(workspace.key)
-    evaluate(workspace.key)
-    workspace.values["experiments"]["mnist"]["epochs"] = 3
-    workspace.write()
-    with pytest.raises(UserError, match=r"training\.json: 2 epochs, params\.yaml says 3; run `dvc"):
+def test_seeds_of_different_recipes_are_not_averaged(workspace):
+    workspace.list(mnist=[0, 1])
+    for key, epochs in ((workspace.key, 2), ("quick-mnist-1", 3)):
+        workspace.change(epochs=epochs)
+        train(key)
+        evaluate(key)
+    with pytest.raises(UserError, match=r"trained by another recipe than quick-mnist-0; run `dvc"):
         collect("quick")
 
 
@@ -137,9 +137,9 @@ def test_the_measure_is_the_script_s(workspace):
     train(workspace.key)
     evaluate(workspace.key)
     stored = json.loads((workspace.run.folder / "metrics.json").read_text())
-    experiment = config.experiment(config.read_params(), "quick", "mnist")
+    experiment = recipe.experiment(read_params("quick"), "mnist")
     dataset = read_dataset("quick", "mnist")
-    samples = read_trained_run(workspace.key).sampler("best").sample(50, 0, "evaluation")
+    samples = open_run(workspace.key).sampler("best").sample(50, 0, "evaluation")
     sigmas = experiment.parzen.sigmas()
     on_valid = log_likelihoods(dataset.load("valid")[:20], samples, sigmas).mean(1)
     sigma = sigmas[int(on_valid.argmax())]
@@ -151,7 +151,7 @@ def test_the_measure_is_the_script_s(workspace):
 
 def test_evaluation_draws_fresh_samples(workspace):
     train(workspace.key)
-    sampler = read_trained_run(workspace.key).sampler("best")
+    sampler = open_run(workspace.key).sampler("best")
     first = sampler.sample(5, 0, "evaluation")
     assert torch.equal(first, sampler.sample(5, 0, "evaluation"))
     assert not torch.equal(first, sampler.sample(5, 0, "validation/2"))
@@ -231,7 +231,7 @@ def test_the_page_is_one_file_with_described_pictures(reported, workspace):
     places = ("figure1.png", "theory.png", "curves/mnist.png", "runs/quick-mnist-0/figure2.png")
     assert shown == {(folder / place).read_bytes() for place in places}
     files = (
-        r"runs/quick-mnist-[01]/(samples\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
+        r"runs/quick-mnist-[01]/(sample_checks\.json|figure2\.json|curve\.csv)|results\.json|results\.schema\.json|results\.csv|"
         r"table1\.md|table1\.tex|summary\.md|metadata\.yaml|ro-crate-metadata\.json|(theory|figure1)\.json|"
         r"\.\./(benchmarks|ablations)/index\.html"
     )
@@ -335,8 +335,7 @@ def test_a_run_that_diverged_is_reported_as_such(workspace, monkeypatch):
 
 def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspace, monkeypatch):
     third = "quick-mnist-2"
-    workspace.values["runs"][third] = {**workspace.values["runs"][workspace.key], "seed": 2}
-    workspace.write()
+    workspace.list(mnist=[0, 1, 2])
     diverge(monkeypatch)
     for command in ("train", "evaluate", "figure2"):
         assert main([command, third]) == 0
@@ -345,13 +344,7 @@ def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspa
     assert [run["run"] for run in row["failed"]] == [third]
     assert f"{third}: training diverged" in tables.remark(row, "quick")
     # Listed first, it does not lend the report its figures.
-    monkeypatch.setattr(
-        config,
-        "runs",
-        lambda params, profile=None, get=config.runs: dict(
-            sorted(get(params, profile).items(), reverse=True)
-        ),
-    )
+    workspace.list(mnist=[2, 1, 0])
     report("quick")
     page = (workspace.folder / "reports/quick/index.html").read_text()
     shown = [base64.b64decode(x) for x in re.findall(r'src="data:image/png;base64,([^"]+)"', page)]
@@ -382,17 +375,14 @@ COUNTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
     ],
 )
 def test_the_committed_parameters_are_the_released_recipe(params, name, counts):
-    parameters = config.experiment(params, "paper", name).model_dump(mode="json")
+    parameters = recipe.experiment(params, name).model_dump(mode="json")
     assert changes(name, parameters, counts) == []
     assert changes(name, parameters, counts | {"train": 5}) == ["data.train"]
 
 
 def test_an_experiment_of_the_user_s_own_is_no_released_recipe(workspace):
-    workspace.values["experiments"]["mine"] = workspace.values["experiments"].pop("mnist")
-    entry = workspace.values["runs"].pop(workspace.key) | {"experiment": "mine"}
-    workspace.values["runs"]["quick-mine-0"] = entry
-    workspace.values["profiles"]["quick"]["experiments"] = {"mine": {}}
-    workspace.write()
+    workspace.files["paper"]["experiments"]["mine"] = workspace.experiment
+    workspace.list(mine=[0])
     for command in ("train", "evaluate", "figure2"):
         assert main([command, "quick-mine-0"]) == 0
     report("quick")
@@ -401,7 +391,7 @@ def test_an_experiment_of_the_user_s_own_is_no_released_recipe(workspace):
 
 
 def test_how_long_mnist_is_trained_is_no_part_of_its_recipe(params):
-    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    parameters = recipe.experiment(params, "mnist").model_dump(mode="json")
     longer = parameters | {"epochs": 5, "validate_every": 1, "device": "cuda"}
     assert changes("mnist", longer, COUNTS) == []
 
@@ -421,7 +411,7 @@ def test_how_long_mnist_is_trained_is_no_part_of_its_recipe(params):
     ],
 )
 def test_a_changed_parameter_is_named(params, path, value):
-    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    parameters = recipe.experiment(params, "mnist").model_dump(mode="json")
     place = parameters
     for key in path[:-1]:
         place = place[key]
@@ -430,7 +420,7 @@ def test_a_changed_parameter_is_named(params, path, value):
 
 
 def test_fewer_images_or_layers_are_named(params):
-    parameters = config.experiment(params, "paper", "mnist").model_dump(mode="json")
+    parameters = recipe.experiment(params, "mnist").model_dump(mode="json")
     assert changes("mnist", parameters, COUNTS | {"test": 100}) == ["data.test"]
     parameters["generator"] = parameters["generator"][1:]
     assert changes("mnist", parameters, COUNTS) == ["generator"]
@@ -438,8 +428,7 @@ def test_fewer_images_or_layers_are_named(params):
 
 def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     key = "paper-mnist-0"
-    workspace.values["runs"] = {key: workspace.values["runs"][workspace.key] | {"profile": "paper"}}
-    workspace.write()
+    workspace.list("paper", mnist=[0])
     workspace.prepare(canonical=True, profile="paper")
     train(key)
     evaluate(key)
@@ -471,21 +460,24 @@ def test_a_table_that_is_missing_or_empty_is_one_line(reported, workspace, name,
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UserError, match=rf"quick-mnist-1/{name}: {trouble}.*dvc repro train@"):
+    with pytest.raises(UserError, match=rf"quick-mnist-1/{name}: {trouble}.*dvc repro .*:train@"):
         report("quick")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda profile: profile.pop("experiments"), r"profiles\.quick\.experiments: no such key"),
-        (lambda profile: profile.update(experiments={}), "names none"),
-        (lambda profile: profile.update(experiments=None), "must be a mapping"),
+        (lambda profile: profile.pop("seeds"), r"quick/params\.yaml: seeds: no such key"),
+        (lambda profile: profile.update(seeds={}), "seeds: lists no run"),
+        (lambda profile: profile.update(seeds=None), "seeds: must be a mapping"),
+        (lambda profile: profile.update(seeds={"mnist": ["0"]}), r"seeds\.mnist\.0: .*integer"),
+        (lambda profile: profile.update(seeds={"mnist": [1, 1]}), "a seed is listed twice"),
+        (lambda profile: profile.update(seeds={"mnits": [0]}), r"experiments\.mnits: no such key"),
+        (lambda profile: profile.update(seeds={"../x": [0]}), r"seeds\.\.\./x"),
     ],
 )
-def test_a_profile_without_experiments_is_one_line(workspace, change, message):
-    workspace.values["runs"] = {}
-    change(workspace.values["profiles"]["quick"])
+def test_a_profile_without_runs_is_one_line(workspace, change, message):
+    change(workspace.files["quick"])
     workspace.write()
     with pytest.raises(UserError, match=message):
         collect("quick")
@@ -501,15 +493,14 @@ def test_a_killed_stage_s_temporary_file_is_no_result(reported, workspace):
 def test_an_unknown_profile_is_an_error_and_writes_nothing(workspace, capsys):
     assert main(["report", "quik"]) == 2
     assert (
-        "profiles.quik: no such key (there: ablations, paper, quick, stand-in)"
+        "profiles: no profile 'quik' (there: paper, ablations, quick, stand-in)"
         in capsys.readouterr().err
     )
     assert not (workspace.folder / "reports/quik").exists()
 
 
 def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):
-    del workspace.values["runs"]["quick-mnist-1"]
-    workspace.write()
+    workspace.list(mnist=[0])
     row = collect("quick")["rows"][0]
     assert [seed["seed"] for seed in row["seeds"]] == [0]
     assert row["seed_sd"] is None
@@ -562,7 +553,7 @@ def test_contrast_normalised_images_are_shown_by_the_largest_sample():
 
 def test_column_6_belongs_to_each_row_s_fifth_sample(reported, workspace):
     data = json.loads((workspace.run.folder / "figure2.json").read_text())
-    samples = read_trained_run(workspace.key).sampler("best").sample(20, 0, "figure2")
+    samples = open_run(workspace.key).sampler("best").sample(20, 0, "figure2")
     train_images = read_dataset("quick", "mnist").load("train")
     distances = torch.cdist(samples[[4, 9, 14, 19]], train_images).square()
     assert data["nearest_training_index"] == distances.argmin(1).tolist()
@@ -620,7 +611,7 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
                     assert fold["sigma"] in seed["sigma"]
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "evaluation.json", "samples.json"])
+@pytest.mark.parametrize("name", ["metrics.json", "evaluation.json", "sample_checks.json"])
 def test_a_measure_older_than_the_training_is_one_line(reported, workspace, name):
     path = workspace.run.folder / name
     path.write_text(json.dumps({"status": "not run", "reason": "no data", "todo": "bring them"}))

@@ -3,14 +3,14 @@ import math
 import pytest
 import torch
 
-from paper_repro import config
-from paper_repro.randomness import generator
-from paper_repro.training import sgd
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.gan import sgd
+from paper_repro.gan.model import recipe
 
 
 @pytest.fixture
 def settings(params):
-    return config.experiment(params, "paper", "mnist").sgd
+    return recipe.experiment(params, "mnist").sgd
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_column_norms_are_bounded_as_in_pylearn2():
 
 def test_moving_under_a_bound_is_to_move_and_then_to_bound(monkeypatch, float64):
     monkeypatch.setattr(sgd, "BLOCK", 60)  # six rows of ten, and one of four
-    draw = generator(0, "bounded")
+    draw = stream_rng(0, "bounded")
     weight = torch.randn(16, 10, generator=draw)
     weight[:, 3] = 0
     velocity = torch.randn(16, 10, generator=draw).mul_(0.1)

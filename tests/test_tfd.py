@@ -9,9 +9,9 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paper_repro.core.errors import UserError
 from paper_repro.data import tfd
 from paper_repro.data.tfd import Tfd, parse_tfd, structure_problem
-from paper_repro.errors import UserError
 
 N, LABELLED = 16, 6
 

@@ -5,12 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ruamel.yaml import YAML
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import read_params
+from paper_repro.figures.theory import theory
 from paper_repro.theory import optimal, settings
+from paper_repro.theory.checks import (
+    check_discriminator,
+    check_identity,
+    check_maximum,
+    check_minimum,
+    check_only_minimum,
+    check_value,
+    family,
+    measure_family,
+)
 from paper_repro.theory.density import (
     density,
     integral,
@@ -21,18 +32,8 @@ from paper_repro.theory.density import (
 )
 from paper_repro.theory.descent import descend
 from paper_repro.theory.settings import Gaussian, Grid
-from paper_repro.theory.theory import (
-    check_discriminator,
-    check_identity,
-    check_maximum,
-    check_minimum,
-    check_only_minimum,
-    check_value,
-    family,
-    measure_family,
-    theory,
-)
 from paper_repro.theory.toy import apply, fit_discriminator, mlp, probabilities
+from tests.small import parse_values, write_files
 
 LOG4 = math.log(4)
 GRID = Grid(low=-12.0, high=12.0, points=1201)
@@ -55,15 +56,9 @@ VALUES = {
 }
 
 
-def write_params(folder, checks, **overlay):
-    with (folder / "params.yaml").open("w") as stream:
-        content = {"theory": {"checks": checks}, "profiles": {"quick": overlay}}
-        YAML(typ="safe", pure=True).dump(content, stream)
-
-
 @pytest.fixture
 def chosen():
-    return settings.checks({"theory": {"checks": VALUES}, "profiles": {"quick": {}}}, "quick")
+    return parse_values(settings.Checks, VALUES)
 
 
 # Densities
@@ -238,7 +233,7 @@ def test_a_step_of_1_is_the_mean_with_the_data():
 
 def test_the_stage_writes_every_check(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path, VALUES)
+    write_files({"theory": {"checks": VALUES}})
     theory("quick")
     result = json.loads(Path("reports/quick/theory.json").read_text())
     assert [check["id"] for check in result["checks"]] == [
@@ -265,7 +260,7 @@ def test_the_stage_writes_every_check(tmp_path, monkeypatch):
 def test_a_failed_check_is_written_down(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     short = {"discriminator": {"iterations": 1}, "descent": {"steps": 1}}
-    write_params(tmp_path, VALUES, theory={"checks": short})
+    write_files({"theory": {"checks": VALUES}}, theory={"checks": short})
     theory("quick")
     result = json.loads(Path("reports/quick/theory.json").read_text())
     failed = {check["id"] for check in result["checks"] if not check["holds"]}
@@ -277,21 +272,23 @@ def test_a_failed_check_is_written_down(tmp_path, monkeypatch):
     [
         ("p_g", [{"weight": 0.5, "mean": 0.0, "std": 1.0}], "weights of p_g must add up to 1"),
         ("grid", {"low": 1.0, "high": 1.0, "points": 5}, "must lie below high"),
-        ("descent", {"step_size": -1.0, "steps": 5}, "theory.checks.descent.step_size"),
+        ("descent", {"step_size": -1.0, "steps": 5}, "checks.descent.step_size"),
     ],
 )
 def test_bad_settings_are_named(key, value, words):
-    params = {"theory": {"checks": VALUES | {key: value}}, "profiles": {"quick": {}}}
     with pytest.raises(UserError, match=words):
-        settings.checks(params, "quick")
+        parse_values(settings.Checks, VALUES | {key: value})
 
 
-def test_a_profile_is_laid_over():
-    overlay = {"theory": {"checks": {"descent": {"steps": 7}}}}
-    params = {"theory": {"checks": VALUES}, "profiles": {"quick": overlay, "paper": {}}}
-    assert settings.checks(params, "quick").descent.steps == 7
-    assert settings.checks(params, "quick").descent.step_size == 0.2
-    assert settings.checks(params, "paper").descent.steps == 150
-    overlay["theory"]["checks"]["descent"]["steps"] = 0
-    with pytest.raises(UserError, match=r"profiles\.quick\.theory\.checks\.descent\.steps"):
-        settings.checks(params, "quick")
+def test_a_profile_is_laid_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def descent(profile):
+        return read_params(profile).parse(settings.Checks, "theory", "checks").descent
+
+    write_files({"theory": {"checks": VALUES}}, theory={"checks": {"descent": {"steps": 7}}})
+    assert (descent("quick").steps, descent("quick").step_size) == (7, 0.2)
+    assert descent("paper").steps == 150
+    write_files({"theory": {"checks": VALUES}}, theory={"checks": {"descent": {"steps": 0}}})
+    with pytest.raises(UserError, match=r"quick/params\.yaml: theory\.checks\.descent\.steps"):
+        descent("quick")

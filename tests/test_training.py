@@ -9,15 +9,17 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from paper_repro import config, provenance
-from paper_repro.data.dataset import processed_folder, read_dataset, write_not_run
-from paper_repro.errors import Interrupted, UserError
-from paper_repro.models.storage import load_tensors, model_path, read_record, save_tensors
-from paper_repro.training import loop, sgd
-from paper_repro.training.interrupt import Stop
-from paper_repro.training.sgd import Sgd
-from paper_repro.training.train import train
-from paper_repro.training.update import Trainer
+from paper_repro.core import provenance
+from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.runs import model_path
+from paper_repro.core.tensor_file import load_tensors, read_record, save_tensors
+from paper_repro.gan import loop, sgd
+from paper_repro.gan.interrupt import Stop
+from paper_repro.gan.model import recipe
+from paper_repro.gan.sgd import Sgd
+from paper_repro.gan.train import train
+from paper_repro.gan.update import Trainer
 from tests.conftest import ROOT
 
 KEY = "quick-mnist-0"
@@ -219,8 +221,7 @@ def test_seeds_differ_and_a_seed_repeats(workspace):
     train(KEY, fresh=True)
     assert outputs(workspace) == first
     other = "quick-mnist-1"
-    workspace.values["runs"][other] = {**workspace.values["runs"][KEY], "seed": 1}
-    workspace.write()
+    workspace.list(mnist=[0, 1])
     train(other)
     assert model_path(other).read_bytes() != first[0]
 
@@ -434,7 +435,7 @@ def test_a_checkpoint_is_written_without_a_second_copy_in_memory(tmp_path):
     script = """
 import resource, sys, torch
 from pathlib import Path
-from paper_repro.training.checkpoint import CheckpointFile, Progress
+from paper_repro.gan.checkpoint import CheckpointFile, Progress
 tensors = {name: torch.ones(8000, 4000) for name in "abc"}  # 366 MiB
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
@@ -449,7 +450,7 @@ print(peak() - before)
 
 def test_a_step_makes_no_copy_of_the_weights(params, monkeypatch):
     monkeypatch.setattr(sgd, "BLOCK", 50_000)  # as small beside this matrix as beside a large one
-    settings = config.experiment(params, "paper", "tfd_pretrain").sgd
+    settings = recipe.experiment(params, "tfd_pretrain").sgd
     weight = torch.randn(1000, 1000)
     gradient = torch.randn(1000, 1000)
     optimizer = Sgd([weight], settings)

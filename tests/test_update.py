@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro.randomness import generator
-from paper_repro.training.draws import draw_masks
-from paper_repro.training.loop import new_trainer
-from paper_repro.training.update import GRADIENT_NORMS
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.gan.draws import draw_masks
+from paper_repro.gan.loop import new_trainer
+from paper_repro.gan.update import GRADIENT_NORMS
 from tests import reference
 from tests.small import small_experiment
 
@@ -24,12 +24,12 @@ def relative(ours, theirs):
 
 
 def data(n=200, d=20):
-    return torch.rand(n, d, generator=generator(5, "data"))
+    return torch.rand(n, d, generator=stream_rng(5, "data"))
 
 
 def twin_draws(experiment, network):
     """The noise and masks that a trainer of seed 3 draws, from a generator of the test's own."""
-    draws = generator(3, "draws")
+    draws = stream_rng(3, "draws")
 
     def noise(n):
         return torch.empty(n, 7).uniform_(-(3**0.5), 3**0.5, generator=draws).numpy()
@@ -43,7 +43,7 @@ def twin_draws(experiment, network):
 @pytest.mark.parametrize("g_loss", ["non_saturating", "minimax"])
 @pytest.mark.parametrize("d_loss", ["half_sum", "sum"])
 def test_joint_update_follows_the_numpy_reference(params, float64, g_loss, d_loss):
-    experiment = small_experiment(params, generator_loss=g_loss, discriminator_loss=d_loss)
+    experiment = small_experiment(generator_loss=g_loss, discriminator_loss=d_loss)
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
@@ -70,7 +70,7 @@ def test_joint_update_follows_the_numpy_reference(params, float64, g_loss, d_los
 
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_alternating_update_is_algorithm_1(params, float64, k):
-    experiment = small_experiment(params, update="alternating", k=k, discriminator_loss="sum")
+    experiment = small_experiment(update="alternating", k=k, discriminator_loss="sum")
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
@@ -92,7 +92,7 @@ def test_alternating_update_is_algorithm_1(params, float64, k):
 
 
 def test_a_short_last_batch_is_a_mean_over_its_own_examples(params, float64):
-    experiment = small_experiment(params)
+    experiment = small_experiment()
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
@@ -108,7 +108,7 @@ def test_a_short_last_batch_is_a_mean_over_its_own_examples(params, float64):
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_measuring_gradient_norms_changes_nothing(params, float64, update):
-    experiment = small_experiment(params, update=update)
+    experiment = small_experiment(update=update)
     images = data()
     plain = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     measured = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
@@ -123,7 +123,7 @@ def test_measuring_gradient_norms_changes_nothing(params, float64, update):
 
 
 def test_gradient_norms_are_those_of_the_reference(params, float64):
-    experiment = small_experiment(params)
+    experiment = small_experiment()
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_gradient_norms_are_those_of_the_reference(params, float64):
 
 
 def test_the_diagnostics_are_the_paper_s_quantities(params, float64):
-    experiment = small_experiment(params)
+    experiment = small_experiment()
     images = data()
     trainer = new_trainer(experiment, (4, 5), images, 3, torch.device("cpu"))
     g, d = arrays(trainer.generator.parameters), arrays(trainer.discriminator.parameters)
@@ -160,8 +160,8 @@ def test_the_diagnostics_are_the_paper_s_quantities(params, float64):
 
 
 def test_column_norms_hold_before_and_after_every_update(params):
-    sgd_settings = small_experiment(params).sgd.model_copy(update={"max_column_norm": 0.3})
-    experiment = small_experiment(params).model_copy(update={"sgd": sgd_settings})
+    sgd_settings = small_experiment().sgd.model_copy(update={"max_column_norm": 0.3})
+    experiment = small_experiment().model_copy(update={"sgd": sgd_settings})
     trainer = new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu"))
     for _ in range(3):
         for parameter in (*trainer.generator.parameters, *trainer.discriminator.parameters):
@@ -174,7 +174,7 @@ def test_column_norms_hold_before_and_after_every_update(params):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
 def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(params, float64, update):
-    experiment = small_experiment(params, update=update)
+    experiment = small_experiment(update=update)
     trainers = [
         new_trainer(experiment, (4, 5), data(), 3, torch.device(d)) for d in ("cpu", "cuda")
     ]

@@ -6,17 +6,18 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.data.dataset import processed_folder, write_dataset, write_not_run
-from paper_repro.errors import UserError
+from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
+from paper_repro.core.errors import UserError
+from paper_repro.core.runs import model_path
+from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.evaluation.trained import read_trained_run
+from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import figure2
-from paper_repro.models.storage import load_tensors, model_path, save_tensors
+from paper_repro.gan.train import train
 from paper_repro.report import verify as verifying
 from paper_repro.report.report import report
 from paper_repro.report.verify import verify
 from paper_repro.report.weights import weights, weights_path
-from paper_repro.training.train import train
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_published_number_is_found_again_without_the_model(published, capsys):
 
 
 def test_the_published_weights_are_those_of_the_selected_generator(published):
-    expected = read_trained_run(published.key).sampler().network.state_dict()
+    expected = open_run(published.key).sampler().network.state_dict()
     tensors, _ = load_tensors(weights_path(published.run), "generator.")
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():
@@ -79,8 +80,9 @@ def test_another_sigma_is_noticed(published):
 
 
 def test_another_measure_is_not_taken_for_other_weights(published):
-    published.change(parzen={**published.experiment["parzen"], "samples": 60})
-    with pytest.raises(UserError, match=r"params\.yaml: experiments\.mnist\.parzen: is not what"):
+    published.files["quick"]["measure"]["mnist"] = {**published.experiment["parzen"], "samples": 60}
+    published.write()
+    with pytest.raises(UserError, match=r"quick/params\.yaml: measure: is not what"):
         verify(published.key)
 
 
@@ -91,7 +93,8 @@ def test_other_images_are_not_taken_for_other_weights(published):
     }
     write_dataset(folder, "mnist", parts, canonical=False, stand_in=None)
     with pytest.raises(
-        UserError, match=r"other images than .* run `dvc repro prepare@quick-mnist`"
+        UserError,
+        match=r"other images than .* run `dvc repro profiles/quick/dvc.yaml:prepare@quick-mnist`",
     ):
         verify(published.key)
 
@@ -120,7 +123,7 @@ def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch
 
 
 def test_what_is_absent_is_named(published):
-    with pytest.raises(UserError, match=r"runs\.paper-mnist-0: no such run"):
+    with pytest.raises(UserError, match=r"no run paper-mnist-0"):
         verify()
     weights_path(published.run).unlink()
     with pytest.raises(

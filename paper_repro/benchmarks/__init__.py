@@ -1,1 +1,4 @@
-"""How fast it is: each module measures one thing, `bench` runs them and writes the page."""
+"""How fast the package is here, against plain twins: ``make bench``.
+
+Reads the paper's recipes, no data; leaves ``reports/benchmarks``. No stage of the pipeline.
+"""

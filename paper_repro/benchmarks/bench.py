@@ -11,15 +11,17 @@ from typing import Any
 
 import torch
 
-from paper_repro import config, provenance
 from paper_repro.benchmarks.experiments import bench_experiment
 from paper_repro.benchmarks.parzen import bench_growth, bench_many_samples, bench_parzen
 from paper_repro.benchmarks.update import bench_update
-from paper_repro.errors import UserError
-from paper_repro.files import write_json
+from paper_repro.core import provenance
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import write_json
+from paper_repro.core.params import read_params
+from paper_repro.gan.joint_update import serves
+from paper_repro.gan.loop import resolve_device
+from paper_repro.gan.model import recipe
 from paper_repro.report.benchmarks import FOLDER, write_page
-from paper_repro.training.joint import serves
-from paper_repro.training.loop import resolve_device
 
 HELP_CALLS = 11
 HELP = [sys.executable, "-m", "paper_repro", "--help"]
@@ -32,10 +34,10 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _bench_experiments(device: torch.device) -> dict[str, Any]:
-    params = config.read_params()
+    params = read_params()
     rows = []
-    for name in params["profiles"]["paper"]["experiments"]:
-        experiment = config.experiment(params, "paper", name)
+    for name in params.group("seeds"):
+        experiment = recipe.experiment(params, name)
         both = serves(experiment) and experiment.precision == "float32"
         for precision in ("float32", "bfloat16") if both else (experiment.precision,):
             rows.append(_alone(bench_experiment, name, precision, device))

@@ -4,14 +4,16 @@ from typing import Any
 
 import torch
 
-from paper_repro import config
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.params import read_params
+from paper_repro.core.provenance import peak_memory
 from paper_repro.data.catalogue import SOURCES
-from paper_repro.products import fast_float32
-from paper_repro.provenance import peak_memory
-from paper_repro.training.estimate import RATE, trial_trainer
-from paper_repro.training.joint import serves
-from paper_repro.training.update import Trainer
+from paper_repro.data.settings import data_size
+from paper_repro.gan.joint_update import serves
+from paper_repro.gan.model import recipe
+from paper_repro.gan.update import Trainer
+from paper_repro.pipeline.duration import RATE, trial_trainer
 
 ROUNDS = 5
 SECONDS = 0.5
@@ -25,13 +27,11 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
     ----------
     precision : its networks are trained in; of one that only float32 is built for, float32.
     """
-    params = config.read_params()
-    experiment = config.experiment(params, "paper", name).model_copy(
-        update={"precision": precision}
-    )
+    params = read_params()
+    experiment = recipe.experiment(params, name).model_copy(update={"precision": precision})
     source = SOURCES[experiment.dataset]
-    n_train = config.data_size(params, "paper", experiment.dataset).train or source.train
-    updates = config.updates_per_epoch(experiment, n_train)
+    n_train = data_size(params, experiment.dataset).train or source.train
+    updates = experiment.updates_per_epoch(n_train)
     trainer, x = trial_trainer(experiment, source.shape, device)
     calls = {"update": lambda: trainer.update(x, RATE, 0.5)}
     by_turns(calls, device, rounds=1, seconds=0.0)

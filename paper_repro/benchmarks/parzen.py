@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from sklearn.neighbors import KernelDensity
 
-from paper_repro import config
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
-from paper_repro.evaluation import parzen
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.params import read_params
+from paper_repro.core.provenance import peak_memory
+from paper_repro.core.random_streams import stream_rng
 from paper_repro.evaluation.evaluate import measure
-from paper_repro.evaluation.sampler import GeneratorSampler
-from paper_repro.products import fast_float32
-from paper_repro.provenance import peak_memory
-from paper_repro.randomness import generator as seeded
-from paper_repro.training.estimate import trial_trainer
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.pipeline.duration import trial_trainer
 
 N, D, SHAPE = 10_000, 784, (28, 28)  # images and samples; pixels
 SLICE = 20  # images of which the slow ones are timed; their time is in proportion to the images
@@ -29,7 +30,7 @@ ROUNDS = 5
 
 def _pictures(n: int, d: int, seed: int = 0) -> torch.Tensor:
     """Return random images, (n, d), a fifth of whose pixels are not black."""
-    draw = seeded(seed, "benchmark")
+    draw = stream_rng(seed, "benchmark")
     lit = torch.rand(n, d, generator=draw) > 0.8
     return torch.rand(n, d, generator=draw) * lit
 
@@ -66,18 +67,18 @@ def _bare(sizes: Sequence[tuple[int, int]], d: int) -> Callable[[], None]:
 @fast_float32()
 def bench_parzen() -> dict[str, Any]:
     """Return the times of the estimate on the CPU, and their ratios."""
-    settings = config.experiment(config.read_params(), "paper", "mnist").parzen
+    settings = recipe.experiment(read_params(), "mnist").parzen
     samples, valid, test = (_pictures(N, D, seed) for seed in range(3))
     sigma = settings.sigmas()[2]
     density = KernelDensity(kernel="gaussian", bandwidth=sigma).fit(samples.numpy())
     few = test[:SLICE]
 
     def one(images: torch.Tensor) -> torch.Tensor:
-        return parzen.log_likelihoods(images, samples, [sigma])[0]
+        return log_likelihoods(images, samples, [sigma])[0]
 
-    exact = parzen.log_likelihoods(few.double(), samples.double(), settings.sigmas())
+    exact = log_likelihoods(few.double(), samples.double(), settings.sigmas())
     errors = {
-        "float32": parzen.log_likelihoods(few, samples, settings.sigmas()) - exact,
+        "float32": log_likelihoods(few, samples, settings.sigmas()) - exact,
         "kernel_density": torch.from_numpy(density.score_samples(few.numpy())) - exact[2],
         "broadcast": broadcast(few, samples, sigma) - exact[2],
     }
@@ -112,7 +113,7 @@ def bench_parzen() -> dict[str, Any]:
 @fast_float32()
 def bench_growth() -> dict[str, Any]:
     """Return the estimate's time over the number of samples, test images and pixels."""
-    sigmas = config.experiment(config.read_params(), "paper", "mnist").parzen.sigmas()[2:3]
+    sigmas = recipe.experiment(read_params(), "mnist").parzen.sigmas()[2:3]
     rows = []
     for axis, sizes in (
         ("samples", [(GROWTH[0], n, D) for n in GROWTH]),
@@ -122,7 +123,7 @@ def bench_growth() -> dict[str, Any]:
         for m, n, d in sizes:
             images, samples = _pictures(m, d), _pictures(n, d, 1)
             times = by_turns(
-                {"estimate": partial(parzen.log_likelihoods, images, samples, sigmas)},
+                {"estimate": partial(log_likelihoods, images, samples, sigmas)},
                 torch.device("cpu"),
                 rounds=3,
                 seconds=0.2,
@@ -145,7 +146,7 @@ def bench_many_samples() -> dict[str, Any]:
 
     The samples are made block by block, and no two blocks are there at a time.
     """
-    experiment = config.experiment(config.read_params(), "paper", "mnist")
+    experiment = recipe.experiment(read_params(), "mnist")
     device = torch.device("cpu")
     sampler = GeneratorSampler(
         trial_trainer(experiment, SHAPE, device)[0].gan.generator, experiment
@@ -153,7 +154,7 @@ def bench_many_samples() -> dict[str, Any]:
     images = _pictures(N, D)
     started = time.perf_counter()
     blocks = sampler.blocks(MANY, 0, "benchmark")
-    parzen.log_likelihoods(images, blocks, experiment.parzen.sigmas()[2:3])
+    log_likelihoods(images, blocks, experiment.parzen.sigmas()[2:3])
     seconds = time.perf_counter() - started
     return {
         "images": N,

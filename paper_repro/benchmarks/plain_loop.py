@@ -8,9 +8,9 @@ learning rate). It trains nothing in this package.
 import torch
 from torch import nn
 
-from paper_repro import config
-from paper_repro.models.maxout import maxout
-from paper_repro.training import objectives
+from paper_repro.gan import objectives
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.maxout import maxout
 
 
 class _Maxout(nn.Module):
@@ -22,24 +22,24 @@ class _Maxout(nn.Module):
         return maxout(values, self.pieces)
 
 
-def _network(inputs: int, layers: tuple[config.AnyLayer, ...], *, logits: bool) -> nn.Sequential:
+def _network(inputs: int, layers: tuple[recipe.AnyLayer, ...], *, logits: bool) -> nn.Sequential:
     modules: list[nn.Module] = []
     for layer in layers:
-        if not isinstance(layer, config.FullyConnected):
+        if not isinstance(layer, recipe.FullyConnected):
             raise ValueError(f"{layer.layer}: the plain loop is for fully connected networks")
         if layer.keep != 1:
             modules.append(nn.Dropout(1 - layer.keep))
-        pieces = layer.pieces if isinstance(layer, config.Maxout) else 1
+        pieces = layer.pieces if isinstance(layer, recipe.Maxout) else 1
         affine = nn.Linear(inputs, layer.units * pieces)
-        if isinstance(layer.init, config.UniformInit):
+        if isinstance(layer.init, recipe.UniformInit):
             nn.init.uniform_(affine.weight, -layer.init.uniform, layer.init.uniform)
         modules.append(affine)
         match layer:
-            case config.Maxout():
+            case recipe.Maxout():
                 modules.append(_Maxout(layer.pieces))
-            case config.Relu():
+            case recipe.Relu():
                 modules.append(nn.ReLU())
-            case config.Sigmoid():
+            case recipe.Sigmoid():
                 modules.append(nn.Sigmoid())
         inputs = layer.units
     return nn.Sequential(*(modules[:-1] if logits else modules))
@@ -53,7 +53,7 @@ class PlainLoop:
     d : values an image.
     """
 
-    def __init__(self, experiment: config.Experiment, d: int, device: torch.device) -> None:
+    def __init__(self, experiment: recipe.Experiment, d: int, device: torch.device) -> None:
         self.experiment = experiment
         self.generator = _network(
             experiment.noise_dimension, experiment.generator, logits=False

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 
-from paper_repro import config
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
-from paper_repro.products import FAST, fast_float32
-from paper_repro.training.estimate import RATE, trial_trainer
-from paper_repro.training.update import Trainer
+from paper_repro.core.float32_matmul import FAST, fast_float32
+from paper_repro.core.params import read_params
+from paper_repro.gan.model import recipe
+from paper_repro.gan.update import Trainer
+from paper_repro.pipeline.duration import RATE, trial_trainer
 
 ROUNDS = 15
 SECONDS = 0.5  # of each call in a round
@@ -18,7 +19,7 @@ SHAPE = (28, 28)
 
 
 def bare_products(
-    experiment: config.Experiment, d: int, dtype: torch.dtype, device: torch.device
+    experiment: recipe.Experiment, d: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Callable[[], None], int]:
     """Return a call that makes an update's matrix products and nothing else, and its FLOP.
 
@@ -33,9 +34,9 @@ def bare_products(
     ):
         before = inputs
         for index, layer in enumerate(layers):
-            if not isinstance(layer, config.FullyConnected):
+            if not isinstance(layer, recipe.FullyConnected):
                 raise ValueError(f"{layer.layer} is no fully connected layer")
-            columns = layer.units * (layer.pieces if isinstance(layer, config.Maxout) else 1)
+            columns = layer.units * (layer.pieces if isinstance(layer, recipe.Maxout) else 1)
             first_of_g = index == 0 and m == n
             back = 0 if first_of_g else n if index == 0 else m
             sizes.append((before, columns, m, back))
@@ -81,7 +82,7 @@ def bench_update(device: torch.device) -> dict[str, Any]:
     Everything is timed with torch's own choice of what makes float32 products; and, where
     `fast_float32` finds another, with that too, which is what training uses.
     """
-    experiment = config.experiment(config.read_params(), "paper", "mnist")
+    experiment = recipe.experiment(read_params(), "mnist")
     trainer, x = trial_trainer(experiment, SHAPE, device)
     half = experiment.model_copy(update={"precision": "bfloat16"})
     half_trainer, _ = trial_trainer(half, SHAPE, device)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paper_repro.core.titles import TITLES
 from paper_repro.data.cifar10 import parse_cifar10
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.tfd import OFFICIAL_UNLABELLED, parse_tfd, structure_problem
-from paper_repro.data.titles import TITLES
 
 RAW = Path("data/raw")  # the data sets themselves
 STAND_INS = Path("data/stand-in")  # what the user declares to stand in for them

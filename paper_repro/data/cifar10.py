@@ -9,8 +9,8 @@ import tarfile
 import numpy as np
 import numpy.typing as npt
 
+from paper_repro.core.errors import UserError
 from paper_repro.data.gzipped import decompress
-from paper_repro.errors import UserError
 
 FOLDER = "cifar-10-batches-bin"
 TRAIN = tuple(f"{FOLDER}/data_batch_{batch}.bin" for batch in range(1, 6))

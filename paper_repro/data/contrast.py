@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 
-NORMALISED = {"cifar10"}  # the data sets that the networks see so
 SCALE = 55.0
 SMALLEST = 1e-8  # a divisor below it counts as 1: an image of one colour stays as it is
 CHUNK = 5000

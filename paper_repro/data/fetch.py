@@ -26,11 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from paper_repro import config
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from paper_repro.core.params import read_params
+from paper_repro.core.runs import require_current_lists
 from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS, Source, SourceFile
 from paper_repro.data.gzipped import decompress
-from paper_repro.errors import UserError
-from paper_repro.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from paper_repro.data.settings import own_copies
 
 MIRROR = "PAPER_REPRO_MIRROR"
 STAND_IN = "PAPER_REPRO_STAND_IN"
@@ -466,5 +468,9 @@ def fetch_sources(
 
 
 def fetch() -> None:
-    """Fetch every data set of the catalogue (`UserError` as `fetch_sources`)."""
-    fetch_sources(SOURCES, config.own_copies(config.read_params()))
+    """Fetch every data set of the catalogue (`UserError` as `fetch_sources`).
+
+    Every repro begins here, so that it is here that a list of runs must be current.
+    """
+    require_current_lists()
+    fetch_sources(SOURCES, own_copies(read_params()))

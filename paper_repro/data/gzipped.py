@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 
 
 def decompress(content: bytes, limit: int, name: str) -> bytes:

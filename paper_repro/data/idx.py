@@ -9,7 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 
 
 def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint8]:

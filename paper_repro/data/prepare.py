@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paper_repro import config
+from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json, sha256_bytes
+from paper_repro.core.params import read_params
 from paper_repro.data import stand_ins
 from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS, Source
 from paper_repro.data.cifar10 import parse_cifar10
-from paper_repro.data.contrast import NORMALISED, normalise_contrast
-from paper_repro.data.dataset import processed_folder, write_dataset, write_not_run
+from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
+from paper_repro.data.settings import DataSize, data_size
 from paper_repro.data.tfd import FOLDS, Tfd, parse_tfd
-from paper_repro.errors import UserError
-from paper_repro.files import read_json, sha256_bytes
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -87,7 +88,7 @@ READERS: dict[str, Callable[[dict[str, tuple[bytes, str]]], Split]] = {
 }
 
 
-def _fallback(kind: str, size: config.DataSize) -> tuple[str, Split]:
+def _fallback(kind: str, size: DataSize) -> tuple[str, Split]:
     """Return what the dependencies ship in place of a data set, and its name."""
     if kind == "digits":
         images = stand_ins.digits()
@@ -115,7 +116,7 @@ def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
     return READERS[source.name](files)
 
 
-def _share(split: Split, size: config.DataSize, place: str, title: str, exact: bool) -> Split:
+def _share(split: Split, size: DataSize, place: str, title: str, exact: bool) -> Split:
     """Return the first images of each part, as many as the profile uses.
 
     Parameters
@@ -129,8 +130,7 @@ def _share(split: Split, size: config.DataSize, place: str, title: str, exact: b
         limit = limits[kind]
         if exact and limit is not None and len(images) < limit:
             raise UserError(
-                f"{config.PARAMS}: {place}.{kind}: {limit} images, but {part} of {title} has "
-                f"{len(images)}"
+                f"{place}.{kind}: {limit} images, but {part} of {title} has {len(images)}"
             )
         if not len(images):
             raise UserError(f"{title}: too few images for a {part} part")
@@ -147,7 +147,8 @@ def prepare(profile: str, name: str) -> None:
     UserError
         If raw files or parameters are bad, or a part is smaller than the profile asks for.
     """
-    size = config.data_size(config.read_params(), profile, name)
+    params = read_params(profile)
+    size = data_size(params, name)
     source = SOURCES[name]
     raw = (STAND_INS if size.stand_in else RAW) / name
     status = read_json(raw / "status.json")
@@ -163,7 +164,7 @@ def prepare(profile: str, name: str) -> None:
         print(f"prepare: {profile}: {status['reason']}")
         return
     title = stand_in or source.title
-    split = _share(split, size, f"profiles.{profile}.data.{name}", title, stand_in is None)
+    split = _share(split, size, f"{params.own.path}: data.{name}", title, stand_in is None)
     parts = split.parts
     if name in NORMALISED:
         parts = {part: normalise_contrast(images) for part, images in parts.items()}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 
 UNLABELLED, TRAIN, VALID, TEST = range(4)  # the codes in `folds`
 FOLDS = 5

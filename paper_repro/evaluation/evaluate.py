@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 
-from paper_repro import config, provenance
-from paper_repro.data.dataset import Dataset
-from paper_repro.evaluation import parzen
-from paper_repro.evaluation.sampler import Sampler
-from paper_repro.evaluation.trained import read_trained_run
-from paper_repro.files import write_json
-from paper_repro.products import fast_float32
+from paper_repro.core import provenance
+from paper_repro.core.dataset import Dataset
+from paper_repro.core.files import write_json
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.evaluation.trained_run import open_run
+from paper_repro.gan.model.recipe import ParzenSettings
+from paper_repro.gan.model.sampler import Sampler
+from paper_repro.parzen.bandwidth import estimate
 
 
 def measure(
-    samples: torch.Tensor, settings: config.Parzen, valid: torch.Tensor, test: torch.Tensor
+    samples: torch.Tensor, settings: ParzenSettings, valid: torch.Tensor, test: torch.Tensor
 ) -> dict[str, Any]:
     """Return the estimate as the authors' script makes it, in nats.
 
@@ -27,20 +28,16 @@ def measure(
     valid : (v, d) validation images; σ is chosen on the first `settings.sigma_images`.
     test : (m, d) test images, used for the mean and its standard error and for nothing else.
     """
-    sigmas = settings.sigmas()
-    on_valid = parzen.log_likelihoods(valid[: settings.sigma_images], samples, sigmas)
-    best = parzen.best_bandwidth(on_valid)
-    on_test = parzen.log_likelihoods(test, samples, [sigmas[best]])[0]
-    mean, error = parzen.mean_and_standard_error(on_test)
+    found = estimate(lambda: samples, settings.sigmas(), valid[: settings.sigma_images], test)
     return {
-        "sigma": sigmas[best],
-        "valid_mean": float(on_valid[best].mean()),
-        "test_mean": mean,
-        "test_se": error,
+        "sigma": found.bandwidth.sigma,
+        "valid_mean": float(found.bandwidth.likelihoods.mean()),
+        "test_mean": found.mean,
+        "test_se": found.se,
         "test_images": len(test),
         "samples": len(samples),
         "valid_mean_by_sigma": {
-            f"{sigma:.4f}": float(row.mean()) for sigma, row in zip(sigmas, on_valid, strict=True)
+            f"{sigma:.4f}": mean for sigma, mean in found.bandwidth.mean_by_sigma.items()
         },
     }
 
@@ -67,7 +64,7 @@ def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _measure_dataset(
-    sampler: Sampler, settings: config.Parzen, seed: int, dataset: Dataset
+    sampler: Sampler, settings: ParzenSettings, seed: int, dataset: Dataset
 ) -> dict[str, Any]:
     samples = sampler.sample(settings.samples, seed, "evaluation")  # one set serves all folds
     folds = [
@@ -89,15 +86,12 @@ def _short(measured: dict[str, Any], *names: str, prefix: str = "") -> dict[str,
 @fast_float32()
 def evaluate(key: str) -> None:
     """Measure a trained run, or write that it was not run (`UserError` on bad inputs)."""
-    trained = read_trained_run(key)
-    run, record = trained.run, trained.record
-    if not trained.ok:
-        write_json(run.folder / "metrics.json", {"status": record["status"]})
-        write_json(run.folder / "evaluation.json", record)
-        print(f"{key}: {trained.why_not}")
+    trained = open_run(key, "metrics.json", "evaluation.json")
+    if trained is None:
         return
+    run, record = trained.run, trained.record
     started = time.monotonic()
-    dataset, settings = trained.dataset(), trained.experiment.parzen
+    dataset, settings = trained.dataset(), trained.measure()
     by_epoch = {
         epoch: _measure_dataset(trained.sampler(epoch), settings, run.seed, dataset)
         for epoch in {record["selected"], "last"}  # one and the same without a selection
@@ -119,6 +113,7 @@ def evaluate(key: str) -> None:
             "status": "ok",
             "selected": selected,
             "last": last,
+            "measure": settings.model_dump(mode="json"),
             "provenance": provenance.environment(__name__, torch.device("cpu")),
             "seconds": time.monotonic() - started,
         },

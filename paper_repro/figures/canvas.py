@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from paper_repro.files import replacing
+from paper_repro.core.files import replacing
 
 
 def new_figure(width: float, height: float) -> Figure:

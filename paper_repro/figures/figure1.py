@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
 
-from paper_repro import config
+from paper_repro.core.files import write_json
+from paper_repro.core.params import read_params
 from paper_repro.figures.canvas import new_figure, save
-from paper_repro.files import write_json
 from paper_repro.theory import settings
 from paper_repro.theory.density import Array, density, integral, points, total_variation
 from paper_repro.theory.optimal import optimal_discriminator
@@ -161,7 +161,7 @@ def draw(panels: list[Panel], p_data: Array, x: Array, path: Path) -> None:
 
 def figure1(profile: str) -> None:
     """Run the game, draw figure 1 and write its numbers (`UserError` on bad settings)."""
-    chosen = settings.figure1(config.read_params(), profile)
+    chosen = read_params(profile).parse(settings.Figure1, "theory", "figure1")
     x = points(chosen.grid)
     p_data = density(chosen.p_data, x)
     panels = play(chosen)

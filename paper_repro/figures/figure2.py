@@ -7,14 +7,12 @@ the training image nearest (squared L2) to that row's fifth sample.
 import torch
 from torchvision.utils import make_grid
 
-from paper_repro import config
-from paper_repro.data.contrast import NORMALISED
-from paper_repro.data.dataset import Dataset
-from paper_repro.data.titles import TITLES
-from paper_repro.evaluation.nearest import nearest
-from paper_repro.evaluation.trained import read_trained_run
+from paper_repro.core.dataset import NORMALISED, Dataset
+from paper_repro.core.files import write_json
+from paper_repro.core.runs import Run
+from paper_repro.diagnostics.nearest import nearest
+from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.canvas import new_figure, save, save_note
-from paper_repro.files import write_json
 
 ROWS, SAMPLES_A_ROW = 4, 5
 FRAME = 2  # pixels
@@ -60,9 +58,9 @@ def displayed(images: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
     return images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
 
 
-def title(run: config.Run, dataset: Dataset, epoch: int) -> str:
+def title(run: Run, dataset: Dataset, epoch: int) -> str:
     """Return what stands above a picture, in two lines: data; seed, epoch, if not the paper's."""
-    name = TITLES[dataset.name]
+    name = dataset.title
     data = f"stand-in for {name}: {dataset.stand_in}" if dataset.stand_in else name
     data = data.replace("$", r"\$")  # no mathematics
     reduced = "" if run.profile == "paper" else f", {run.profile} profile (not the paper's setup)"
@@ -71,13 +69,10 @@ def title(run: config.Run, dataset: Dataset, epoch: int) -> str:
 
 def figure2(key: str) -> None:
     """Draw a run's figure 2, or write that it was not run (`UserError` on bad inputs)."""
-    trained = read_trained_run(key)
-    run, record = trained.run, trained.record
-    picture_path, data_path = run.folder / "figure2.png", run.folder / "figure2.json"
-    if not trained.ok:
-        save_note(picture_path, trained.why_not)
-        write_json(data_path, record)
+    trained = open_run(key, "figure2.png", "figure2.json", draw_note=save_note)
+    if trained is None:
         return
+    run, record = trained.run, trained.record
     dataset = trained.dataset()
     train = dataset.load("train")
     samples = trained.sampler().sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
@@ -93,9 +88,9 @@ def figure2(key: str) -> None:
     axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_axis_off()
     axes.set_title(title(run, dataset, record["best_epoch"]), fontsize=8)
-    save(figure, picture_path)
+    save(figure, run.folder / "figure2.png")
     write_json(
-        data_path,
+        run.folder / "figure2.json",
         {
             "status": "ok",
             "epoch": record["best_epoch"],

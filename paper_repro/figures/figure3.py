@@ -11,13 +11,13 @@ import torch
 from matplotlib.figure import Figure
 from torchvision.utils import make_grid
 
-from paper_repro.evaluation.classifier import train_classifier
-from paper_repro.evaluation.trained import read_trained_run
+from paper_repro.core.files import write_json
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.diagnostics.digit_classifier import train_classifier
+from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.canvas import new_figure, save, save_note
 from paper_repro.figures.figure2 import title
-from paper_repro.files import write_json
-from paper_repro.models.noise import draw_noise
-from paper_repro.randomness import generator
+from paper_repro.gan.model.noise import draw_noise
 
 STRIPS = ((1, 5), (7, 9, 1))  # digits
 IMAGES = 11  # from one digit to the next, both ends included
@@ -89,13 +89,10 @@ def _drawn(pictures: list[torch.Tensor], strips: list[list[End]], heading: str) 
 @torch.no_grad()
 def figure3(key: str) -> None:
     """Draw a run's figure 3, or write that it was not run (`UserError` on bad inputs)."""
-    trained = read_trained_run(key)
-    run, record = trained.run, trained.record
-    picture_path, data_path = run.folder / "figure3.png", run.folder / "figure3.json"
-    if not trained.ok:
-        save_note(picture_path, trained.why_not)
-        write_json(data_path, record)
+    trained = open_run(key, "figure3.png", "figure3.json", draw_note=save_note)
+    if trained is None:
         return
+    run, record = trained.run, trained.record
     dataset = trained.dataset()
     images, labels = dataset.load("train"), dataset.load_labels()
     boundary = int(TRAINED_ON * len(images))
@@ -103,7 +100,7 @@ def figure3(key: str) -> None:
     accuracy = classifier.accuracy(images[boundary:], labels[boundary:])
     network, experiment = trained.sampler().network, trained.experiment
     z = draw_noise(
-        DRAWS, experiment.noise_dimension, experiment.noise, generator(run.seed, "figure3")
+        DRAWS, experiment.noise_dimension, experiment.noise, stream_rng(run.seed, "figure3")
     )
     probabilities = classifier.probabilities(network(z))
     strips = [[choose(probabilities, digit) for digit in digits] for digits in STRIPS]
@@ -111,9 +108,9 @@ def figure3(key: str) -> None:
         strip(network(interpolate(z[[end.draw for end in ends]])), dataset.shape) for ends in strips
     ]
     figure = _drawn(pictures, strips, title(run, dataset, record["best_epoch"]))
-    save(figure, picture_path, dpi=300)
+    save(figure, run.folder / "figure3.png", dpi=300)
     write_json(
-        data_path,
+        run.folder / "figure3.json",
         {
             "status": "ok",
             "epoch": record["best_epoch"],

@@ -1,1 +1,5 @@
-"""From the runs' JSON to results, tables and the page."""
+"""From the runs' small files to tables, ledger and page beside the paper's.
+
+Reads ``reports/<profile>/runs``; leaves ``results.json`` and everything made from it. Trains and
+measures nothing; `verify` and `weights` are its commands on published generators.
+"""

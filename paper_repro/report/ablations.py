@@ -1,4 +1,4 @@
-"""Stage ``ablations``: where the paper's text and its code disagree, one change at a time on MNIST.
+"""Stage ``study@ablations``: where text and code disagree, one change at a time on MNIST.
 
 Validation curves of one seed or several at a stated number of epochs; a study of ours, beside the
 reports, of which none depends on it.
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 
-from paper_repro import config
-from paper_repro.figures.canvas import new_figure, save
-from paper_repro.files import read_json, write_json, write_text
-from paper_repro.report import nats, tables
-from paper_repro.report.measured import read_measured, read_table
+from paper_repro.core.files import write_json, write_text
+from paper_repro.core.params import read_params
+from paper_repro.figures.ablations import draw_ablations
+from paper_repro.report import formatting as nats
+from paper_repro.report import tables
 from paper_repro.report.page import data_address, records
-from paper_repro.report.recipe import changes
+from paper_repro.report.released import changes
 from paper_repro.report.results import EXPERIMENTS
+from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import mean_interval
 
@@ -28,17 +28,16 @@ ORIGINAL, TITLE = "mnist", "MNIST, the released recipe"
 LAST = 5  # validation estimates neighbouring in a run differ by some nats: the mean of so many
 
 
-def _run(run: config.Run) -> dict[str, Any]:
-    record = read_json(run.folder / "training.json")
+def _run(files: RunFiles) -> dict[str, Any]:
+    run, record = files.run, files.training
     found = {"run": run.key, "seed": run.seed, "status": record["status"]}
     if record["status"] != "ok":
         return found | {"reason": record["reason"], "todo": record["todo"]}
-    validation = read_table(run, "validation.csv")
-    metrics = read_measured(run, "metrics.json")
+    validation, metrics = files.table("validation.csv"), files.measured("metrics.json")
     return found | {
         "epochs": metrics["epochs"],
         "generator_updates": record["updates"],
-        "changed": changes(ORIGINAL, record["experiment_parameters"], record["data"]["counts"]),
+        "changed": changes(ORIGINAL, files.parameters, record["data"]["counts"]),
         "validation_epochs": validation.epoch.tolist(),
         "valid_nats": validation.valid_nats.tolist(),
         "last_valid_mean": float(validation.valid_nats.tail(LAST).mean()),
@@ -59,16 +58,15 @@ def collect() -> dict[str, Any]:
     UserError
         If a run's files are absent or damaged.
     """
-    params = config.read_params()
-    listed = config.runs(params, PROFILE).values()
-    found = {run: _run(run) for run in listed}
+    listed = run_files(read_params(PROFILE))
+    found = {files.run: _run(files) for files in listed}
     originals = {  # at the length of each: shorter runs are set against none
         (run.seed, record["epochs"]): record["last_valid_mean"]
         for run, record in found.items()
         if run.experiment == ORIGINAL and record["status"] == "ok"
     }
     rows = []
-    for name in config.group(params, "profiles", PROFILE, "experiments"):
+    for name in dict.fromkeys(files.run.experiment for files in listed):
         runs = [record for run, record in found.items() if run.experiment == name]
         trained = [run for run in runs if run["status"] == "ok"]
         for run in trained:
@@ -149,33 +147,11 @@ def brief(results: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def draw(results: dict[str, Any], path: Path) -> None:
-    """Draw all validation curves, one line an experiment, the mean where there are more seeds."""
-    curves = pd.DataFrame(
-        [
-            {"epoch": epoch, "nats": nats, "experiment": row["experiment"]}
-            for row in results["rows"]
-            for run in row["runs"]
-            if run["status"] == "ok"
-            for epoch, nats in zip(run["validation_epochs"], run["valid_nats"], strict=True)
-        ],
-        columns=["epoch", "nats", "experiment"],
-    )
-    figure = new_figure(9, 4.5)
-    axes = figure.subplots()
-    sns.lineplot(curves, x="epoch", y="nats", hue="experiment", errorbar=None, ax=axes)
-    axes.set(ylabel="nats, validation", title="Parzen estimate, one change at a time")
-    if len(curves):
-        sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
-    sns.despine(figure)
-    save(figure, path)
-
-
-def ablations() -> None:
+def study(profile: str) -> None:
     """Write the study's results, picture and page (`UserError` if a run's files are absent)."""
     results = collect()
     write_json(FOLDER / "ablations.json", results)
-    draw(results, FOLDER / "curves.png")
+    draw_ablations(results, FOLDER / "curves.png")
     samples = {
         run["run"]: data_address(FOLDER / "runs" / run["run"] / "figure2.png")
         for row in results["rows"]

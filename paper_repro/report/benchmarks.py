@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import seaborn as sns
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json, write_text
 from paper_repro.figures.canvas import new_figure, save
-from paper_repro.files import read_json, write_text
 from paper_repro.report.page import data_address, records
 from paper_repro.report.tables import duration
 from paper_repro.report.templating import environment

@@ -12,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from paper_repro.errors import UserError
+from paper_repro.core.errors import UserError
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 

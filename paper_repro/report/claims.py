@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro import config
-from paper_repro.report.measured import read_measured, read_table
-from paper_repro.report.nats import interval_beside, signed
+from paper_repro.report.formatting import interval_beside, signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
-from paper_repro.report.recipe import content
+from paper_repro.report.released import content
+from paper_repro.report.run_files import RunFiles
 from paper_repro.report.schema import Claim, Row, Theory
 from paper_repro.report.verdict import prediction_interval, seeds_interval
 
@@ -32,7 +31,7 @@ NUMBERS = {
     "near_value": NEAR_VALUE,
     "near_half_in_toy": NEAR_HALF_IN_TOY,
 }
-SAMPLES = "samples.json"
+SAMPLES = "sample_checks.json"
 ALIKE = "none: all samples are alike"
 
 
@@ -53,14 +52,14 @@ class Evidence:
     """
 
     rows: dict[str, Row]
-    runs: list[config.Run]
+    runs: list[RunFiles]
     figure1: dict[str, Any]
     figure1_reduced: bool
 
     @property
-    def run(self) -> config.Run:
+    def run(self) -> RunFiles:
         """The MNIST run whose samples are looked at: the first of those that were."""
-        measured = (run for run in self.runs if (run.folder / SAMPLES).is_file())
+        measured = (run for run in self.runs if run.has(SAMPLES))
         return next(measured, self.runs[0])
 
     def row(self, experiment: str) -> Finding:
@@ -105,7 +104,7 @@ class Evidence:
         said = {True: "yes", False: "no"}
         return f"as trained {said[trained]}, without dropout {said[plain]}"
 
-    def worst(self, extent: Callable[[config.Run], float]) -> tuple[config.Run, float, str]:
+    def worst(self, extent: Callable[[RunFiles], float]) -> tuple[RunFiles, float, str]:
         """Return the run of the largest `extent`, that extent, and what to add to its number."""
         extents = {run: extent(run) for run in self.runs}
         run = max(extents, key=extents.__getitem__)
@@ -113,23 +112,23 @@ class Evidence:
         return run, extents[run], "" if count == 1 else f" (the worst of {count} seeds)"
 
     def samples(self) -> dict[str, Any]:
-        """Return what the stage `samples` measured on the first run."""
-        return read_measured(self.run, SAMPLES)
+        """Return what the stage `sample_checks` measured on the first run."""
+        return self.run.measured(SAMPLES)
 
 
-def _file(run: config.Run, name: str) -> str:
+def _file(run: RunFiles, name: str) -> str:
     """Return the address of one of a run's files, from the page."""
-    return f"runs/{run.key}/{name}"
+    return f"runs/{run.run.key}/{name}"
 
 
-def _curve(run: config.Run) -> pd.DataFrame:
+def _curve(run: RunFiles) -> pd.DataFrame:
     """Return a run's training curve."""
-    return read_table(run, "curve.csv")
+    return run.table("curve.csv")
 
 
-def _validation(run: config.Run) -> pd.DataFrame:
+def _validation(run: RunFiles) -> pd.DataFrame:
     """Return what was measured on validation images, without dropout."""
-    return read_table(run, "validation.csv")
+    return run.table("validation.csv")
 
 
 def table1_mnist(evidence: Evidence) -> Finding:
@@ -174,7 +173,7 @@ def no_memorisation(evidence: Evidence) -> Finding:
 
 def sixth_column(evidence: Evidence) -> Finding:
     """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
-    pairs = read_measured(evidence.run, "figure2.json")["squared_distance"]
+    pairs = evidence.run.measured("figure2.json")["squared_distance"]
     nearest = math.sqrt(min(pairs)) / evidence.samples()["memorisation"]["copy_distance"]
     return Finding(
         f"{nearest:.2f}", evidence.judged(nearest > 1), _file(evidence.run, "figure2.json")
@@ -202,7 +201,7 @@ def smooth_interpolation(evidence: Evidence) -> Finding:
 def stronger_gradients(evidence: Evidence) -> Finding:
     """Return the least ratio of G's gradients under its two losses, early on."""
 
-    def below(run: config.Run) -> float:
+    def below(run: RunFiles) -> float:
         curve = _curve(run).dropna(subset=["g_grad_norm_minimax"])
         least = (curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax).min()
         return math.inf if math.isnan(least) else -float(least)
@@ -227,7 +226,7 @@ def one_half_in_one_dimension(evidence: Evidence) -> Finding:
 def discriminator_at_one_half(evidence: Evidence) -> Finding:
     """Return D's mean outputs in the last epoch."""
 
-    def distance(run: config.Run) -> float:
+    def distance(run: RunFiles) -> float:
         last = _curve(run).iloc[-1]
         return float(max(abs(last.d_data - 0.5), abs(last.d_samples - 0.5)))
 
@@ -245,7 +244,7 @@ def discriminator_at_one_half(evidence: Evidence) -> Finding:
 def value_at_convergence(evidence: Evidence) -> Finding:
     """Return how far the value is from −log 4 in the last epoch."""
 
-    def above(run: config.Run) -> float:
+    def above(run: RunFiles) -> float:
         return float(_curve(run).iloc[-1].value) + math.log(4)
 
     run, worst, of_seeds = evidence.worst(lambda run: abs(above(run)))
@@ -287,7 +286,7 @@ OF_SAMPLES = ("no_memorisation", "sixth_column", "independent_draws", "smooth_in
 
 def ledger(
     rows: list[Row],
-    runs: list[config.Run],
+    runs: list[RunFiles],
     theory: Theory,
     figure1: dict[str, Any],
     *,
@@ -309,9 +308,9 @@ def ledger(
     """
     by_experiment = {row["experiment"]: row for row in rows}
     trained = [seed["run"] for seed in by_experiment.get("mnist", {"seeds": []})["seeds"]]
-    mnist_runs = [run for run in runs if run.key in trained]
+    mnist_runs = [files for files in runs if files.run.key in trained]
     evidence = Evidence(by_experiment, mnist_runs, figure1, figure1_reduced)
-    measured = evidence.runs and (evidence.run.folder / SAMPLES).is_file()
+    measured = evidence.runs and evidence.run.has(SAMPLES)
     lines = []
     for claim in content("claims.yaml"):
         if not evidence.runs and claim["id"] not in WITHOUT_RUN:

@@ -16,7 +16,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from paper_repro.files import sha256_file
+from paper_repro.core.files import sha256_file
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.schema import Provenance, Results
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.files import read_json, write_text
+from paper_repro.core.files import read_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
 from paper_repro.report.hyperparameters import hyperparameters
-from paper_repro.report.recipe import content
+from paper_repro.report.released import content
 from paper_repro.report.results import WEIGHTS
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from paper_repro.errors import UserError
-from paper_repro.files import read_json, write_text
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json, write_text
 from paper_repro.report import ablations, benchmarks, tables
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
@@ -79,7 +79,7 @@ def _deviations() -> str:
 def _ablations() -> str:
     path = ablations.FOLDER / "ablations.json"
     if not path.is_file():
-        return f"Nothing is measured yet; `dvc repro ablations` writes {path}."
+        return f"Nothing is measured yet; `dvc repro profiles/ablations/dvc.yaml` writes {path}."
     return tables.markdown(ablations.brief(read_json(path))).strip()
 
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from paper_repro import config
+from paper_repro.core.files import write_json, write_text
+from paper_repro.core.params import read_params
 from paper_repro.figures.curves import draw_curves
-from paper_repro.files import write_json, write_text
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
-from paper_repro.report.measured import read_table
 from paper_repro.report.page import summary, write_page
 from paper_repro.report.results import collect, results_path
+from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.schema import Row, json_schema
 
 # What a profile's folder holds beside its runs and their curves: by this stage and those before it.
@@ -31,13 +31,13 @@ FILES = (
 )
 
 
-def _draw_curves(row: Row, runs: list[config.Run], profile: str, path: Path) -> None:
+def _draw_curves(row: Row, runs: list[RunFiles], profile: str, path: Path) -> None:
     curves = {
-        f"seed {run.seed}": (
-            read_table(run, "curve.csv"),
-            read_table(run, "validation.csv"),
+        f"seed {files.run.seed}": (
+            files.table("curve.csv"),
+            files.table("validation.csv"),
         )
-        for run in runs
+        for files in runs
     }
     draw_curves(
         curves,
@@ -47,12 +47,12 @@ def _draw_curves(row: Row, runs: list[config.Run], profile: str, path: Path) -> 
     )
 
 
-def _pictures(row: Row, runs: list[config.Run], profile: str, folder: Path) -> dict[str, Path]:
+def _pictures(row: Row, runs: list[RunFiles], profile: str, folder: Path) -> dict[str, Path]:
     """Draw an experiment's curves; return them and the figures of its first seed that has them."""
     curves = folder / "curves" / f"{row['experiment']}.png"
     _draw_curves(row, runs, profile, curves)
-    pictures = {"figure2": runs[0].folder / "figure2.png", "curves": curves}
-    drawn = (run.folder / "figure3.png" for run in runs)
+    pictures = {"figure2": runs[0].run.folder / "figure2.png", "curves": curves}
+    drawn = (files.run.folder / "figure3.png" for files in runs)
     figure3 = next((path for path in drawn if path.is_file()), None)
     return pictures | ({"figure3": figure3} if figure3 else {})
 
@@ -60,7 +60,7 @@ def _pictures(row: Row, runs: list[config.Run], profile: str, folder: Path) -> d
 def report(profile: str) -> None:
     """Write a profile's report (`UserError` if a run's files are absent or damaged)."""
     results = collect(profile)
-    listed = config.runs(config.read_params(), profile)
+    listed = {files.run.key: files for files in run_files(read_params(profile))}
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
     write_json(folder / "results.schema.json", json_schema())
@@ -83,8 +83,8 @@ def report(profile: str) -> None:
     write_text(folder / "metadata.yaml", metadata(results))
     write_page(results, pictures, folder)
     files = [folder / name for name in FILES] + sorted(drawn)
-    for run in listed.values():
-        left = run.folder.glob("[!.]*")  # no temporary file of a killed stage
+    for found in listed.values():
+        left = found.run.folder.glob("[!.]*")  # no temporary file of a killed stage
         files += sorted(path for path in left if path.is_file())
     write_json(folder / "ro-crate-metadata.json", crate(results, folder, files))
     print(f"report: {folder / 'index.html'}")

@@ -8,15 +8,16 @@ from typing import Any, cast
 import pandas as pd
 from scipy.stats import linregress
 
-from paper_repro import config
-from paper_repro.data.titles import TITLES
-from paper_repro.errors import UserError
-from paper_repro.files import read_json
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json
+from paper_repro.core.params import PARAMS, Params, read_params
+from paper_repro.core.runs import presentation, repro
+from paper_repro.core.titles import TITLES
 from paper_repro.report import schema
 from paper_repro.report.claims import ledger
-from paper_repro.report.measured import read_measured, read_table
 from paper_repro.report.published import PAPER, Published
-from paper_repro.report.recipe import VARIANTS, changes
+from paper_repro.report.released import VARIANTS, changes
+from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.verdict import (
     FEWEST_SEEDS,
     Verdict,
@@ -43,8 +44,6 @@ EXPERIMENTS = {
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
-# Of experiments for which a number was stated before their second seed was trained (21ba14a).
-PLANNED_SEEDS = {"mnist": 5}
 WEIGHTS = "paper-mnist-0"  # the run whose generator is published
 FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
 
@@ -78,22 +77,18 @@ def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> schema.Trend 
     return {"slope": 100 * float(line.slope), "se": 100 * float(line.stderr)}
 
 
-def _seed_row(run: config.Run, epochs: int) -> schema.Seed:
-    training = read_json(run.folder / "training.json")
-    if training["epochs"] != epochs:  # or seeds of different lengths would be averaged
-        raise UserError(
-            f"{run.folder / 'training.json'}: {training['epochs']} epochs, {config.PARAMS} says "
-            f"{epochs}; run `dvc repro report@{run.profile}`"
-        )
-    metrics = read_measured(run, "metrics.json")
-    selected = read_measured(run, "evaluation.json")["selected"]
+def _seed_row(files: RunFiles) -> schema.Seed:
+    run, training = files.run, files.training
+    metrics = files.measured("metrics.json")
+    selected = files.measured("evaluation.json")["selected"]
     folds = selected.get("folds", [selected])
-    validation = read_table(run, "validation.csv")
+    validation = files.table("validation.csv")
     chosen = validation[validation.epoch == metrics["best_epoch"]].to_dict("records")
     if not chosen:
         raise UserError(
             f"{run.folder / 'validation.csv'}: has no epoch {metrics['best_epoch']}, of which "
-            f"metrics.json tells; restore it with git, or run `dvc repro evaluate@{run.key}`"
+            "metrics.json tells; restore it with git, or run "
+            f"`{repro(run.profile, f'evaluate@{run.key}')}`"
         )
     return {
         "run": run.key,
@@ -151,34 +146,57 @@ def _verdict(verdict: Verdict) -> schema.Verdict:
     return cast("schema.Verdict", asdict(verdict))
 
 
-def _changed(run: config.Run, params: dict[str, Any]) -> list[str]:
+def _changed(files: RunFiles, listed: list[RunFiles]) -> list[str]:
     """Return in what a run, and the one that it is stacked on, differ from the released recipes."""
-    record = read_json(run.folder / "training.json")
-    parameters = record["experiment_parameters"]
-    found = changes(run.experiment, parameters, record["data"]["counts"])
-    below = parameters.get("pretrained")
+    run = files.run
+    found = changes(run.experiment, files.parameters, files.training["data"]["counts"])
+    below = run.stacked_on
     if below:
-        key = f"{run.profile}-{below}-{run.seed}"
-        found += [f"{below}.{name}" for name in _changed(config.run(params, key), params)]
+        lower = next(other for other in listed if other.run.key == below.stem)
+        found += [f"{lower.run.experiment}.{name}" for name in _changed(lower, listed)]
     return found
 
 
+def _require_alike(trained: list[RunFiles]) -> None:
+    """Raise a `UserError` if seeds that would be averaged have other data or another recipe."""
+    first = trained[0]
+    for files in trained:
+        for what, key in (
+            ("on other data", "data"),
+            ("by another recipe", "experiment_parameters"),
+        ):
+            ours, theirs = (
+                record["sha256"] if key == "data" else record | {"device": None}
+                for record in (files.training[key], first.training[key])
+            )
+            if ours != theirs:
+                raise UserError(
+                    f"{files.run.folder / 'training.json'}: trained {what} than {first.run.key}; "
+                    f"run `{repro(files.run.profile, f'report@{files.run.profile}')}`"
+                )
+
+
 def experiment_row(
-    params: dict[str, Any], profile: str, name: str, runs: list[config.Run]
+    params: Params, name: str, runs: list[RunFiles], listed: list[RunFiles]
 ) -> schema.Row:
-    """Return one experiment's row: its seeds and their mean, or why it was not run."""
-    experiment = config.experiment(params, profile, name)
+    """Return one experiment's row: its seeds and their mean, or why it was not run.
+
+    Parameters
+    ----------
+    runs : the experiment's, of those `listed` for the profile.
+    """
+    profile, values = params.profile, params.recipe(name)
     paper = PAPER.get(name)
     row: schema.Row = {
         "experiment": name,
         "title": EXPERIMENTS.get(name, name),  # an experiment of the user's own
-        "dataset": TITLES[experiment.dataset],
+        "dataset": TITLES[values["dataset"]],
         "status": "not run",
         "canonical_data": False,
         "stand_in": None,
         "comparable": False,
         "changed": [],
-        "adam": experiment.adam is not None,
+        "adam": values.get("adam") is not None,
         "paper": {"mean": paper.mean, "se": paper.se} if paper else None,
         "failed": [],
         "seeds": [],
@@ -188,54 +206,48 @@ def experiment_row(
         "verdict": _verdict(Verdict("not run")),
         "alternatives": [],
     }
-    records = {run: read_json(run.folder / "training.json") for run in runs}
-    trained = [run for run in runs if records[run]["status"] == "ok"]
+    trained = [files for files in runs if files.trained]
     row["failed"] = [
         {
-            "run": run.key,
-            "status": records[run]["status"],
-            "reason": records[run]["reason"],
-            "todo": records[run]["todo"],
+            "run": files.run.key,
+            "status": files.training["status"],
+            "reason": files.training["reason"],
+            "todo": files.training["todo"],
         }
-        for run in runs
-        if run not in trained
+        for files in runs
+        if not files.trained
     ]
     if not trained:
         first: schema.Failed = {
             "run": "",
             "status": "not run",
             "reason": f"no run of it is listed for the {profile} profile",
-            "todo": f"add one to runs in {config.PARAMS}",
+            "todo": f"add a seed to seeds.{name} in {params.own.path}",
         }
         if row["failed"]:
             first = row["failed"][0]
-        data = records[runs[0]].get("data", {}) if runs else {}  # of runs that diverged
+        data = runs[0].training.get("data", {}) if runs else {}  # of runs that diverged
         row["status"], row["reason"], row["todo"] = first["status"], first["reason"], first["todo"]
         row["verdict"] = _verdict(Verdict(first["status"]))
         row["stand_in"] = data.get("stand_in")
         return row
-    for run in trained:  # or seeds that saw different images would be averaged
-        if records[run]["data"]["sha256"] != records[trained[0]]["data"]["sha256"]:
-            raise UserError(
-                f"{run.folder / 'training.json'}: trained on other data than {trained[0].key}; run "
-                f"`dvc repro report@{profile}`"
-            )
-    seeds = [_seed_row(run, experiment.epochs) for run in trained]
+    _require_alike(trained)
+    seeds = [_seed_row(files) for files in trained]
     means = [seed["test_mean"] for seed in seeds]
-    stand_in = records[trained[0]]["data"]["stand_in"]
-    changed = sorted({key for run in trained for key in _changed(run, params)})
+    stand_in = trained[0].training["data"]["stand_in"]
+    changed = sorted({key for files in trained for key in _changed(files, listed)})
     verdict = Verdict("not comparable")
     if comparable(profile, stand_in, changed):
         verdict = Verdict("no number in the paper")
         if paper:
             errors = [seed["test_se"] for seed in seeds]
-            planned = PLANNED_SEEDS.get(name, FEWEST_SEEDS)
+            planned = presentation(params).planned_seeds.get(name, FEWEST_SEEDS)
             verdict = judge(means, errors, paper, planned=planned)
             row["alternatives"] = _alternatives(seeds, paper)
     row.update(
         {
             "status": "ok",
-            "canonical_data": all(records[run]["data"]["canonical"] for run in trained),
+            "canonical_data": all(files.training["data"]["canonical"] for files in trained),
             "stand_in": stand_in,
             "comparable": comparable(profile, stand_in, changed),
             "changed": changed,
@@ -249,32 +261,28 @@ def experiment_row(
     return row
 
 
-def variants(listed: list[config.Run], params: dict[str, Any]) -> list[schema.Variant]:
+def variants(listed: list[RunFiles]) -> list[schema.Variant]:
     """Return, for each trained variant, its validation estimates beside those of the original.
 
     Only epochs that both measured, of the same seed; nats.
     """
-    trained = {
-        (run.experiment, run.seed): run
-        for run in listed
-        if read_json(run.folder / "training.json")["status"] == "ok"
-    }
+    trained = {(f.run.experiment, f.run.seed): f for f in listed if f.trained}
     found: list[schema.Variant] = []
-    for (name, seed), run in trained.items():
+    for (name, seed), files in trained.items():
         original = trained.get((VARIANTS.get(name, ""), seed))
         if original is None:
             continue
         ours, theirs = (
-            read_table(r, "validation.csv").set_index("epoch").valid_nats for r in (run, original)
+            f.table("validation.csv").set_index("epoch").valid_nats for f in (files, original)
         )
         both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna()
         if len(both) < 2:  # no spread of differences
             continue
         found.append(
             {
-                "run": run.key,
-                "original": original.key,
-                "changed": _changed(run, params),
+                "run": files.run.key,
+                "original": original.run.key,
+                "changed": _changed(files, listed),
                 "epochs": both.index.tolist(),
                 "valid_nats": both.ours.tolist(),
                 "original_valid_nats": both.theirs.tolist(),
@@ -286,26 +294,26 @@ def variants(listed: list[config.Run], params: dict[str, Any]) -> list[schema.Va
     return found
 
 
-def _provenance(runs: list[config.Run]) -> dict[str, schema.Provenance]:
+def _provenance(listed: list[RunFiles]) -> dict[str, schema.Provenance]:
     found: dict[str, schema.Provenance] = {}
-    for run in runs:
-        training = read_json(run.folder / "training.json")
+    for files in listed:
+        training = files.training
         if training["status"] == "not run":
             continue
-        evaluation = read_json(run.folder / "evaluation.json")
-        found[run.key] = {
+        evaluation = read_json(files.run.folder / "evaluation.json")
+        found[files.run.key] = {
             "data": training["data"],
             "training": training["sittings"],
             "evaluation": evaluation.get("provenance"),  # none of a run that diverged
-            "parameters": training["experiment_parameters"],
+            "parameters": files.parameters,
         }
     return found
 
 
-def _audit(runs: list[config.Run]) -> schema.Audit | None:
+def _audit(listed: list[RunFiles]) -> schema.Audit | None:
     """Return the audit of the measure, and its picture's place, if there is one of these runs."""
-    for run in runs:
-        path = run.folder / "audit.json"
+    for files in listed:
+        path = files.run.folder / "parzen_audit.json"
         if path.is_file() and (found := read_json(path))["status"] == "ok":
             return cast("schema.Audit", found | {"picture": path.with_suffix(".png").as_posix()})
     return None
@@ -313,29 +321,23 @@ def _audit(runs: list[config.Run]) -> schema.Audit | None:
 
 def collect(profile: str) -> schema.Results:
     """Return the profile's results (`UserError` if a run's files are absent or damaged)."""
-    params = config.read_params()
-    experiments = config.group(params, "profiles", profile, "experiments")
-    if not experiments:
-        raise UserError(f"{config.PARAMS}: profiles.{profile}.experiments: names none; add one")
-    listed = list(config.runs(params, profile).values())
+    params = read_params(profile)
+    listed = run_files(params)
+    if not listed:
+        raise UserError(f"{params.own.path}: seeds: lists no run; add one")
     rows = []
-    for name in experiments:
-        runs = [run for run in listed if run.experiment == name]
-        rows.append(experiment_row(params, profile, name, runs))
+    for name in params.group("seeds"):
+        own = [files for files in listed if files.run.experiment == name]
+        rows.append(experiment_row(params, name, own, listed))
     folder = results_path(profile).parent
     theory, figure1 = (read_json(folder / name) for name in ("theory.json", "figure1.json"))
+    own_figure1 = params.own.path != PARAMS and params.own.values["theory"]["figure1"]
     return {
         "profile": profile,
         "provenance": _provenance(listed),
         "rows": rows,
-        "claims": ledger(
-            rows,
-            listed,
-            theory,
-            figure1,
-            figure1_reduced="figure1" in (params["profiles"][profile].get("theory") or {}),
-        ),
-        "variants": variants(listed, params),
+        "claims": ledger(rows, listed, theory, figure1, figure1_reduced=bool(own_figure1)),
+        "variants": variants(listed),
         "audit": _audit(listed),
         "theory": theory,
         "figure1": figure1,

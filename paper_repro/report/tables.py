@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from paper_repro.report.nats import interval, interval_beside, number, signed
+from paper_repro.report.formatting import interval, interval_beside, number, signed
 from paper_repro.report.published import CONTEXT, TABLE1
 from paper_repro.report.schema import Results, Row, Seed
 from paper_repro.report.verdict import RULE

@@ -2,7 +2,9 @@
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from paper_repro.report import nats, tables
+from paper_repro.core.runs import repro
+from paper_repro.report import formatting as nats
+from paper_repro.report import tables
 
 
 def environment(*, escape: bool = True) -> Environment:
@@ -22,4 +24,5 @@ def environment(*, escape: bool = True) -> Environment:
     templates.filters["nats"] = nats.number
     templates.filters["signed"] = nats.signed
     templates.filters["duration"] = tables.duration
+    templates.globals["repro"] = repro
     return templates

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scipy.stats import t
 
-from paper_repro.report.nats import interval_beside, signed
+from paper_repro.report.formatting import interval_beside, signed
 from paper_repro.report.published import Published
 
 LEVEL = 0.95

@@ -5,18 +5,22 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro import config
+from paper_repro.core.dataset import processed_folder, read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.params import Params
+from paper_repro.core.runs import Run, read_run, repro
+from paper_repro.core.tensor_file import read_record
 from paper_repro.data.catalogue import SOURCES
-from paper_repro.data.dataset import processed_folder, read_dataset
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
-from paper_repro.errors import UserError
+from paper_repro.data.settings import own_copies
 from paper_repro.evaluation.evaluate import measure
-from paper_repro.evaluation.sampler import GeneratorSampler
-from paper_repro.evaluation.trained import load_generator
-from paper_repro.files import read_json
-from paper_repro.models.storage import read_record
-from paper_repro.products import fast_float32
+from paper_repro.evaluation.trained_run import load_generator, measure_of
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.recipe import ParzenSettings
+from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.report.results import WEIGHTS, results_path
 from paper_repro.report.weights import weights_path
 
@@ -24,39 +28,36 @@ TOLERANCE = 0.05  # nats; machines round differently
 COMPARED = ("test_mean", "test_se", "valid_mean")
 
 
-MEASURE = ("noise", "noise_dimension", "generator", "parzen")  # what a recomputed number rests on
-
-
-def _published(run: config.Run) -> tuple[dict[str, Any], dict[str, Any]]:
+def _published(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a run's numbers and its provenance from ``results.json``."""
-    path = results_path(run.profile)
+    path, again = results_path(run.profile), repro(run.profile, f"report@{run.profile}")
     if not path.is_file():
-        raise UserError(f"{path}: no such file; run `dvc repro report@{run.profile}`")
+        raise UserError(f"{path}: no such file; run `{again}`")
     results = read_json(path)
     for row in results.get("rows", []):
         for seed in row["seeds"]:
             if seed["run"] == run.key:
                 return dict(seed), dict(results["provenance"][run.key])
-    raise UserError(f"{path}: holds no result of {run.key}; run `dvc repro report@{run.profile}`")
+    raise UserError(f"{path}: holds no result of {run.key}; run `{again}`")
 
 
 def _require_same_measure(
-    run: config.Run, experiment: config.Experiment, data: dict[str, str], made: dict[str, Any]
-) -> None:
-    """Raise a `UserError` unless data and settings are those of the published number."""
-    now = experiment.model_dump(mode="json")
-    for name in MEASURE:
-        if now[name] != made["parameters"][name]:
-            raise UserError(
-                f"{config.PARAMS}: experiments.{run.experiment}.{name}: is not what "
-                f"{results_path(run.profile)} was measured with; restore it with git"
-            )
+    run: Run, params: Params, data: dict[str, str], made: dict[str, Any]
+) -> ParzenSettings:
+    """Return how to measure (`UserError` unless data and settings are the published number's)."""
+    now = measure_of(params, run)
+    if now.model_dump(mode="json") != made["parameters"]["parzen"]:
+        raise UserError(
+            f"{params.own.path}: measure: is not what {results_path(run.profile)} was measured "
+            "with; restore it with git"
+        )
     if data != made["data"]["sha256"]:
         raise UserError(
             f"{processed_folder(run.profile, run.dataset)}: other images than "
-            f"{results_path(run.profile)} was measured on; run `dvc repro "
-            f"prepare@{run.profile}-{run.dataset}`"
+            f"{results_path(run.profile)} was measured on; run "
+            f"`{repro(run.profile, f'prepare@{run.profile}-{run.dataset}')}`"
         )
+    return now
 
 
 @fast_float32()
@@ -70,30 +71,27 @@ def verify(key: str = WEIGHTS) -> None:
     UserError
         If a number differs by more than `TOLERANCE`, or data, weights or results are absent.
     """
-    params = config.read_params()
-    run = config.run(params, key)
-    experiment = config.experiment(params, run.profile, run.experiment)
+    params, run = read_run(key)
     (published, made), path = _published(run), weights_path(run)
+    experiment = recipe.recorded(made["parameters"], results_path(run.profile))
     if not path.is_file():
         raise UserError(f"{path}: no such file; weights are published of {WEIGHTS} only")
     record = read_record(path)
     there = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
     # What an earlier run could not have, this one may.
     if not there or not read_dataset(run.profile, run.dataset).ok:
-        fetch_sources({run.dataset: SOURCES[run.dataset]}, config.own_copies(params))
+        fetch_sources({run.dataset: SOURCES[run.dataset]}, own_copies(params))
         prepare(run.profile, run.dataset)
     dataset = read_dataset(run.profile, run.dataset)
     if not dataset.ok:
         raise UserError(f"{run.dataset}: {dataset.reason}; {dataset.todo}")
     if len(dataset.folds) != 1:
         raise UserError(f"{run.dataset}: verify measures data sets without folds only")
-    _require_same_measure(run, experiment, dataset.record()["sha256"], made)
-    network = load_generator(path, "", run, experiment)
-    samples = GeneratorSampler(network, experiment).sample(
-        experiment.parzen.samples, run.seed, "evaluation"
-    )
+    settings = _require_same_measure(run, params, dataset.record()["sha256"], made)
+    network = load_generator(path, "", experiment)
+    samples = GeneratorSampler(network, experiment).sample(settings.samples, run.seed, "evaluation")
     valid, test = (dataset.load(part) for part in dataset.folds[0])
-    found = measure(samples, experiment.parzen, valid, test)
+    found = measure(samples, settings, valid, test)
     table = pd.DataFrame(
         {
             "recomputed": {name: found[name] for name in (*COMPARED, "sigma")},
@@ -110,7 +108,7 @@ def verify(key: str = WEIGHTS) -> None:
     if not worst <= TOLERANCE or not math.isclose(*table.loc["sigma"], rel_tol=1e-6):
         raise UserError(
             f"{path}: differs from {results_path(run.profile)} by {worst:.3f} nats, more than "
-            f"{TOLERANCE}, or in σ; restore both with git, or run `dvc repro "
-            f"report@{run.profile} weights@{key}`"
+            f"{TOLERANCE}, or in σ; restore both with git, or run "
+            f"`{repro(run.profile, f'report@{run.profile}', f'weights@{key}')}`"
         )
     print(f"verified: within {worst:.4f} nats")

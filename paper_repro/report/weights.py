@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from paper_repro import config
-from paper_repro.models.storage import load_tensors, model_path, save_tensors
+from paper_repro.core.runs import Run, model_path, read_run
+from paper_repro.core.tensor_file import load_tensors, save_tensors
 
 
-def weights_path(run: config.Run) -> Path:
+def weights_path(run: Run) -> Path:
     """Return where a run's published generator lies."""
     return Path("reports", run.profile, "weights", f"{run.key}.safetensors")
 
@@ -19,7 +19,7 @@ def weights(key: str) -> None:
     UserError
         If the run is not listed, or its model is absent or damaged.
     """
-    run = config.run(config.read_params(), key)
+    run = read_run(key)[1]
     tensors, record = load_tensors(model_path(key))
     prefix = f"{record.get('selected', 'last')}.generator."
     kept = {

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from paper_repro.randomness import generator
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.gan import objectives
 from paper_repro.theory.density import Array, quantiles
 from paper_repro.theory.settings import Figure1
-from paper_repro.training import objectives
 
 LOGISTIC_STD = math.pi / math.sqrt(3)  # of logit(z), z uniform on (0, 1)
 INTERVALS = 4000  # of z, in each of which G is taken to be linear
@@ -125,8 +125,8 @@ class Game:
 
     def __init__(self, settings: Figure1) -> None:
         self.settings = settings
-        self.draws = generator(settings.seed, "figure1", "draws")
-        start = generator(settings.seed, "figure1", "initial")
+        self.draws = stream_rng(settings.seed, "figure1", "draws")
+        start = stream_rng(settings.seed, "figure1", "initial")
         self.generator = Generator(
             settings.start.mean, settings.start.std, settings.generator_units, start
         )

@@ -1,0 +1,164 @@
+"""A prepared data set as the later stages read it.
+
+``data/processed/<profile>/<dataset>/`` holds ``dataset.json`` and one array a part, each
+(n, *shape): ``train.npy``, ``valid.npy``, ``test.npy``; where there are folds ``valid1.npy``,
+``test1.npy``, ``valid2.npy``, …. Bytes stand for [0, 1]; anything else is as the networks see it.
+``labels.npy``, where there are any, belongs to ``train.npy``.
+"""
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import (
+    digest,
+    read_json,
+    replacing,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
+from paper_repro.core.titles import TITLES
+
+PROCESSED = Path("data/processed")
+LABELS = "labels"
+NORMALISED = {"cifar10"}  # what the networks see contrast-normalised; the others in [0, 1]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is known of a prepared data set; the images are read when asked for."""
+
+    name: str
+    folder: Path
+    status: str  # "ok" or "not run"
+    reason: str | None = None  # why not, and
+    todo: str | None = None  # what to do
+    canonical: bool = False  # the official bytes, all of them checked
+    stand_in: str | None = None  # what it really is, where it replaces the named data set
+    shape: tuple[int, ...] = ()  # of one image
+    counts: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there are images."""
+        return self.status == "ok"
+
+    @property
+    def title(self) -> str:
+        """The data set's name as texts and figures write it."""
+        return TITLES[self.name]
+
+    @property
+    def folds(self) -> list[tuple[str, str]]:
+        """The names of the validation and the test part, of each fold in turn."""
+        if "valid" in self.counts:
+            return [("valid", "test")]
+        count = sum(part.startswith("valid") for part in self.counts)
+        return [(f"valid{fold}", f"test{fold}") for fold in range(1, count + 1)]
+
+    def digest(self) -> str:
+        """Return a hash of all its bytes."""
+        return digest(self.sha256)
+
+    def record(self) -> dict[str, Any]:
+        """Return what a result says of the data that it came from."""
+        return {k: v for k, v in asdict(self).items() if k != "folder"}
+
+    def load(self, part: str) -> torch.Tensor:
+        """Return a part's images, float32, (n, d), in [0, 1] where they are bytes.
+
+        Raises
+        ------
+        UserError
+            If the file is absent or not the one that was prepared.
+        """
+        images = self._read(part)
+        images = images.reshape(len(images), -1)
+        return images.float().div_(255) if images.dtype == torch.uint8 else images
+
+    def load_labels(self) -> torch.Tensor:
+        """Return the training images' labels, (n,), int64 (`UserError` if there are none)."""
+        if LABELS not in self.sha256:
+            raise UserError(f"{self.folder}: this data set has no labels")
+        return self._read(LABELS).long()
+
+    def _read(self, part: str) -> torch.Tensor:
+        path = self.folder / f"{part}.npy"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; run `dvc repro` to prepare it") from None
+        if sha256_bytes(content) != self.sha256[part]:
+            raise UserError(
+                f"{path}: not the bytes that were prepared (see dataset.json); "
+                "delete the folder and run `dvc repro`"
+            )
+        return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def processed_folder(profile: str, name: str) -> Path:
+    """Return where a profile's data set lies."""
+    return PROCESSED / profile / name
+
+
+def read_dataset(profile: str, name: str) -> Dataset:
+    """Return a prepared data set (`UserError` if it was not prepared or its record is damaged)."""
+    folder = processed_folder(profile, name)
+    path = folder / "dataset.json"
+    record = read_json(path)
+    try:
+        record["shape"] = tuple(record["shape"])
+        return Dataset(folder=folder, **record)
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not the record of a data set ({error}); delete it and run `dvc repro`"
+        ) from None
+
+
+def write_dataset(
+    folder: Path,
+    name: str,
+    parts: dict[str, npt.NDArray[Any]],
+    *,
+    canonical: bool,
+    stand_in: str | None,
+    labels: npt.NDArray[np.uint8] | None = None,
+) -> None:
+    """Write a data set's parts, each (n, *shape), and last its record.
+
+    Parameters
+    ----------
+    labels : (n,) of the training images.
+    """
+    hashes = {}
+    arrays = parts if labels is None else parts | {LABELS: labels}
+    for part, array in arrays.items():
+        path = folder / f"{part}.npy"
+        with replacing(path) as temporary:
+            np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)
+        hashes[part] = sha256_file(path)
+    dataset = Dataset(
+        name=name,
+        folder=folder,
+        status="ok",
+        canonical=canonical,
+        stand_in=stand_in,
+        shape=parts["train"].shape[1:],
+        counts={part: len(array) for part, array in parts.items()},
+        sha256=hashes,
+    )
+    write_json(folder / "dataset.json", dataset.record())
+
+
+def write_not_run(folder: Path, name: str, reason: str, todo: str) -> None:
+    """Write the record of a data set that can't be had."""
+    dataset = Dataset(name=name, folder=folder, status="not run", reason=reason, todo=todo)
+    write_json(folder / "dataset.json", dataset.record())

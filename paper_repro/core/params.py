@@ -1,0 +1,226 @@
+"""A profile's parameters, as frozen, strictly typed objects.
+
+``params.yaml`` is the paper. Another profile is ``profiles/<profile>/params.yaml``: its recipes and
+settings are laid over the paper's; its data, measure, seeds and presentation are its own.
+Both are read as DVC reads them (YAML 1.2). An unknown key, a missing key or a value out of its
+range is an error that names the file and the key.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from paper_repro.core.errors import UserError
+
+PAPER = "paper"
+PARAMS = Path("params.yaml")
+PROFILES = Path("profiles")
+
+M = TypeVar("M", bound="Model")
+
+LARGEST = 10**9  # of anything that is counted: what is larger is a slip
+Count = Annotated[int, Field(gt=0, le=LARGEST)]
+CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+
+
+class Model(BaseModel):
+    """Strict: no conversions, no unknown keys, no changes after reading."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where values come from: a file and a dotted key in it."""
+
+    path: Path
+    key: str
+    values: Any
+
+    def has(self, path: tuple[str | int, ...]) -> bool:
+        """Return whether there is a value under the keys and indices of `path`."""
+        found = self.values
+        for key in path:
+            if isinstance(found, Mapping) and key in found:
+                found = found[key]
+            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
+                found = found[key]
+            else:
+                return False
+        return True
+
+
+def params_path(profile: str) -> Path:
+    """Return the file of what is a profile's own."""
+    return PARAMS if profile == PAPER else PROFILES / profile / PARAMS.name
+
+
+def profiles() -> list[str]:
+    """Return the profiles that there are, the paper's first."""
+    return [PAPER, *sorted(path.parent.name for path in PROFILES.glob(f"*/{PARAMS.name}"))]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file of parameters into plain values.
+
+    Raises
+    ------
+    UserError
+        If the file is absent, no YAML, or no mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: no such file in {Path.cwd()}; run from the repository's root"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold a mapping of parameter groups")
+    return content
+
+
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another; only mappings merge, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = overlay(old, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+OWN = ("data", "measure", "seeds", "presentation")  # groups that a profile shares with none
+
+
+@dataclass(frozen=True)
+class Params:
+    """What a profile's files hold, the profile's own first."""
+
+    profile: str
+    files: tuple[Place, ...]
+
+    @property
+    def own(self) -> Place:
+        """The profile's own file."""
+        return self.files[0]
+
+    def places(self, *keys: str) -> list[Place]:
+        """Return the mappings under a dotted key, the strongest first (`UserError` if none)."""
+        key = ".".join(keys)
+        found = []
+        files = self.files[:1] if keys[0] in OWN else self.files
+        for file in files:
+            if file.has(keys):
+                values = file.values
+                for part in keys:
+                    values = values[part]
+                if not isinstance(values, dict):
+                    raise UserError(f"{file.path}: {key}: must be a mapping, not {values!r}")
+                found.append(Place(file.path, key, values))
+        if not found:
+            above = files[-1].values
+            for part in keys[:-1]:
+                above = above.get(part, {}) if isinstance(above, Mapping) else {}
+            known = ", ".join(map(str, above)) if isinstance(above, Mapping) else "no mapping"
+            raise UserError(f"{files[-1].path}: {key}: no such key (there: {known})")
+        return found
+
+    def group(self, *keys: str) -> dict[str, Any]:
+        """Return the values under a dotted key (`UserError` if there are none)."""
+        return merged(self.places(*keys))
+
+    def parse(self, model: type[M], *keys: str) -> M:
+        """Return the values under a dotted key as a model (`UserError` as `parse`)."""
+        return parse(model, self.places(*keys))
+
+    def recipe_places(self, name: str) -> list[Place]:
+        """Return what an experiment's recipe is laid out of, the strongest first.
+
+        A variant names its `base`; what a profile changes in the base it changes in the variant.
+        """
+        own = self.places("experiments", name)
+        base = merged(own).get("base")
+        if base is None:
+            return own
+        below = self.places("experiments", str(base))
+        if "base" in merged(below):
+            raise UserError(
+                f"{own[-1].path}: experiments.{name}.base: {base} has a base itself; name that one"
+            )
+        return own + below
+
+    def recipe(self, name: str) -> dict[str, Any]:
+        """Return an experiment's recipe as plain values, complete (`UserError` if absent)."""
+        found = merged(self.recipe_places(name))
+        found.pop("base", None)
+        return found
+
+
+def merged(places: list[Place]) -> dict[str, Any]:
+    """Return the values of several places, the first over the others."""
+    found: dict[str, Any] = {}
+    for place in reversed(places):
+        found = overlay(found, place.values)
+    return found
+
+
+def parse(
+    model: type[M],
+    places: list[Place],
+    values: Mapping[str, Any] | None = None,
+    unnamed: tuple[str, ...] = (),
+) -> M:
+    """Return values as a model.
+
+    Parameters
+    ----------
+    places : where they come from, the strongest first.
+    values : if they are not just what the places hold.
+    unnamed : what pydantic puts into the path of an error and no file has: names of alternatives.
+
+    Raises
+    ------
+    UserError
+        If a key is missing or unknown, or a value of the wrong type or out of its range; names
+        file and key.
+    """
+    try:
+        # By way of JSON, where pydantic's strict mode takes a list for a tuple.
+        return model.model_validate_json(json.dumps(merged(places) if values is None else values))
+    except (TypeError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise UserError(f"{places[-1].path}: {places[-1].key}: {error}") from None
+        first = error.errors()[0]
+        path = tuple(part for part in first["loc"] if part not in unnamed)
+        place = next((place for place in places if place.has(path)), places[-1])
+        key = ".".join(str(part) for part in (place.key, *path))
+        shown = first["input"]
+        got = "" if isinstance(shown, dict | list | tuple) else f" (got {shown!r})"
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise UserError(f"{place.path}: {key}: {first['msg']}{got}{more}") from None
+
+
+def read_params(profile: str = PAPER) -> Params:
+    """Return a profile's parameters.
+
+    Raises
+    ------
+    UserError
+        If there is no such profile, or a file is absent or damaged.
+    """
+    if profile not in profiles():
+        known = ", ".join(profiles())
+        raise UserError(f"{PROFILES}: no profile {profile!r} (there: {known})")
+    paths = dict.fromkeys((params_path(profile), PARAMS))
+    return Params(profile, tuple(Place(path, "", read_yaml(path)) for path in paths))

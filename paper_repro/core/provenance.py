@@ -1,0 +1,157 @@
+"""Where a number comes from: code, versions, device.
+
+The code of a stage is the import closure of its module, read from the source and not from what
+happens to be loaded, so that the same list serves the pipeline's dependencies, the key of a
+checkpoint and the record of a run.
+"""
+
+import ast
+import functools
+import os
+import platform
+import resource
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paper_repro.core.files import digest
+from paper_repro.core.float32_matmul import library
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
+SOURCES = ("paper_repro", "params.yaml", "dvc.yaml", "profiles")  # what a commit must hold
+
+
+def _module_file(name: str) -> Path | None:
+    """Return the source of a first-party module; None for any other name and for packages.
+
+    A package's own ``__init__`` holds nothing but its docstring (a test sees to it), so that it
+    decides no number.
+    """
+    if name.split(".")[0] != PACKAGE.name:
+        return None
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def _imports(path: Path) -> set[Path]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {file for name in names if (file := _module_file(name))}
+    return found
+
+
+def import_closure(module: str) -> list[Path]:
+    """Return the first-party sources that a module reaches by imports, its own among them."""
+    start = _module_file(module)
+    if start is None:
+        raise ValueError(f"{module} is no module of {PACKAGE.name}")
+    reached, waiting = set(), {start}
+    while waiting:
+        path = waiting.pop()
+        reached.add(path)
+        waiting |= _imports(path) - reached
+    return sorted(reached)
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            body = node.body
+            first = body[0] if body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                node.body = body[1:]
+    return tree
+
+
+def code_digest(module: str) -> str:
+    """Return a hash of what a stage's code does: comments, docstrings and layout are left out."""
+    return digest(
+        {
+            path.relative_to(ROOT).as_posix(): ast.dump(
+                _without_docstrings(ast.parse(path.read_text()))
+            )
+            for path in import_closure(module)
+        }
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+@functools.cache
+def commit() -> dict[str, Any]:
+    """Return the commit that the code was run from; None where there is no git.
+
+    Nor where the package lies, as a tarball, in a folder of another repository.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != ROOT:
+        return {"commit": None, "uncommitted_changes": None}
+    revision = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--", *SOURCES)
+    return {"commit": revision, "uncommitted_changes": None if changed is None else bool(changed)}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Return the device's name and, for the CPU, how many threads torch uses."""
+    if device.type == "cuda":
+        return {"device": torch.cuda.get_device_name(device), "threads": torch.get_num_threads()}
+    return {"device": f"CPU, {_processor()}", "threads": torch.get_num_threads()}
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes that this process has held so far: on the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide numbers."""
+    names = ["paper_repro", "torch", "numpy", "scipy", "scikit-learn"]
+    found = {"python": platform.python_version(), "platform": platform.system()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def environment(module: str, device: torch.device) -> dict[str, Any]:
+    """Return what a stage records about how its numbers were made."""
+    return {
+        **commit(),
+        "code_sha256": code_digest(module),
+        "versions": versions(),
+        **hardware(device),
+        "cores": os.cpu_count(),
+        "float32_products": library(),
+    }

@@ -1,0 +1,242 @@
+"""The training runs of a profile: an experiment with one seed each.
+
+A profile's ``seeds`` lists them, a line an experiment. DVC needs them spelled out: ``runs.yaml``,
+which is written from there.
+"""
+
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt
+from ruamel.yaml import YAML
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import write_text
+from paper_repro.core.params import (
+    PAPER,
+    PROFILES,
+    Count,
+    Model,
+    Params,
+    params_path,
+    parse,
+    profiles,
+    read_params,
+)
+
+# What records say that a run starts from if it is stacked on no other: it stands in the header of
+# every model file made so far, so that it stays, whatever lies in that place.
+RANDOM = "paper_repro/models/random_weights.txt"
+LAYER = Path("paper_repro/gan/model/layer.py")  # DVC wants a file: this one draws random weights
+ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
+NAME = r"^[a-z0-9_]+$"  # of an experiment: it becomes part of files' names
+
+
+class Run(Model):
+    """One training run: a profile's experiment with one seed."""
+
+    profile: str
+    experiment: Annotated[str, Field(pattern=NAME)]
+    dataset: str
+    seed: NonNegativeInt
+    start: str  # what the first weights come from: RANDOM, or the model of another run
+
+    @property
+    def key(self) -> str:
+        """The run's name in stages and files."""
+        return run_key(self.profile, self.experiment, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's small results lie."""
+        return Path("reports", self.profile, "runs", self.key)
+
+    @property
+    def stacked_on(self) -> Path | None:
+        """The model whose layers the run continues; None if all its weights are random."""
+        return None if self.start == RANDOM else Path(self.start)
+
+
+def model_path(key: str) -> Path:
+    """Return where a run's model lies."""
+    return Path("models", f"{key}.safetensors")
+
+
+def run_key(profile: str, experiment: str, seed: int) -> str:
+    """Return a run's name."""
+    return f"{profile}-{experiment}-{seed}"
+
+
+class _Seeds(Model):
+    seeds: dict[Annotated[str, Field(pattern=NAME)], tuple[NonNegativeInt, ...]]
+
+
+def _run(params: Params, experiment: str, seed: int) -> Run:
+    recipe = params.recipe(experiment)
+    below = recipe.get("pretrained")
+    start = model_path(run_key(params.profile, below, seed)).as_posix() if below else RANDOM
+    values: dict[str, Any] = {
+        "profile": params.profile,
+        "experiment": experiment,
+        "dataset": recipe.get("dataset"),
+        "seed": seed,
+        "start": start,
+    }
+    return parse(Run, params.recipe_places(experiment), values)
+
+
+def runs(params: Params) -> dict[str, Run]:
+    """Return a profile's runs by key, in the order of its file.
+
+    Raises
+    ------
+    UserError
+        If a seed is listed twice or is none, or if an experiment has no recipe.
+    """
+    place = params.own
+    listed = parse(_Seeds, [place], {"seeds": params.group("seeds")})
+    found: dict[str, Run] = {}
+    for experiment, seeds in listed.seeds.items():
+        if len(set(seeds)) < len(seeds):
+            raise UserError(f"{place.path}: seeds.{experiment}: a seed is listed twice")
+        for seed in seeds:
+            run = _run(params, experiment, seed)
+            found[run.key] = run
+    for key, run in found.items():
+        below = run.stacked_on
+        if below is not None and below.stem not in found:
+            raise UserError(
+                f"{place.path}: seeds.{run.experiment}: {key} is stacked on {below.stem}, which "
+                "is not listed; add its seed"
+            )
+    return found
+
+
+def read_run(key: str) -> tuple[Params, Run]:
+    """Return a listed run by its key, and its profile's parameters.
+
+    Raises
+    ------
+    UserError
+        If the parameters are bad or no such run is listed.
+    """
+    profile = key.rsplit("-", 2)[0]
+    params = read_params(profile)
+    listed = runs(params)
+    if key not in listed:
+        known = ", ".join(listed)
+        raise UserError(f"{params.own.path}: seeds: no run {key} (there: {known})")
+    return params, listed[key]
+
+
+class Presentation(Model):
+    """What no stage tracks, because it decides no number."""
+
+    diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
+    published: tuple[str, ...] = ()  # runs whose generator is in git
+    planned_seeds: Annotated[
+        dict[str, Count], Field(default_factory=dict)
+    ]  # by experiment: stated before its second was trained
+
+
+def presentation(params: Params) -> Presentation:
+    """Return what a profile says of its presentation (`UserError` as `Params.parse`)."""
+    return params.parse(Presentation, "presentation")
+
+
+def repro(profile: str, *stages: str) -> str:
+    """Return the command that runs stages of a profile, as errors and pages name it."""
+    pipeline = "" if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:"
+    return " ".join(["dvc repro", *(f"{pipeline}{stage}" for stage in stages)])
+
+
+def run_list_path(profile: str) -> Path:
+    """Return where DVC finds a profile's runs, beside its pipeline."""
+    return params_path(profile).with_name("runs.yaml")
+
+
+def run_list(params: Params) -> str:
+    """Return a profile's list of runs as DVC's pipeline takes it (`UserError` as `runs`).
+
+    Written out, because DVC can't look anything up: the base of a variant, the data set, the
+    measure's entry, the model that a run starts from.
+    """
+    profile, shown, listed = params.profile, presentation(params), runs(params)
+    measures = params.group("measure")
+    entries: dict[str, dict[str, str]] = {}
+    for key, run in listed.items():
+        entries[key] = {
+            "experiment": run.experiment,
+            "base": str(params.group("experiments", run.experiment).get("base", run.experiment)),
+            "dataset": run.dataset,
+            "measure": run.experiment if run.experiment in measures else run.dataset,
+            "start": (run.stacked_on or LAYER).as_posix(),
+        }
+        for name in (run.experiment, entries[key]["base"]):
+            if not params.own.has(("experiments", name)):
+                raise UserError(
+                    f"{params.own.path}: experiments.{name}: no such key, but {key} is listed; "
+                    "add it, if need be as {}, so that DVC sees what changes there"
+                )
+    first = {run.experiment: key for key, run in reversed(listed.items())}
+    for name in shown.diagnosed:
+        if name not in first:
+            raise UserError(
+                f"{params.own.path}: presentation.diagnosed: no run of {name} is listed"
+            )
+    for key in shown.published:
+        if key not in listed:
+            raise UserError(f"{params.own.path}: presentation.published: {key} is not listed")
+    own = params_path(profile)
+    studied = profile == ABLATIONS
+    content = {
+        "profile": profile,
+        "root": "." if profile == PAPER else "../..",
+        "changes": own.as_posix(),
+        "list": run_list_path(profile).as_posix(),
+        "reports": [] if studied else [profile],
+        "studies": [profile] if studied else [],
+        "prepare": {
+            f"{profile}-{name}": {
+                "dataset": name,
+                "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{name}",
+            }
+            for name, size in params.group("data").items()
+            if name in {run.dataset for run in listed.values()}
+        },
+        "runs": entries,
+        "diagnosed": {
+            first[name]: {k: entries[first[name]][k] for k in ("dataset", "measure")}
+            for name in shown.diagnosed
+        },
+        "published": {key: {"dataset": listed[key].dataset} for key in shown.published},
+    }
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None  # a line a run
+    yaml.width = 200
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(content, stream)
+    return f"# Written by `paper_repro runs` from {own.as_posix()}.\n{stream.getvalue()}"
+
+
+def require_current_lists() -> None:
+    """Raise a `UserError` if a list of runs is not what its profile's parameters say.
+
+    DVC would leave out a seed that is only in the parameters, without a word.
+    """
+    for profile in profiles():
+        path = run_list_path(profile)
+        now = run_list(read_params(profile))
+        if not path.is_file() or path.read_text(encoding="utf-8") != now:
+            raise UserError(
+                f"{path}: is not what {params_path(profile)} lists; run `paper_repro runs`"
+            )
+
+
+def write_run_lists() -> None:
+    """Write every profile's list of runs (`UserError` as `run_list`)."""
+    for profile in profiles():
+        write_text(run_list_path(profile), run_list(read_params(profile)))
+        print(f"runs: {run_list_path(profile)}")

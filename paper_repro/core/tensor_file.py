@@ -1,0 +1,64 @@
+"""A trained model's file: both players, best and last, in one safetensors file.
+
+Names are ``best.generator.layers.0.weight`` and the like; the header's ``record`` holds the run as
+JSON. A run that could not be made has the record and no tensors.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import replacing
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a JSON record as one whole file, the same bytes for the same content."""
+    with replacing(path) as temporary:
+        save_file(
+            {name: tensors[name].contiguous().cpu() for name in sorted(tensors)},
+            temporary,
+            metadata={"record": json.dumps(record, sort_keys=True, allow_nan=False)},
+        )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return a file's record and read no tensor (`UserError` as `load_tensors`)."""
+    return _read(path, None, "cpu")[1]
+
+
+def load_tensors(
+    path: Path, prefix: str = "", device: torch.device | str = "cpu"
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensors whose name starts with `prefix`, without it, and the record.
+
+    Raises
+    ------
+    UserError
+        If the file is absent or damaged.
+    """
+    return _read(path, prefix, device)
+
+
+def _read(
+    path: Path, prefix: str | None, device: torch.device | str
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run `dvc repro` to make it")
+    try:
+        with safe_open(path, "pt", device=str(device)) as stored:
+            record = json.loads((stored.metadata() or {})["record"])
+            tensors = {
+                name.removeprefix(prefix or ""): stored.get_tensor(name)
+                for name in stored.keys()  # noqa: SIM118 (no mapping)
+                if prefix is not None and name.startswith(prefix)
+            }
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: damaged or not a file of this package ({error}); delete it and run again"
+        ) from None
+    return tensors, record

@@ -1,0 +1,67 @@
+"""A small classifier of digits. It decides which draws figure 3 joins, and enters no measure."""
+
+from dataclasses import dataclass
+
+import torch
+from sklearn.neural_network import MLPClassifier
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.random_streams import stream_seed
+
+CLASSES = 10
+HIDDEN = 256  # units
+BATCH = 100
+EPOCHS = 10  # seconds; figure3.json has the accuracy that they reach
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network of one hidden layer over pixels in [0, 1]."""
+
+    network: MLPClassifier
+
+    def probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """Return each digit's probability, (n, 10), for images (n, d) in [0, 1]."""
+        return torch.from_numpy(self.network.predict_proba(images.cpu().numpy()))
+
+    def accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
+        """Return the share of images (n, d) that it calls by their labels (n,).
+
+        Raises
+        ------
+        UserError
+            As `train_classifier`.
+        """
+        _check(images, labels)
+        return (self.probabilities(images).argmax(1) == labels).double().mean().item()
+
+
+def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> Classifier:
+    """Train on images (n, d) in [0, 1] and the digits that they show, (n,).
+
+    A digit without images is allowed: its probability becomes small.
+
+    Raises
+    ------
+    UserError
+        If there is no image, not one label an image, or a label that is no digit.
+    """
+    _check(images, labels)
+    network = MLPClassifier(
+        (HIDDEN,),
+        batch_size=min(BATCH, len(images)),
+        random_state=stream_seed(seed, "classifier") % 2**32,  # NumPy's seeds have 32 bits
+    )
+    for _ in range(EPOCHS):  # `fit` would warn that a fixed number of epochs has not converged
+        network.partial_fit(images.numpy(), labels.numpy(), classes=range(CLASSES))
+    return Classifier(network)
+
+
+def _check(images: torch.Tensor, labels: torch.Tensor) -> None:
+    if not len(images):
+        raise UserError("classifier: no images; use more in profiles.<profile>.data")
+    if labels.shape != (len(images),):
+        counts = f"labels of shape {tuple(labels.shape)} for {len(images)} images"
+        raise UserError(f"classifier: {counts}; run `dvc repro` to prepare the data set anew")
+    if wrong := sorted(set(labels.tolist()) - set(range(CLASSES))):
+        raise UserError(f"classifier: label {wrong[0]} is no digit")

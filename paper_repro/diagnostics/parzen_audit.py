@@ -1,0 +1,122 @@
+"""How much the Parzen estimate can be trusted: what it says of things that are no trained model.
+
+Training images as "samples", k-means centroids, a Gaussian and a mixture of Gaussians; the estimate
+over the number of samples; a finer grid of σ; repeated draws (Theis et al. 2015, arXiv:1511.01844).
+"""
+
+import functools
+import warnings
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from paper_repro.core.params import Count, Model
+from paper_repro.core.random_streams import stream_rng, stream_seed
+from paper_repro.gan.model.recipe import ParzenSettings
+from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.parzen.bandwidth import estimate
+
+RIDGE = 1e-3  # added to variances: many pixels are always black
+
+
+class AuditSettings(Model):
+    """How far the audit goes: the group ``parzen_audit`` of the parameters."""
+
+    samples: Annotated[tuple[Count, ...], Field(min_length=1)]  # of the curve
+    draws: Annotated[int, Field(ge=2)]  # repeated sets of samples
+    fine_sigma_points: Count  # between the ends of the paper's grid
+    kmeans_centroids: Count
+    kmeans_iterations: Count
+    mixture_components: Count
+    mixture_iterations: Count
+
+
+def references(
+    train: torch.Tensor, n: int, chosen: AuditSettings, seed: int
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield samples of what is no model of ours, (n, d) each, by name.
+
+    Parameters
+    ----------
+    train : (m, d) training images.
+    """
+    order = torch.randperm(len(train), generator=stream_rng(seed, "audit/images"))
+    yield "training images", train[order[:n]]
+    images, state = train.numpy(), stream_seed(seed, "audit/fits") % 2**32
+    clusters = KMeans(
+        min(chosen.kmeans_centroids, len(train)),
+        init=images[order[: chosen.kmeans_centroids].numpy()],
+        n_init=1,
+        max_iter=chosen.kmeans_iterations,
+        tol=0,
+    ).fit(images)
+    yield "k-means centroids", torch.from_numpy(clusters.cluster_centers_).float()
+    draw = np.random.default_rng(state)
+    covariance = np.cov(images, rowvar=False) + RIDGE * np.eye(images.shape[1])
+    root = np.linalg.cholesky(covariance)
+    normal = draw.standard_normal((n, images.shape[1]))
+    yield "a Gaussian", torch.from_numpy(images.mean(0) + normal @ root.T).float()
+    mixture = GaussianMixture(
+        min(chosen.mixture_components, len(train)),
+        covariance_type="diag",
+        init_params="random_from_data",
+        max_iter=chosen.mixture_iterations,
+        tol=0,
+        reg_covar=RIDGE,
+        random_state=state,
+    )
+    with warnings.catch_warnings():  # a fixed number of steps, as with the centroids
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(images)
+    yield "a mixture of Gaussians", torch.from_numpy(mixture.sample(n)[0]).float()
+
+
+def measure(
+    sampler: GeneratorSampler,
+    train: torch.Tensor,
+    valid: torch.Tensor,
+    test: torch.Tensor,
+    parameters: ParzenSettings,
+    chosen: AuditSettings,
+    seed: int,
+) -> dict[str, Any]:
+    """Return all of the audit's numbers, in nats.
+
+    Parameters
+    ----------
+    train, valid, test : (…, d) images.
+    parameters : how the run itself is measured.
+    """
+    n, sigmas = parameters.samples, parameters.sigmas()
+    fine = parameters.model_copy(update={"sigma_points": chosen.fine_sigma_points}).sigmas()
+    valid = valid[: parameters.sigma_images]
+
+    def of(samples: torch.Tensor, grid: list[float]) -> dict[str, float]:
+        return estimate(lambda: samples, grid, valid, test).numbers()
+
+    first = sampler.sample(n, seed, "evaluation")
+    rows = [{"samples": "ours", "n": n, **of(first, sigmas), "fine": of(first, fine)}]
+    for name, samples in references(train, n, chosen, seed):
+        rows.append(
+            {"samples": name, "n": len(samples), **of(samples, sigmas), "fine": of(samples, fine)}
+        )
+
+    def curve_point(count: int) -> dict[str, float]:
+        drawn = functools.partial(sampler.blocks, count, seed, "audit/curve")
+        return estimate(drawn, fine, valid, test).numbers()
+
+    return {
+        "rows": rows,
+        "curve": [{"n": count, **curve_point(count)} for count in chosen.samples],
+        "draws": [
+            of(sampler.sample(n, seed, f"audit/draw/{index}"), sigmas)
+            for index in range(chosen.draws)
+        ],
+        "sigma_grid": sigmas,
+    }

@@ -1,0 +1,133 @@
+"""Stage ``sample_checks@<run>``: whether samples are copies, independent, and joined without jumps.
+
+What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as numbers.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import mannwhitneyu
+
+from paper_repro.core import provenance
+from paper_repro.core.files import write_json
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.diagnostics.nearest import nearest_distances
+from paper_repro.evaluation.trained_run import open_run
+from paper_repro.gan.model.noise import draw_noise
+from paper_repro.gan.model.sampler import GeneratorSampler
+
+FILE = "sample_checks.json"
+COPY_QUANTILE = 0.01  # nearer than so few of the held-out images: a copy
+LAGS = 20
+LINES = 200  # straight lines in z
+STEPS = {"coarse": 10, "fine": 100, "finest": 1000}  # on each of them
+AT_ONCE = 20  # lines, to bound the memory
+
+
+def memorisation(
+    samples: torch.Tensor, train: torch.Tensor, held_out: torch.Tensor
+) -> dict[str, float]:
+    """Compare the samples' distances to their nearest training images with held-out images'.
+
+    Parameters
+    ----------
+    samples, train, held_out : (…, d)
+
+    Returns
+    -------
+    Medians of both; the probability that a sample is nearer than a held-out image, with the p-value
+    of the Mann–Whitney test; and the share of samples nearer than all but `COPY_QUANTILE` of the
+    held-out images, with that distance, beside the share that chance allows (three standard
+    deviations above).
+    """
+    ours, theirs = (nearest_distances(x, train).numpy() for x in (samples, held_out))
+    test = mannwhitneyu(ours, theirs)
+    bound = np.quantile(theirs, COPY_QUANTILE)
+    chance = 3 * math.sqrt(COPY_QUANTILE * (1 - COPY_QUANTILE) * (1 / len(ours) + 1 / len(theirs)))
+    return {
+        "samples_median": float(np.median(ours)),
+        "held_out_median": float(np.median(theirs)),
+        "nearer_probability": 1 - float(test.statistic) / (len(ours) * len(theirs)),
+        "p_value": float(test.pvalue),
+        "copy_distance": float(bound),
+        "copies": float((ours < bound).mean()),
+        "copies_allowed": COPY_QUANTILE + chance,
+    }
+
+
+def autocorrelation(samples: torch.Tensor, lags: int = LAGS) -> dict[str, Any]:
+    """Return the correlation of samples, (n, d), with those drawn 1 … `lags` later, and z-scores.
+
+    The correlation of images is the mean of the products of their deviations from the mean image,
+    over the mean square deviation; None where the samples are all alike.
+    """
+    x = (samples - samples.mean(0)).double()
+    scale = x.square().sum(1).mean()
+    found, scores = [], []
+    for lag in range(1, min(lags, len(samples) - 2) + 1):
+        products = (x[:-lag] * x[lag:]).sum(1) / scale
+        found.append(_finite(products.mean()))
+        scores.append(_finite(products.mean() / products.std() * math.sqrt(len(products))))
+    known = [abs(score) for score in scores if score is not None]
+    return {"correlation": found, "z": scores, "largest_z": max(known, default=None)}
+
+
+def _finite(value: torch.Tensor) -> float | None:
+    return float(value) if value.isfinite() else None
+
+
+@torch.no_grad()
+def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float | None]:
+    """Return the largest step along straight lines between draws of z, at three finenesses.
+
+    Mean over lines, in units of the mean distance of a line's two end images. A generator
+    without jumps makes small steps smaller in proportion; one that jumps does not. None where the
+    samples are all alike.
+    """
+    settings = sampler.experiment
+    z = draw_noise(
+        2 * LINES, settings.noise_dimension, settings.noise, stream_rng(seed, "interpolation")
+    )
+    found: dict[str, float | None] = {}
+    for name, steps in STEPS.items():
+        part = torch.linspace(0, 1, steps + 1)[:, None, None]
+        largest, whole = [], []
+        for start, end in zip(z[:LINES].split(AT_ONCE), z[LINES:].split(AT_ONCE), strict=True):
+            line = (1 - part) * start + part * end
+            images = torch.stack([sampler.network(points) for points in line])
+            largest.append(torch.linalg.vector_norm(images.diff(dim=0), dim=2).amax(0))
+            whole.append(torch.linalg.vector_norm(images[-1] - images[0], dim=1))
+        found[name] = _finite(torch.cat(largest).mean() / torch.cat(whole).mean())
+    return found | {
+        "shrinks": _ratio(found["coarse"], found["fine"]),
+        "shrinks_finer": _ratio(found["fine"], found["finest"]),
+    }
+
+
+def _ratio(larger: float | None, smaller: float | None) -> float | None:
+    return None if larger is None or not smaller else larger / smaller
+
+
+@fast_float32()
+def sample_checks(key: str) -> None:
+    """Measure a trained run's samples, or write that it was not run (`UserError` on bad inputs)."""
+    trained = open_run(key, FILE)
+    if trained is None:
+        return
+    seed, dataset, sampler = trained.run.seed, trained.dataset(), trained.sampler()
+    held_out = dataset.load(dataset.folds[0][1])
+    drawn = sampler.sample(len(held_out), seed, "samples")
+    measured: dict[str, Any] = {
+        "status": "ok",
+        "samples": len(drawn),
+        "memorisation": memorisation(drawn, dataset.load("train"), held_out),
+        "autocorrelation": autocorrelation(drawn),
+        "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
+        "provenance": provenance.environment(__name__, torch.device("cpu")),
+    }
+    write_json(trained.run.folder / FILE, measured)
+    copies = measured["memorisation"]
+    print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -1,0 +1,127 @@
+"""A trained run: what training recorded of it, its data set, and its generator as a sampler."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paper_repro.core.dataset import Dataset, read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json, write_json
+from paper_repro.core.params import Params
+from paper_repro.core.runs import Run, model_path, read_run, repro
+from paper_repro.core.tensor_file import load_tensors, read_record
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.networks import Network
+from paper_repro.gan.model.recipe import ParzenSettings
+from paper_repro.gan.model.sampler import GeneratorSampler
+
+NOTE = ".png"  # what is a picture gets a note in place of a record
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run as training left it, by the recipe that made it."""
+
+    params: Params
+    run: Run
+    record: dict[str, Any]  # of the model: status, and the epochs that count
+    experiment: recipe.Experiment
+
+    def dataset(self) -> Dataset:
+        """Return the data set that the run was trained on (`UserError` as `read_dataset`)."""
+        return read_dataset(self.run.profile, self.run.dataset)
+
+    def measure(self) -> ParzenSettings:
+        """Return how the profile measures the run (`UserError` as `measure_of`)."""
+        return measure_of(self.params, self.run)
+
+    def sampler(self, epoch: str | None = None) -> GeneratorSampler:
+        """Return the generator of the ``best`` or ``last`` epoch, on the CPU.
+
+        Without a name: of the epoch that the experiment's result is measured at.
+
+        Raises
+        ------
+        UserError
+            As `load_generator`.
+        """
+        prefix = f"{epoch or self.record['selected']}."
+        network = load_generator(model_path(self.run.key), prefix, self.experiment)
+        return GeneratorSampler(network, self.experiment)
+
+
+def measure_of(params: Params, run: Run) -> ParzenSettings:
+    """Return how a profile measures a run: by `measure` of its experiment, or else its data set.
+
+    Raises
+    ------
+    UserError
+        If there is neither, or a value is bad; names file and key.
+    """
+    listed = params.group("measure")
+    name = run.experiment if run.experiment in listed else run.dataset
+    return params.parse(ParzenSettings, "measure", name)
+
+
+def training_path(run: Run) -> Path:
+    """Return where training leaves its record."""
+    return run.folder / "training.json"
+
+
+def open_run(
+    key: str, *outputs: str, draw_note: Callable[[Path, str], None] | None = None
+) -> TrainedRun | None:
+    """Return a trained run; None of one without a model, whose outputs then say why there is none.
+
+    Parameters
+    ----------
+    outputs : names of the stage's files in the run's folder.
+    draw_note : writes a line of text into a picture.
+
+    Raises
+    ------
+    UserError
+        If parameters are bad, or the run's model or record is absent or damaged.
+    """
+    params, run = read_run(key)
+    record = read_record(model_path(key))
+    if record["status"] == "ok":
+        path = training_path(run)
+        made = read_json(path).get("experiment_parameters")
+        if not isinstance(made, dict):
+            raise UserError(
+                f"{path}: not the record of the run whose model is {model_path(key)}; restore "
+                f"both, or run `{repro(run.profile, f'train@{key}')}`"
+            )
+        return TrainedRun(params, run, record, recipe.recorded(made, path))
+    why = f"{record['status']}: {record['reason']}"
+    for name in outputs:
+        if name.endswith(NOTE) and draw_note is not None:
+            draw_note(run.folder / name, why)
+        elif name == "metrics.json":  # `dvc metrics` flattens what it shows
+            write_json(run.folder / name, {"status": record["status"]})
+        else:
+            write_json(run.folder / name, record)
+    print(f"{key}: {why}")
+    return None
+
+
+def load_generator(path: Path, prefix: str, experiment: recipe.Experiment) -> Network:
+    """Return a generator from a file, where its names begin with ``<prefix>generator.``.
+
+    Raises
+    ------
+    UserError
+        If the file is absent or damaged, or holds another network than the recipe describes.
+    """
+    tensors, _ = load_tensors(path, f"{prefix}generator.")
+    network = Network((experiment.noise_dimension,), experiment.generator)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{path}: not the network of its recipe ({first}); run `dvc repro` to train it"
+        ) from None
+    return network

@@ -1,0 +1,31 @@
+"""The ablations' validation curves."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+
+from paper_repro.figures.canvas import new_figure, save
+
+
+def draw_ablations(results: dict[str, Any], path: Path) -> None:
+    """Draw all validation curves, one line an experiment, the mean where there are more seeds."""
+    curves = pd.DataFrame(
+        [
+            {"epoch": epoch, "nats": nats, "experiment": row["experiment"]}
+            for row in results["rows"]
+            for run in row["runs"]
+            if run["status"] == "ok"
+            for epoch, nats in zip(run["validation_epochs"], run["valid_nats"], strict=True)
+        ],
+        columns=["epoch", "nats", "experiment"],
+    )
+    figure = new_figure(9, 4.5)
+    axes = figure.subplots()
+    sns.lineplot(curves, x="epoch", y="nats", hue="experiment", errorbar=None, ax=axes)
+    axes.set(ylabel="nats, validation", title="Parzen estimate, one change at a time")
+    if len(curves):
+        sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
+    sns.despine(figure)
+    save(figure, path)

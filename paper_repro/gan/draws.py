@@ -1,0 +1,59 @@
+"""The random draws of training: noise and dropout masks, from one generator on the device."""
+
+from dataclasses import dataclass
+
+import torch
+
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.networks import Network
+from paper_repro.gan.model.noise import draw_noise
+
+
+def draw_masks(network: Network, n: int, rng: torch.Generator) -> list[torch.Tensor | None]:
+    """Draw each layer's dropout mask for n examples.
+
+    Masks are compared from raw random bits, which are several times cheaper than uniform numbers:
+    one byte an element where it gives `keep` exactly, as it does ½, else two (.8 becomes .800003).
+
+    Returns
+    -------
+    For each layer (n, inputs), of which each input is contiguous: `scale` with probability `keep`,
+    else 0, element-wise and per example; None for a layer without dropout.
+    """
+    masks: list[torch.Tensor | None] = []
+    for layer in network.stack:
+        if not layer.has_dropout:
+            masks.append(None)
+            continue
+        keep, elements = layer.settings.keep, layer.inputs * n
+        kind = torch.int8 if (keep * 2**8).is_integer() else torch.int16
+        info = torch.iinfo(kind)
+        words = torch.empty(-(-elements * info.bits // 64), dtype=torch.int64, device=rng.device)
+        words.random_(-(2**63), None, generator=rng)
+        bits = words.view(kind)[:elements].view(layer.inputs, n)  # uniform from info.min on
+        mask = torch.empty(layer.inputs, n, device=rng.device)
+        if keep == 1:
+            mask.fill_(layer.settings.scale)
+        else:
+            below = info.min + round(keep * 2**info.bits)
+            torch.lt(bits, below, out=mask).mul_(layer.settings.scale)
+        masks.append(mask.T)
+    return masks
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What an update draws from; the order of the calls is the order of the draws."""
+
+    experiment: recipe.Experiment
+    discriminator: Network
+    rng: torch.Generator
+
+    def noise(self, n: int) -> torch.Tensor:
+        """Draw z for n samples, (n, noise_dimension)."""
+        settings = self.experiment
+        return draw_noise(n, settings.noise_dimension, settings.noise, self.rng)
+
+    def masks(self, n: int) -> list[torch.Tensor | None]:
+        """Draw the discriminator's dropout masks for n examples."""
+        return draw_masks(self.discriminator, n, self.rng)

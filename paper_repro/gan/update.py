@@ -1,0 +1,161 @@
+"""One update of both players: the released code's joint one, and Algorithm 1 of the paper.
+
+Both are plain autograd. The joint one of fully connected networks is made by `joint`, without
+repeated work; its plain twin is the reference that tests compare it with.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+
+from paper_repro.gan import objectives
+from paper_repro.gan.adam import Adam
+from paper_repro.gan.draws import Draws
+from paper_repro.gan.joint_update import JointStep, serves
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.networks import Gan, Network
+from paper_repro.gan.sgd import Sgd
+
+# What an update reports, as means over its examples, dropout on as trained; nats but for the
+# first two, which are probabilities.
+DIAGNOSTICS = ("d_data", "d_samples", "d_loss", "g_loss", "value")
+GENERATOR_LOSSES = ("non_saturating", "minimax")
+GRADIENT_NORMS = tuple(f"g_grad_norm_{kind}" for kind in GENERATOR_LOSSES)
+
+
+def _optimizer(network: Network, experiment: recipe.Experiment) -> Sgd | Adam:
+    parameters = list(network.parameters())
+    if experiment.sgd is not None:
+        return Sgd(parameters, experiment.sgd)
+    if experiment.adam is not None:
+        return Adam(parameters, experiment.adam)
+    raise ValueError("an experiment has one of sgd and adam")
+
+
+@dataclass
+class Trainer:
+    """The state that an update changes, in place: both players' parameters and optimizers.
+
+    Parameters
+    ----------
+    plain : make every update by autograd: the reference.
+    """
+
+    experiment: recipe.Experiment
+    gan: Gan
+    draws: Draws
+    plain: bool = False
+    generator: Sgd | Adam = field(init=False)
+    discriminator: Sgd | Adam = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.generator = _optimizer(self.gan.generator, self.experiment)
+        self.discriminator = _optimizer(self.gan.discriminator, self.experiment)
+        self._joint = None
+        if (
+            not self.plain
+            and serves(self.experiment)
+            and isinstance(self.generator, Sgd)
+            and isinstance(self.discriminator, Sgd)
+        ):
+            self._joint = JointStep(self.experiment, self.gan, self.generator, self.discriminator)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return parameters and the optimizers' tensors by name, not copied."""
+        state = self.gan.state()
+        players = zip(self.gan.named_networks(), (self.generator, self.discriminator), strict=True)
+        for (player, network), optimizer in players:
+            names = [name for name, _ in network.named_parameters()]
+            for kind, tensors in optimizer.state().items():
+                for name, tensor in zip(names, tensors, strict=True):
+                    state[f"{kind}.{player}.{name}"] = tensor
+        return state
+
+    def update(
+        self, x: torch.Tensor, rate: float, momentum: float, *, norms: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Update both players once.
+
+        Parameters
+        ----------
+        x : (n, d) training images: one batch, or up to k batches if alternating.
+        rate, momentum : of this update; for Adam, momentum is beta1.
+        norms : whether to measure the generator's gradient under both losses.
+
+        Returns
+        -------
+        The `DIAGNOSTICS` as one tensor and, if asked for, the `GRADIENT_NORMS`; both on the
+        device, so that nothing waits for it.
+        """
+        if self.experiment.update == "simultaneous":
+            return self._simultaneous(x, rate, momentum, norms)
+        return self._alternating(x, rate, momentum, norms)
+
+    def _simultaneous(
+        self, x: torch.Tensor, rate: float, momentum: float, norms: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        # Both gradients at the same, old parameters, on the same z and the same masks of the
+        # samples. One pass of D over data and samples together: the first n rows are data.
+        n = len(x)
+        z = self.draws.noise(n)
+        masks = self.draws.masks(2 * n)
+        if self._joint is not None:
+            kinds = GENERATOR_LOSSES if norms else ()
+            data, fake, measured = self._joint.update(x, z, masks, rate, momentum, kinds)
+            return self._diagnostics(data, fake), measured
+        samples = self.gan.generator(z)  # (n, d)
+        logits = self.gan.discriminator.logits(torch.cat([x, samples]), masks)  # (2n, 1)
+        data, fake = logits[:n], logits[n:]
+        d_loss = objectives.discriminator_loss(data, fake, self.experiment.discriminator_loss)
+        g_loss = objectives.generator_loss(fake, self.experiment.generator_loss)
+        measured = self._norms(fake) if norms else None
+        d_gradients = torch.autograd.grad(d_loss, self.discriminator.parameters, retain_graph=True)
+        g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
+        self.discriminator.step(d_gradients, rate, momentum)
+        self.generator.step(g_gradients, rate, momentum)
+        return self._diagnostics(data, fake), measured
+
+    def _alternating(
+        self, x: torch.Tensor, rate: float, momentum: float, norms: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        # Algorithm 1: k steps of D, each with fresh data and z, then one of G with fresh z
+        # against the new D. All diagnostics are of the last of D's steps, before it; g_loss too.
+        settings, discriminator = self.experiment, self.gan.discriminator
+        for batch in x.split(settings.batch_size):
+            n = len(batch)
+            with torch.no_grad():
+                samples = self.gan.generator(self.draws.noise(n))
+            logits = discriminator.logits(torch.cat([batch, samples]), self.draws.masks(2 * n))
+            data, fake = logits[:n], logits[n:]
+            d_loss = objectives.discriminator_loss(data, fake, settings.discriminator_loss)
+            d_gradients = torch.autograd.grad(d_loss, self.discriminator.parameters)
+            self.discriminator.step(d_gradients, rate, momentum)
+        samples = self.gan.generator(self.draws.noise(settings.batch_size))
+        logits = discriminator.logits(samples, self.draws.masks(settings.batch_size))
+        g_loss = objectives.generator_loss(logits, settings.generator_loss)
+        measured = self._norms(logits) if norms else None
+        g_gradients = torch.autograd.grad(g_loss, self.generator.parameters)
+        self.generator.step(g_gradients, rate, momentum)
+        return self._diagnostics(data, fake), measured
+
+    def _norms(self, logits: torch.Tensor) -> torch.Tensor:
+        measured = []
+        for kind in GENERATOR_LOSSES:
+            loss = objectives.generator_loss(logits, kind)
+            gradients = torch.autograd.grad(loss, self.generator.parameters, retain_graph=True)
+            norms = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
+            measured.append(torch.linalg.vector_norm(norms))
+        return torch.stack(measured)
+
+    @torch.no_grad()
+    def _diagnostics(self, data: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        settings = self.experiment
+        return torch.stack(
+            [
+                data.sigmoid().mean(),
+                fake.sigmoid().mean(),
+                objectives.discriminator_loss(data, fake, settings.discriminator_loss),
+                objectives.generator_loss(fake, settings.generator_loss),
+                objectives.value(data, fake),
+            ]
+        )

@@ -1,1 +1,0 @@
-"""The paper's networks, built from the configuration."""

@@ -1,0 +1,122 @@
+"""What a repro of a profile's report will do, in one line, and about how long it takes here."""
+
+from typing import Any
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json
+from paper_repro.core.params import Params, params_path, read_params
+from paper_repro.core.runs import Run, require_current_lists, runs
+from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS
+from paper_repro.data.settings import data_size
+
+
+def pipeline(profile: str) -> str:
+    """Return the file of a profile's pipeline."""
+    return params_path(profile).with_name("dvc.yaml").as_posix()
+
+
+def _changed_stages(profile: str) -> set[str]:
+    """Return the stages that DVC would run for the profile's report, but for those always run."""
+    try:
+        with Repo() as repo:
+            target = f"{pipeline(profile)}:report@{profile}"
+            status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
+    except DvcException as error:
+        raise UserError(f"dvc: {' '.join(str(error).split())}") from None
+    return {
+        stage.rpartition(":")[2]
+        for stage, changes in status.items()
+        if changes != ["always changed"]
+    }
+
+
+def plan(profile: str) -> None:
+    """Print one line: what will run for the profile's report, and about how long it takes.
+
+    Raises
+    ------
+    UserError
+        If the profile or a parameter is unknown, or the pipeline can't be read.
+    """
+    params = read_params(profile)
+    require_current_lists()
+    listed = runs(params)
+    changed = _changed_stages(profile)
+    there = {run.dataset: _is_there(params, run.dataset) for run in listed.values()}
+    stale = [
+        run
+        for run in listed.values()
+        if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
+    ]
+    training = [
+        run
+        for run in listed.values()
+        if (run in stale or _starts_from(run, stale)) and there[run.dataset] is not False
+    ]
+    absent = sorted(name for name, found in there.items() if found is False)
+    if training:
+        text = _training(params, training)
+    elif changed:
+        text = f"no training, {len(changed)} short stage(s); a minute or so."
+    elif absent:
+        text = f"look for {', '.join(absent)}, absent so far; train if there now, else nothing."
+    else:
+        text = "nothing to do but look at the data; all results are current."
+    print(f"report@{profile}: {text}", flush=True)
+
+
+def _starts_from(run: Run, others: list[Run]) -> bool:
+    """Return whether a run starts from the model of one of the others."""
+    return run.stacked_on is not None and run.stacked_on.stem in {other.key for other in others}
+
+
+def _is_there(params: Params, dataset: str) -> bool | None:
+    """Return whether there are images to train on; None if nothing has looked for them yet."""
+    size = data_size(params, dataset)
+    path = (STAND_INS if size.stand_in else RAW) / dataset / "status.json"
+    if size.fallback is not None:
+        return True
+    return read_json(path).get("status") == "ok" if path.is_file() else None
+
+
+def _training(params: Params, runs: list[Run]) -> str:
+    # Imported here, because a repro with nothing to train should not wait for torch.
+    from paper_repro.core import provenance
+    from paper_repro.core.dataset import processed_folder
+    from paper_repro.gan import recipe
+    from paper_repro.gan.loop import resolve_device
+    from paper_repro.pipeline import duration
+    from paper_repro.report.tables import duration as shown
+
+    parts, seconds = [], 0.0
+    for run in runs:
+        experiment = recipe.experiment(params, run.experiment)
+        try:
+            device = resolve_device(experiment.device)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"experiments.{run.experiment}.device: {error}") from None
+        size = data_size(params, run.dataset)
+        source = SOURCES[run.dataset]
+        left, more = duration.remaining(
+            run,
+            experiment,
+            source.shape,
+            size.train or source.train,
+            device,
+            afresh=_starts_from(run, runs),
+        )
+        seconds += more
+        # A stand-in may have fewer images than the data set.
+        prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
+        count = f"{'' if prepared else 'up to '}{left:,}"
+        parts.append(f"train {run.key} ({count} updates to epoch {experiment.epochs})")
+    hardware = provenance.hardware(device)
+    sure = all(_is_there(params, run.dataset) for run in runs)
+    return (
+        f"{', '.join(parts)}, then measure, draw and report: about {shown(seconds + 60)} on "
+        f"this {hardware['device']} ({hardware['threads']} threads)"
+        f"{'' if sure else ', if the data can be had'}."
+    )

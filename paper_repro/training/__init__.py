@@ -1,1 +1,0 @@
-"""Adversarial training: objectives, the update, its schedules, the loop, checkpoints."""

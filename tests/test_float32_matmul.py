@@ -1,0 +1,61 @@
+import json
+
+import pytest
+import torch
+
+from paper_repro.core import float32_matmul as products
+from paper_repro.gan.train import train
+
+
+@pytest.fixture
+def settings():
+    found = getattr(torch.backends.mkldnn, "matmul", None)
+    if not hasattr(found, "fp32_precision"):
+        pytest.skip("this torch has no such setting")
+    return found
+
+
+def relative_error():
+    a, b = torch.rand(300, 500), torch.rand(500, 200)
+    exact = a.double() @ b.double()
+    return float(((a @ b) - exact).abs().max() / exact.max())
+
+
+def test_products_keep_float32_and_the_setting_ends_with_the_block(settings):
+    before = settings.fp32_precision
+    with products.fast_float32() as fast:
+        assert relative_error() < products.LARGEST_ERROR
+        assert (products.library() == "oneDNN") == fast
+    assert settings.fp32_precision == before
+
+
+def test_the_setting_ends_with_an_error_too(settings):
+    before = settings.fp32_precision
+    with pytest.raises(ZeroDivisionError), products.fast_float32():
+        raise ZeroDivisionError
+    assert settings.fp32_precision == before
+
+
+def test_a_processor_that_rounds_the_factors_keeps_the_default(settings, monkeypatch):
+    # As with matrix units: while the setting is on, products are bfloat16's.
+    product = torch.Tensor.__matmul__
+
+    def rounding(a, b):
+        if a.dtype == torch.float32 and settings.fp32_precision == products.FAST:
+            return product(a.bfloat16(), b.bfloat16()).float()
+        return product(a, b)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounding)
+    before = settings.fp32_precision
+    with products.fast_float32() as fast:
+        assert not fast
+        assert settings.fp32_precision == before
+        assert relative_error() < products.LARGEST_ERROR
+
+
+def test_a_run_records_which_library_made_its_products(settings, workspace):
+    train(workspace.key)
+    with products.fast_float32():
+        expected = products.library()
+    record = json.loads((workspace.run.folder / "training.json").read_text())
+    assert [sitting["float32_products"] for sitting in record["sittings"]] == [expected]

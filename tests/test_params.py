@@ -1,0 +1,455 @@
+import contextlib
+import copy
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.utils.hydra import apply_overrides
+
+from paper_repro.core import params as parameters
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import OWN, PAPER, params_path, profiles, read_params, read_yaml
+from paper_repro.core.runs import (
+    presentation,
+    require_current_lists,
+    run_list,
+    run_list_path,
+    runs,
+)
+from paper_repro.data.settings import data_size, own_copies
+from paper_repro.diagnostics.parzen_audit import AuditSettings
+from paper_repro.evaluation.trained_run import measure_of
+from paper_repro.gan.model import recipe
+from paper_repro.theory.settings import Checks, Figure1
+from tests.small import ROOT, read_from_root
+
+
+@functools.cache
+def parsed(text, path):
+    return json.dumps(read_yaml(path))
+
+
+def read_once(path):
+    return json.loads(parsed(path.read_text(), path))
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """The repository's parameter files in a folder of their own, to be changed."""
+    monkeypatch.chdir(tmp_path)
+    # Reading the same text again is what takes the time of these tests.
+    monkeypatch.setattr(parameters, "read_yaml", read_once)
+    for path in (params_path(profile) for profile in ("paper", "quick", "stand-in", "ablations")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((ROOT / path).read_bytes())
+        shutil.copy(ROOT / run_list_path(path.parent.name or PAPER), path.with_name("runs.yaml"))
+    return tmp_path
+
+
+def change(path, keys, value):
+    """Write a parameter file anew with one value changed, or taken out if it is `...`."""
+    content = read_yaml(path)
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    if value is ...:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = value
+    path.write_text(json.dumps(content))
+
+
+def read_all(profile):
+    """Everything that the product reads of a profile's parameters."""
+    params = read_params(profile)
+    found = {"presentation": presentation(params).model_dump(mode="json")}
+    made = {}  # an experiment's seeds share all that is read of it
+    for key, run in runs(params).items():
+        if run.experiment not in made:
+            made[run.experiment] = {
+                "recipe": recipe.experiment(params, run.experiment).model_dump(mode="json"),
+                "measure": measure_of(params, run).model_dump(mode="json"),
+                "data": data_size(params, run.dataset).model_dump(mode="json"),
+            }
+        found[key] = run.model_dump() | made[run.experiment]
+    found["parzen_audit"] = params.parse(AuditSettings, "parzen_audit").model_dump(mode="json")
+    found["theory"] = params.parse(Checks, "theory", "checks").model_dump(mode="json")
+    found["figure1"] = params.parse(Figure1, "theory", "figure1").model_dump(mode="json")
+    found["own_copies"] = {name: str(path) for name, path in own_copies(params).items()}
+    return found
+
+
+def test_the_paper_profile_is_the_specification(params):
+    e = recipe.experiment(params, "mnist")
+    assert [(x.layer, x.units, x.init.uniform) for x in e.generator] == [
+        ("relu", 1200, 0.05),
+        ("relu", 1200, 0.05),
+        ("sigmoid", 784, 0.05),
+    ]
+    assert [(x.layer, x.units, x.init.uniform) for x in e.discriminator] == [
+        ("maxout", 240, 0.005),
+        ("maxout", 240, 0.005),
+        ("sigmoid", 1, 0.005),
+    ]
+    assert [getattr(x, "pieces", None) for x in e.discriminator] == [5, 5, None]
+    assert [(x.keep, x.scale) for x in e.discriminator] == [(0.8, 1.25), (0.5, 2), (0.5, 2)]
+    assert [x.bias for x in e.generator] == [0, 0, "logit_of_marginals"]
+    assert (e.noise, e.noise_dimension, e.batch_size) == ("uniform", 100, 100)
+    assert (e.update, e.k) == ("simultaneous", 1)
+    assert (e.generator_loss, e.discriminator_loss) == ("non_saturating", "half_sum")
+    assert e.sgd.learning_rate == 0.1
+    assert e.sgd.max_column_norm is None
+    assert e.precision == "float32"
+    for parzen in (e.parzen, measure_of(params, runs(params)["paper-mnist-0"])):
+        assert parzen.samples == 10_000
+        assert parzen.sigma_images == 1000
+        published = [0.1, 0.1292, 0.1668, 0.2154, 0.2783, 0.3594, 0.4642, 0.5995, 0.7743, 1]
+        assert parzen.sigmas() == pytest.approx(published, abs=5e-5)
+    size = data_size(params, "mnist")
+    assert (size.train, size.valid, size.test, size.fallback) == (50_000, 10_000, 10_000, None)
+
+
+MNIST = ("experiments", "mnist")
+PAPERS = Path("params.yaml")
+QUICK = Path("profiles/quick/params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "value", "named"),
+    [
+        (PAPERS, (*MNIST, "batch_size"), "100", "experiments.mnist.batch_size"),
+        (PAPERS, (*MNIST, "batch_size"), 99.5, "experiments.mnist.batch_size"),
+        (PAPERS, (*MNIST, "batch_size"), 10**12, "experiments.mnist.batch_size"),
+        (PAPERS, (*MNIST, "sgd", "learning_rate"), "0.1", "mnist.sgd.learning_rate"),
+        (PAPERS, (*MNIST, "sgd", "learning_rate"), -0.1, "mnist.sgd.learning_rate"),
+        (PAPERS, (*MNIST, "sgd", "learning_rate"), 1e300, "mnist.sgd.learning_rate"),
+        (PAPERS, (*MNIST, "sgd", "learning_rate_min"), 0.2, "must not be above learning_rate"),
+        (PAPERS, (*MNIST, "sgd", "learning_rate_decay"), 1e9, "sgd.learning_rate_decay"),
+        (PAPERS, (*MNIST, "sgd", "momentun"), 0.5, "experiments.mnist.sgd.momentun"),
+        (PAPERS, (*MNIST, "sgd", "momentum", "end"), 1.0, "sgd.momentum.end"),
+        (PAPERS, (*MNIST, "parzen", "sigma_log10_max"), 400.0, "mnist.parzen.sigma_log10_max"),
+        (PAPERS, (*MNIST, "parzen", "sigma_log10_min"), 1.0, "must not be above sigma_log10_max"),
+        (PAPERS, (*MNIST, "parzen", "samples"), 0, "experiments.mnist.parzen.samples"),
+        (PAPERS, (*MNIST, "update"), "joint", "experiments.mnist.update"),
+        (PAPERS, (*MNIST, "device"), "gpu", "experiments.mnist.device"),
+        (PAPERS, (*MNIST, "generator"), [], "experiments.mnist.generator"),
+        (PAPERS, (*MNIST, "discriminator", 1, "keep"), 1.5, "mnist.discriminator.1.keep"),
+        (PAPERS, (*MNIST, "epochs"), "many", "experiments.mnist.epochs"),
+        (PAPERS, (*MNIST, "epochs"), 151, "multiple of validate_every"),
+        (PAPERS, (*MNIST, "k"), 2, "update: alternating"),
+        (PAPERS, MNIST, 3, "experiments.mnist: must be a mapping"),
+        (PAPERS, ("experiments",), 3, "experiments.mnist: no such key"),
+        (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
+        (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
+        (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
+        (PAPERS, ("measure", "mnist"), ..., "measure.mnist: no such key"),
+        (PAPERS, ("data", "mnist", "train"), -1, "data.mnist.train"),
+        (PAPERS, ("seeds", "mnist", 0), "0", "seeds.mnist.0"),
+        (PAPERS, ("seeds", "mnist", 0), -1, "seeds.mnist.0"),
+        (PAPERS, ("seeds",), 3, "seeds: must be a mapping"),
+        (PAPERS, ("presentation", "published"), "all", "presentation.published"),
+        (PAPERS, ("theory", "checks", "grid", "high"), -20.0, "must lie below high"),
+        (PAPERS, ("parzen_audit", "draws"), 1, "parzen_audit.draws"),
+        (QUICK, (*MNIST, "batch_size"), 0, "profiles/quick/params.yaml: experiments.mnist.batch"),
+        (QUICK, ("parzen_audit", "draws"), 1, "profiles/quick/params.yaml: parzen_audit.draws"),
+    ],
+)
+def test_a_bad_value_names_file_and_key_in_one_line(files, path, keys, value, named):
+    change(path, keys, value)
+    with pytest.raises(UserError) as caught:
+        read_all("quick" if path == QUICK else "paper")
+    assert str(caught.value).startswith(f"{path}: ")
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("experiments",),
+        MNIST,
+        (*MNIST, "parzen", "samples"),
+        (*MNIST, "precision"),
+        ("data", "mnist"),
+        ("measure",),
+        ("seeds",),
+        ("presentation",),
+    ],
+)
+def test_a_missing_key_is_named(files, keys):
+    change(PAPERS, keys, ...)
+    with pytest.raises(UserError, match=r"^params\.yaml: ") as caught:
+        read_all("paper")
+    assert keys[-1] in str(caught.value)
+
+
+def test_a_profile_overlays_an_experiment_and_leaves_the_other_profile_alone(files):
+    paper = recipe.experiment(read_params(), "mnist")
+    quick = recipe.experiment(read_params("quick"), "mnist")
+    assert (quick.batch_size, paper.batch_size) == (20, 100)
+    assert quick.sgd == paper.sgd
+    change(QUICK, (*MNIST, "k"), 7)
+    assert recipe.experiment(read_params(), "mnist") == paper
+
+
+def test_a_variant_follows_its_base_and_what_a_profile_changes_in_it(files):
+    change(PAPERS, (*MNIST, "noise_dimension"), 50)
+    for profile in ("paper", "ablations"):
+        params = read_params(profile)
+        base, variant = (recipe.experiment(params, n) for n in ("mnist", "mnist_gaussian"))
+        assert variant == base.model_copy(update={"noise": "gaussian"})
+        assert variant.noise_dimension == 50
+    assert variant.epochs == 20
+    # What a variant says itself is stronger than what a profile changes in its base.
+    change(QUICK, ("experiments", "mnist_bfloat16"), {})
+    assert recipe.experiment(read_params("quick"), "mnist_bfloat16").epochs == 60
+
+
+def leaves(values, path=()):
+    """Every key whose value is no mapping, with that value; of lists the items."""
+    if isinstance(values, dict) and values:
+        for key, value in values.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(values, list) and values and isinstance(values[0], dict):
+        for index, value in enumerate(values):
+            yield from leaves(value, (*path, index))
+    else:
+        yield path, values
+
+
+OTHER_NAMES = {
+    "dataset": "cifar10",
+    "noise": "uniform_one",
+    "discriminator_loss": "sum",
+    "generator_loss": "minimax",
+    "update": "alternating",
+    "selection": "last",
+    "precision": "bfloat16",
+    "device": "cpu",
+    "fallback": "digits",
+    "bias": 0.5,
+    "base": "mnist",
+}
+
+
+def another(key, value):
+    """A value that a leaf may have and does not have yet; None where no other goes alone."""
+    if isinstance(value, bool):
+        return not value
+    if key in OTHER_NAMES and isinstance(value, str | None):
+        return OTHER_NAMES[key] if OTHER_NAMES[key] != value else None
+    if key == "epochs":
+        return value * 2
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.75 if value else 0.25
+    if value is None:
+        return 123
+    if isinstance(value, list) and value and isinstance(value[0], int | float):
+        return [*value[:-1], value[-1] + 1]
+    return None
+
+
+def hydra(value):
+    """A value in the grammar of `-S`."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{hydra(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(hydra, value)) + "]"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def set_leaf(path, keys, value):
+    """Set a leaf as `dvc exp run -S` does; lists of mappings are replaced as a whole."""
+    place = next((i for i, key in enumerate(keys) if isinstance(key, int)), len(keys))
+    whole = value
+    if place < len(keys):
+        whole = read_yaml(Path(path))
+        for key in keys[:place]:
+            whole = whole[key]
+        item = whole
+        for key in keys[place:-1]:
+            item = item[key]
+        item[keys[-1]] = value
+    apply_overrides(path, [f"{'.'.join(keys[:place])}={hydra(whole)}"])
+
+
+PROFILES = ("paper", "quick", "stand-in", "ablations")
+LEAVES = [
+    (params_path(profile).as_posix(), keys, value)
+    for profile in PROFILES
+    for keys, value in leaves(read_yaml(ROOT / params_path(profile)))
+    if another(keys[-1], value) is not None
+]
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """By profile, DVC's stages and the parameters that each tracks, (file, dotted key)."""
+    found = {}
+    with Repo(str(ROOT)) as repo:
+        for stage in repo.index.stages:
+            folder = Path(stage.path).parent.relative_to(ROOT)
+            profile = PAPER if folder == Path() else folder.name
+            tracked = {
+                (Path(dep.def_path).as_posix(), key) for dep in stage.params for key in dep.params
+            }
+            found.setdefault(profile, {})[stage.name] = tracked
+    return found
+
+
+@pytest.fixture(scope="module")
+def committed():
+    """What the product reads of the committed parameters."""
+    with contextlib.chdir(ROOT):
+        return {profile: read_all(profile) for profile in PROFILES}
+
+
+@pytest.fixture(scope="module")
+def experiments():
+    """By profile, the experiments that it runs, and their bases."""
+    found = {}
+    for profile in PROFILES:
+        params = read_from_root(profile)
+        own = {run.experiment for run in runs(params).values()}
+        bases = {params.group("experiments", name).get("base", name) for name in own}
+        found[profile] = own | bases
+    return found
+
+
+def stale(stages, path, key):
+    """The stages that DVC sees change with a leaf, by profile."""
+    return {
+        (profile, name)
+        for profile in PROFILES
+        for name, tracked in stages[profile].items()
+        if any(p == path and (key == k or key.startswith(f"{k}.")) for p, k in tracked)
+    }
+
+
+def read_anew(before, after, profile, stages):
+    """The stages whose numbers rest on what the product reads differently now."""
+    found, names = set(), set(stages[profile])
+    for name, now in after.items():
+        was = before[name]
+        if now == was:
+            continue
+        if "recipe" in now:  # a run
+            dataset = now["dataset"]
+            found |= {f"train@{name}"} if now["recipe"] != was["recipe"] else set()
+            found |= {f"prepare@{profile}-{dataset}"} if now["data"] != was["data"] else set()
+            if now["measure"] != was["measure"]:
+                found |= {f"evaluate@{name}"} | ({f"parzen_audit@{name}"} & names)
+        found |= {n for n in names if name == "parzen_audit" and n.startswith("parzen_audit@")}
+        found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
+    return {(profile, stage) for stage in found}
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "value"),
+    LEAVES,
+    ids=[f"{path.split('/')[-2] if '/' in path else 'paper'}:{keys}" for path, keys, _ in LEAVES],
+)
+def test_a_leaf_that_is_set_is_read_and_its_stages_go_stale(
+    files, stages, committed, experiments, path, keys, value
+):
+    set_leaf(path, keys, another(keys[-1], value))
+    own = {params_path(profile).as_posix(): profile for profile in PROFILES}[path]
+    concerned = PROFILES if own == PAPER else (own,)
+    changed, expected, refused = False, set(), False
+    for profile in concerned:
+        try:
+            after = read_all(profile)
+        except UserError as error:
+            # It was read, and does not go with another value.
+            refused = (
+                str(keys[-1]) in str(error) or "one of" in str(error) or "end in" in str(error)
+            )
+            assert refused
+            continue
+        listed = run_list(read_params(profile))
+        if listed != (ROOT / run_list_path(profile)).read_text():
+            with pytest.raises(UserError, match=r"run `paper_repro runs`"):
+                require_current_lists()
+            return  # every repro says so in its first stage
+        changed = changed or after != committed[profile]
+        expected |= read_anew(committed[profile], after, profile, stages)
+    used = keys[0] != "experiments" or any(keys[1] in experiments[p] for p in concerned)
+    assert changed or refused or not used, "set, and nothing reads it"
+    seen = stale(stages, path, ".".join(map(str, keys)))
+    assert seen >= expected
+    if not refused and keys[0] in (*OWN, "own_copies"):  # what no profile lays its own over
+        assert seen == expected
+
+
+def test_no_anchor_alias_or_merge_key_is_in_a_parameter_file():
+    for profile in PROFILES:
+        text = (ROOT / params_path(profile)).read_text()
+        for line in text.splitlines():
+            code = line.split("#")[0]
+            assert not any(sign in code for sign in ("&", "*", "<<")), line
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_committed_list_of_runs_is_current(profile):
+    assert (ROOT / run_list_path(profile)).read_text() == run_list(read_from_root(profile))
+
+
+def test_every_profile_is_tested():
+    with contextlib.chdir(ROOT):
+        assert set(profiles()) == set(PROFILES)
+
+
+def test_objects_are_frozen(params):
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.experiment(params, "mnist").epochs = 3
+
+
+def test_yaml_is_read_as_dvc_reads_it(tmp_path):
+    # YAML 1.2: 1e-6 is a number (a string for a YAML 1.1 reader), `no` is a string.
+    path = tmp_path / "params.yaml"
+    path.write_text("a: 1e-6\nb: no\n")
+    assert read_yaml(path) == {"a": 1e-6, "b": "no"}
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2", "- 1", "", "\x00"])
+def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_yaml(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_absent_parameter_file_says_where_to_run(tmp_path):
+    with pytest.raises(UserError, match="repository's root"):
+        read_yaml(tmp_path / "params.yaml")
+
+
+def test_epochs_hold_short_last_batches(params):
+    e = recipe.experiment(params, "mnist")
+    assert e.updates_per_epoch(50_000) == 500
+    assert e.updates_per_epoch(50_001) == 501
+    k2 = e.model_copy(update={"update": "alternating", "k": 2})
+    assert k2.updates_per_epoch(50_100) == 251
+
+
+def test_an_unknown_profile_lists_the_known_ones(files):
+    with pytest.raises(
+        UserError, match=r"no profile 'papr' \(there: paper, ablations, quick, stand-in\)"
+    ):
+        read_params("papr")
+
+
+def test_a_record_s_recipe_is_read_by_the_same_rules(params, tmp_path):
+    values = recipe.experiment(params, "mnist").model_dump(mode="json")
+    assert recipe.recorded(values, tmp_path) == recipe.experiment(params, "mnist")
+    broken = copy.deepcopy(values)
+    broken["generator"][0]["units"] = "many"
+    with pytest.raises(UserError, match=r"experiment_parameters\.generator\.0\.units"):
+        recipe.recorded(broken, tmp_path)

@@ -1,0 +1,139 @@
+import math
+
+import pytest
+import torch
+
+from paper_repro.__main__ import main
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_json
+from paper_repro.core.params import read_params
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.runs import model_path
+from paper_repro.core.tensor_file import save_tensors
+from paper_repro.parzen.bandwidth import estimate
+from paper_repro.diagnostics.parzen_audit import (
+    AuditSettings,
+    measure,
+    references,
+)
+from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.evaluation.trained_run import open_run
+from paper_repro.figures.figure2 import figure2
+from paper_repro.gan.train import train
+from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.report import tables
+from paper_repro.report.report import report
+
+SMALL = {
+    "samples": (20, 200),
+    "draws": 3,
+    "fine_sigma_points": 19,
+    "kmeans_centroids": 30,
+    "kmeans_iterations": 3,
+    "mixture_components": 4,
+    "mixture_iterations": 5,
+}
+
+
+@pytest.fixture
+def images():
+    draw = stream_rng(0, "audit test")
+    centres = torch.rand(3, 12, generator=draw)
+    chosen = torch.randint(3, (600,), generator=draw)
+    return (centres[chosen] + 0.1 * torch.randn(600, 12, generator=draw)).clamp(0, 1)
+
+
+def test_the_estimate_is_the_measure_s(images):
+    samples, valid, test, sigmas = images[:200], images[200:300], images[300:], [0.1, 0.2, 0.5]
+    best = int(log_likelihoods(valid, samples, sigmas).mean(1).argmax())
+    expected = log_likelihoods(test, samples, [sigmas[best]])[0]
+    found = estimate(lambda: samples, sigmas, valid, test)
+    assert found.bandwidth.sigma == sigmas[best]
+    assert found.mean == pytest.approx(float(expected.mean()))
+    assert found.se == pytest.approx(float(expected.std(correction=0)) / math.sqrt(300))
+    in_blocks = estimate(lambda: iter(samples.split(70)), sigmas, valid, test)
+    assert in_blocks.mean == pytest.approx(found.mean, abs=1e-3)
+
+
+def test_the_references_are_what_their_names_say(images):
+    found = dict(references(images, 250, AuditSettings(**SMALL), 0))
+    assert list(found) == [
+        "training images",
+        "k-means centroids",
+        "a Gaussian",
+        "a mixture of Gaussians",
+    ]
+    taken = found["training images"]
+    assert len(taken) == 250
+    assert len({tuple(image) for image in taken.tolist()}) == 250  # none twice
+    assert {tuple(image) for image in taken.tolist()} <= {tuple(i) for i in images.tolist()}
+    centroids = found["k-means centroids"]
+    assert centroids.shape == (30, 12)
+    nearest = torch.cdist(images, centroids).argmin(1)
+    for index in range(30):  # in so few steps nearly the mean of what is nearest
+        assert (images[nearest == index].mean(0) - centroids[index]).abs().max() < 0.1
+    normal = found["a Gaussian"]
+    assert (normal.mean(0) - images.mean(0)).abs().max() < 0.1
+    assert (torch.cov(normal.T) - torch.cov(images.T)).abs().max() < 0.05
+    mixture = found["a mixture of Gaussians"]
+    assert torch.cdist(mixture, images).min(1).values.median() < (
+        torch.cdist(normal, images).min(1).values.median()
+    )
+    again = dict(references(images, 250, AuditSettings(**SMALL), 0))
+    assert all(torch.equal(samples, again[name]) for name, samples in found.items())
+
+
+def test_the_parts_of_the_audit(workspace):
+    train(workspace.key)
+    trained = open_run(workspace.key)
+    sampler = trained.sampler("best")
+    draw = stream_rng(1, "images")
+    parts = [torch.rand(n, 20, generator=draw) for n in (64, 30, 40)]
+    found = measure(sampler, *parts, trained.measure(), AuditSettings(**SMALL), 0)
+    assert found["rows"][0]["samples"] == "ours"
+    assert len(found["rows"]) == 5
+    for row in found["rows"]:
+        assert row["sigma"] in found["sigma_grid"]
+        assert 0.1 <= row["fine"]["sigma"] <= 1
+    assert [point["n"] for point in found["curve"]] == [20, 200]
+    means = [draw["test_mean"] for draw in found["draws"]]
+    assert len(set(means)) == 3
+
+
+def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
+    workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
+    workspace.files["quick"]["parzen_audit"] = {"draws": 2}
+    workspace.write()
+    train(workspace.key)
+    assert main(["parzen_audit", workspace.key]) == 0
+    assert "quick-mnist-0: training images:" in capsys.readouterr().out
+    measured = read_json(workspace.run.folder / "parzen_audit.json")
+    assert len(measured["draws"]) == 2
+    assert (workspace.run.folder / "parzen_audit.png").stat().st_size > 5000
+    evaluate(workspace.key)
+    figure2(workspace.key)
+    report("quick")
+    page = (workspace.folder / "reports/quick/index.html").read_text()
+    results = read_json(workspace.folder / "reports/quick/results.json")
+    assert results["audit"]["rows"] == measured["rows"]
+    for table in (tables.audit(results), tables.audit_curve(results)):
+        for cell in table.to_numpy().ravel():
+            assert str(cell).replace("'", "&#39;") in page
+
+
+def test_a_run_that_was_not_made_is_passed_on(workspace):
+    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    assert main(["parzen_audit", workspace.key]) == 0
+    assert read_json(workspace.run.folder / "parzen_audit.json")["reason"] == "no data"
+
+
+def test_a_bad_setting_names_its_file_and_key(workspace):
+    workspace.files["quick"]["parzen_audit"] = {"draws": 1}
+    workspace.write()
+    with pytest.raises(UserError, match=r"profiles/quick/params\.yaml: parzen_audit\.draws"):
+        read_params("quick").parse(AuditSettings, "parzen_audit")
+    workspace.files["quick"]["parzen_audit"] = {}
+    del workspace.files["paper"]["parzen_audit"]["kmeans_centroids"]
+    workspace.write()
+    with pytest.raises(UserError, match=r"^params\.yaml: parzen_audit\.kmeans_centroids"):
+        read_params("quick").parse(AuditSettings, "parzen_audit")

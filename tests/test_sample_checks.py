@@ -1,0 +1,96 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from paper_repro.__main__ import main
+from paper_repro.core.files import read_json
+from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.runs import model_path
+from paper_repro.core.tensor_file import load_tensors, save_tensors
+from paper_repro.diagnostics.nearest import nearest_distances
+from paper_repro.diagnostics.sample_checks import autocorrelation, interpolation, memorisation
+from paper_repro.gan.train import train
+
+
+def normal(n, d=20, stream=0):
+    return torch.randn(n, d, generator=stream_rng(stream, "normal"))
+
+
+def test_distances_are_those_to_the_nearest():
+    queries, images = normal(30), normal(4500, stream=1)
+    expected = torch.cdist(queries.double(), images.double()).min(1).values
+    assert nearest_distances(queries, images).numpy() == pytest.approx(expected.numpy(), rel=1e-4)
+    assert nearest_distances(images[:5], images).max() < 0.01
+
+
+def test_fresh_draws_are_no_copies_and_noisy_training_images_are():
+    train_images, held_out, fresh = normal(2000), normal(1000, stream=1), normal(1000, stream=2)
+    honest = memorisation(fresh, train_images, held_out)
+    assert honest["copies"] <= honest["copies_allowed"]
+    assert honest["p_value"] > 1e-3
+    assert honest["nearer_probability"] == pytest.approx(0.5, abs=0.05)
+    copied = memorisation(train_images[:1000] + 0.01 * fresh, train_images, held_out)
+    assert copied["copies"] == 1
+    assert copied["nearer_probability"] == 1
+    assert copied["p_value"] < 1e-100
+    some = torch.cat([train_images[:100], fresh[100:]])
+    assert memorisation(some, train_images, held_out)["copies"] > honest["copies_allowed"]
+
+
+def test_a_chain_is_correlated_and_draws_are_not():
+    draws = normal(3000)
+    assert autocorrelation(draws)["largest_z"] < 4
+    chain = [draws[0]]
+    for step in draws[1:]:
+        chain.append(0.5 * chain[-1] + math.sqrt(0.75) * step)
+    found = autocorrelation(torch.stack(chain))
+    assert found["correlation"][:3] == pytest.approx([0.5, 0.25, 0.125], abs=0.03)
+    assert found["largest_z"] > 20
+
+
+@pytest.mark.parametrize(("sharpness", "shrinks"), [(1.0, 10), (1e6, 1)])
+def test_a_jump_does_not_get_smaller_with_the_steps(sharpness, shrinks):
+    def network(z):
+        return torch.tanh(sharpness * z[:, :1]).expand(-1, 4)
+
+    sampler = SimpleNamespace(
+        network=network, experiment=SimpleNamespace(noise_dimension=3, noise="gaussian")
+    )
+    found = interpolation(sampler, 0)
+    assert found["shrinks"] == pytest.approx(shrinks, rel=0.2)
+    assert found["shrinks_finer"] == pytest.approx(shrinks, rel=0.05)
+
+
+def test_the_stage_measures_a_trained_run(workspace, capsys):
+    train(workspace.key)
+    assert main(["sample_checks", workspace.key]) == 0
+    measured = read_json(workspace.run.folder / "sample_checks.json")
+    assert measured["samples"] == 40  # as many as there are test images
+    assert set(measured["memorisation"]) >= {"copies", "copies_allowed", "p_value"}
+    assert len(measured["autocorrelation"]["z"]) == 20
+    assert measured["interpolation"]["shrinks"] > 1
+
+
+def test_samples_that_are_all_alike_are_a_result(workspace):
+    train(workspace.key)
+    tensors, record = load_tensors(model_path(workspace.key))
+    for name, tensor in tensors.items():
+        if name.endswith("generator.layers.2.weight"):
+            tensor.zero_()  # whatever z, the last layer's bias
+    save_tensors(model_path(workspace.key), tensors, record)
+    assert main(["sample_checks", workspace.key]) == 0
+    measured = read_json(workspace.run.folder / "sample_checks.json")
+    assert measured["autocorrelation"]["largest_z"] is None
+    assert measured["interpolation"]["shrinks_finer"] is None
+
+
+def test_few_samples_have_fewer_lags():
+    assert len(autocorrelation(normal(12))["z"]) == 10
+
+
+def test_a_run_that_was_not_made_is_passed_on(workspace):
+    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    assert main(["sample_checks", workspace.key]) == 0
+    assert read_json(workspace.run.folder / "sample_checks.json")["reason"] == "no data"
