@@ -156,14 +156,22 @@ def test_what_does_not_belong_there_is_refused(extra, first, tmp_path, monkeypat
         tarfile.BLKTYPE,
         tarfile.FIFOTYPE,
         tarfile.DIRTYPE,
-        tarfile.CONTTYPE,
-        tarfile.GNUTYPE_SPARSE,
         b"Z",
     ],
 )
 def test_a_batch_must_be_a_plain_file(kind):
     special = member(TEST, type=kind, linkname=TRAIN[0])
-    assert "expected a plain file" in error(zipped(tar([special, *official()])))
+    message = error(zipped(tar([special, *official()])))
+    assert "expected a plain file" in message or "bytes, expected records" in message
+
+
+def test_a_sparse_file_is_refused():
+    for sparse in (
+        member(TEST, type=tarfile.GNUTYPE_SPARSE),
+        member(TEST, FILES[TEST], pax_headers={"GNU.sparse.realsize": "9999999999"}),
+        member(TEST, FILES[TEST], pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}),
+    ):
+        assert "it has sparse files" in error(zipped(tar([sparse], tarfile.PAX_FORMAT)))
 
 
 @pytest.mark.parametrize("name", [FOLDER, TEST, f"{FOLDER}/readme.html"])
@@ -179,17 +187,18 @@ def test_a_missing_batch_is_named(name):
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "message"),
     [
-        {"pax_headers": {"path": "../evil"}},
-        {"pax_headers": {"size": "1"}},
-        {"pax_headers": {"GNU.sparse.realsize": "9999999999"}},
-        {"pax_headers": {"linkpath": "/etc/passwd"}},
+        ({"path": "../evil"}, "'../evil': no part of"),
+        ({"size": "1"}, "no header there"),
+        ({"size": "-1"}, "-1 bytes announced"),
+        ({"size": "9" * 30}, "9 bytes announced"),
+        ({"comment": "x" * 5000}, "a header of 50"),
     ],
 )
-def test_extended_headers_must_not_change_a_file(fields):
-    archive = tar([member(TEST, FILES[TEST], **fields), *official()], tarfile.PAX_FORMAT)
-    assert "renames or resizes a file" in error(zipped(archive))
+def test_extended_headers_can_do_no_harm(fields, message):
+    archive = tar([member(TEST, FILES[TEST], pax_headers=fields), *official()], tarfile.PAX_FORMAT)
+    assert message in error(zipped(archive))
 
 
 def test_gnu_long_names_are_refused():
@@ -206,24 +215,30 @@ def with_size(size):
     )
 
 
-@pytest.mark.parametrize("size", [1, 2**33 - 1, 2**80, -512, -1])
+@pytest.mark.parametrize("size", [1, 2**33 - 1, 2**80])
 def test_absurd_sizes_are_refused(size):
-    assert "the archive ends before them" in error(zipped(with_size(size)))
+    assert f"{size} bytes announced, the archive ends before" in error(zipped(with_size(size)))
+
+
+@pytest.mark.parametrize("size", [-512, -1])
+def test_negative_sizes_are_refused(size):
+    """`tarfile` would go back in the archive, for ever."""
+    assert f"a header of {size} bytes" in error(zipped(with_size(size)))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "lacks"),
-        (zipped(b""), "lacks"),
+        (b"", "damaged or truncated tar archive"),
+        (zipped(b""), "damaged or truncated tar archive"),
         (ARCHIVE, "damaged or truncated gzip file"),
         (PACKED[:-1], "damaged or truncated gzip file"),
         (PACKED[: len(PACKED) // 2], "damaged or truncated gzip file"),
         (PACKED + b"x", "damaged or truncated gzip file"),
-        (zipped(ARCHIVE[: ARCHIVE.rindex(b"<html>")]), "the archive ends before them"),
+        (zipped(ARCHIVE[: ARCHIVE.rindex(b"<html>")]), "the archive ends before"),
         (zipped(ARCHIVE[:600]), "truncated tar archive"),
         (zipped(b"x" + ARCHIVE), "damaged or truncated tar archive"),
-        (zipped(ARCHIVE + b"x"), "more data after its end"),
+        (zipped(ARCHIVE + b"x"), "more data after byte"),
         (zipped(b"not a tar archive" * 100), "damaged or truncated tar archive"),
     ],
 )

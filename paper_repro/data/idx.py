@@ -26,20 +26,18 @@ def parse_idx(content: bytes, name: str, dimensions: int) -> npt.NDArray[np.uint
     UserError
         If magic, sizes and length don't agree.
     """
-    header = 4 + 4 * dimensions
-    if len(content) < header:
+    start = 4 * (1 + dimensions)
+    if len(content) < start:
         raise UserError(f"{name}: {len(content)} bytes are too few for an IDX header; truncated?")
-    magic = int.from_bytes(content[:4], "big")
+    magic, *shape = np.frombuffer(content, ">u4", 1 + dimensions).tolist()
     if magic != 0x0800 + dimensions:
         raise UserError(
             f"{name}: magic number 0x{magic:08x}, expected 0x{0x0800 + dimensions:08x}: "
             f"not an IDX file of bytes in {dimensions} dimension(s)"
         )
-    shape = tuple(int.from_bytes(content[4 * i : 4 * i + 4], "big") for i in range(1, header // 4))
-    size = math.prod(shape)
-    if len(content) - header != size:
+    if len(content) - start != math.prod(shape):
         raise UserError(
-            f"{name}: header says {' x '.join(map(str, shape))} = {size} bytes, "
-            f"{len(content) - header} follow; truncated or padded"
+            f"{name}: header says {' x '.join(map(str, shape))} = {math.prod(shape)} bytes, "
+            f"{len(content) - start} follow; truncated or padded"
         )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
