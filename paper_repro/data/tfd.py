@@ -40,7 +40,7 @@ COMPLEX, LOGICAL = 1 << 11, 1 << 9  # flags
 ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}  # version and byte order, at the header's end
 HEADER = 128  # bytes
 SHORT = 1024  # bytes; what stands before the values has fewer
-INFLATED, RATIO = 1 << 26, 200  # bytes, and more than pictures can be compressed: bound the memory
+INFLATED, RATIO = 1 << 26, 100  # bytes, and more than pictures can be compressed: bound the memory
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
