@@ -5,12 +5,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from paper_repro.core.titles import TITLES
-from paper_repro.data.cifar10 import parse_cifar10
-from paper_repro.data.idx import parse_idx
-from paper_repro.data.tfd import OFFICIAL_UNLABELLED, parse_tfd, structure_problem
+from paper_repro.data import cifar10, tfd
+from paper_repro.data.titles import TITLES
 
 RAW = Path("data/raw")  # the data sets themselves
 STAND_INS = Path("data/stand-in")  # what the user declares to stand in for them
@@ -32,10 +30,11 @@ class SourceFile:
     """
 
     name: str
-    parse: Callable[[bytes, str], Any]  # the format's reader: (bytes, name for errors)
+    largest: int  # bytes as it is kept; what has more is not read
     packed: bool = False  # hosts have it as <name>.gz; it is kept decompressed
-    size: int | None = None  # bytes, where the official file's are known
     published: Hash | None = None
+    glance: Callable[[BinaryIO, str], None] | None = None  # a first check, of a few bytes
+    parse: Callable[[bytes, str], Any] | None = None  # the format's reader: (bytes, error name)
     structure: Callable[[Any], str | None] | None = None  # of what `parse` returns
 
     def deviation(self, content: bytes, where: str) -> str | None:
@@ -44,19 +43,18 @@ class SourceFile:
         Raises
         ------
         UserError
-            If they are not even of the format.
+            If there is no published hash and they are not even of the format.
         """
-        if self.published is not None:
-            found = hashlib.new(self.published.kind, content).hexdigest()
-            if found == self.published.value:
-                return None
-            self.parse(content, where)
-            return (
-                f"{self.published.kind} {found[:12]}… instead of {self.published.value[:12]}…: "
-                "truncated or altered"
-            )
-        parsed = self.parse(content, where)
-        return self.structure(parsed) if self.structure else None
+        if self.published is None:
+            parsed = self.parse(content, where) if self.parse else None
+            return self.structure(parsed) if self.structure else None
+        found = hashlib.new(self.published.kind, content).hexdigest()
+        if found == self.published.value:
+            return None
+        return (
+            f"{self.published.kind} {found[:12]}… instead of {self.published.value[:12]}… "
+            f"({len(content):,} bytes): truncated or altered"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,8 @@ class Source:
     mirrors: tuple[str, ...]  # addresses of folders that hold the files
     npm_package: str | None  # a package whose data/ holds the files, uncompressed
     todo: str  # what a user does who does not have it
+    folders: tuple[str, ...] = ("",)  # of a user's mirror, where the files are looked for in turn
+    stand_in: bool = False  # whether a profile (`stand-in`) can use something else in its place
 
     @property
     def canonical(self) -> bool:
@@ -79,17 +79,8 @@ class Source:
 
 
 def _mnist_file(name: str, sha256: str, *shape: int) -> SourceFile:
-    def parse(content: bytes, where: str) -> Any:
-        return parse_idx(content, where, len(shape))
-
-    header = 4 + 4 * len(shape)
-    return SourceFile(
-        name,
-        parse,
-        packed=True,
-        size=header + math.prod(shape),
-        published=Hash("sha256", sha256),
-    )
+    size = 4 + 4 * len(shape) + math.prod(shape)
+    return SourceFile(name, size, packed=True, published=Hash("sha256", sha256))
 
 
 MNIST = Source(
@@ -129,6 +120,7 @@ MNIST = Source(
         "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
         "mnist/train-images-idx3-ubyte.gz and the three other files, and run again"
     ),
+    folders=("mnist/", "MNIST/raw/", "raw/", ""),  # torchvision has them in <root>/MNIST/raw
 )
 
 CIFAR10 = Source(
@@ -139,8 +131,9 @@ CIFAR10 = Source(
     files=(
         SourceFile(
             "cifar-10-binary.tar.gz",
-            parse_cifar10,
+            cifar10.LARGEST,
             published=Hash("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
+            parse=cifar10.parse_cifar10,
         ),
     ),
     mirrors=("https://www.cs.toronto.edu/~kriz/",),
@@ -149,20 +142,32 @@ CIFAR10 = Source(
         "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
         "cifar10/cifar-10-binary.tar.gz, and run again"
     ),
+    folders=("cifar10/", ""),
+    stand_in=True,
 )
 
 TFD = Source(
     name="tfd",
     title=TITLES["tfd"],
     shape=(48, 48),
-    train=OFFICIAL_UNLABELLED,
-    files=(SourceFile("TFD_48x48.mat", parse_tfd, structure=structure_problem),),
+    train=tfd.OFFICIAL_UNLABELLED,
+    files=(
+        SourceFile(
+            "TFD_48x48.mat",
+            tfd.LARGEST_FILE,
+            glance=tfd.check_variables,
+            parse=tfd.parse_tfd,
+            structure=tfd.structure_problem,
+        ),
+    ),
     mirrors=(),
     npm_package=None,
     todo=(
         "ask its authors for TFD_48x48.mat, put it into data/incoming/tfd/ and run again "
         "(data/README.md says how)"
     ),
+    folders=("tfd/", ""),
+    stand_in=True,
 )
 
 SOURCES = {source.name: source for source in (MNIST, TFD, CIFAR10)}

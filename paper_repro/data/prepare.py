@@ -34,7 +34,7 @@ class Split:
 def split_mnist(train: Bytes, test: Bytes, labels: Bytes | None = None) -> Split:
     """Return the paper's split: images 0–49999 of the training set, the rest of it, the test set.
 
-    A stand-in of another size is split in the same proportion.
+    A smaller set is split in the same proportion.
     """
     boundary = len(train) * 5 // 6
     parts = {"train": train[:boundary], "valid": train[boundary:], "test": test}
@@ -65,10 +65,15 @@ def _mnist(files: dict[str, tuple[bytes, str]]) -> Split:
     }
     labels = arrays["train-labels-idx1-ubyte"]
     train = arrays["train-images-idx3-ubyte"]
+    test = arrays["t10k-images-idx3-ubyte"]
     if len(labels) != len(train):
         where = files["train-labels-idx1-ubyte"][1]
         raise UserError(f"{where}: {len(labels)} labels for {len(train)} images")
-    return split_mnist(train, arrays["t10k-images-idx3-ubyte"], labels)
+    for name, images in (("train-images-idx3-ubyte", train), ("t10k-images-idx3-ubyte", test)):
+        if images.shape[1:] != SOURCES["mnist"].shape:
+            size = " x ".join(map(str, images.shape[1:]))
+            raise UserError(f"{files[name][1]}: images of {size}, expected 28 x 28")
+    return split_mnist(train, test, labels)
 
 
 def _cifar10(files: dict[str, tuple[bytes, str]]) -> Split:
