@@ -1,20 +1,18 @@
-# make quick | repro | verify | bench | test | lint | readme | lock; the stages are in dvc.yaml.
+# make quick | repro | add | verify | bench | test | lint | readme | lock; the stages are in dvc.yaml.
 
 PYTHON ?= python3
 VENV := .venv
-# Set below, never taken from the environment.
-PROFILE :=
-WEIGHTS :=
 READY := $(VENV)/.ready
 
 # DVC's stages call `python`: let it be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help install quick repro verify bench test lint readme lock
+.PHONY: help install quick repro add verify bench test lint readme lock
 
 help:
 	@echo "make quick    everything at reduced scale, minutes on two CPU cores"
 	@echo "make repro    the paper's recipe, hours on a CPU; may be interrupted at any time"
+	@echo "make add      train what your own data add to the released results, and keep those"
 	@echo "make verify   the published MNIST number from its published weights, without training"
 	@echo "make bench    how fast it is on this machine, against plain twins: minutes"
 	@echo "make test     the tests"
@@ -32,14 +30,19 @@ $(READY): requirements.lock pyproject.toml
 	@[ -e .git ] || dvc config --local core.no_scm true  # a tarball: DVC must not look for git
 	@touch $(READY)
 
-quick repro: $(READY)
-	@paper_repro plan $(PROFILE)
-	dvc repro report@$(PROFILE) $(WEIGHTS)
-	@echo "See reports/$(PROFILE)/index.html"
+quick: $(READY)
+	@paper_repro plan quick
+	dvc repro profiles/quick/dvc.yaml
+	@echo "See reports/quick/index.html"
 
-quick: PROFILE := quick
-repro: PROFILE := paper
-repro: WEIGHTS := weights@paper-mnist-0
+repro: $(READY)
+	@paper_repro plan paper
+	dvc repro
+	@echo "See reports/paper/index.html"
+
+add: $(READY)
+	dvc repro --allow-missing
+	@echo "See reports/paper/index.html"
 
 verify: $(READY)
 	paper_repro verify
