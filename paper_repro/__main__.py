@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("key", metavar="run")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
-    command = add("plan", "pipeline.plan", "say what a repro of a profile's report will do")
+    command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -9,7 +9,7 @@ from paper_repro.core.dataset import processed_folder, read_dataset, write_datas
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.data import stand_ins
+from paper_repro.data import fallbacks
 from paper_repro.diagnostics.digit_classifier import Classifier, train_classifier
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures import figure3 as module
@@ -21,8 +21,8 @@ from paper_repro.gan.train import train
 
 @pytest.fixture(scope="module")
 def digit_images():
-    images = torch.from_numpy(stand_ins.digits()).reshape(1797, -1).float() / 255
-    return images, torch.from_numpy(stand_ins.digit_labels()).long()
+    images = torch.from_numpy(fallbacks.digits()).reshape(1797, -1).float() / 255
+    return images, torch.from_numpy(fallbacks.digit_labels()).long()
 
 
 def put_labels(labels, **record):

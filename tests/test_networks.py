@@ -7,7 +7,6 @@ import torch
 from pydantic import TypeAdapter
 
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.gan.draws import draw_masks
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.layer import sparse_normal
 from paper_repro.gan.model.maxout import maxout
@@ -19,6 +18,7 @@ from paper_repro.gan.model.networks import (
     stack_pretrained,
 )
 from paper_repro.gan.model.noise import draw_noise
+from paper_repro.gan.noise_and_masks import draw_masks
 from tests import reference
 from tests.small import read_from_root
 

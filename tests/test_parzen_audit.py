@@ -10,7 +10,6 @@ from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import save_tensors
-from paper_repro.parzen.bandwidth import estimate
 from paper_repro.diagnostics.parzen_audit import (
     AuditSettings,
     measure,
@@ -20,6 +19,7 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.train import train
+from paper_repro.parzen.bandwidth import estimate
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import tables
 from paper_repro.report.report import report

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from paper_repro.__main__ import main
 from paper_repro.core import provenance
 from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, read_record, save_tensors
-from paper_repro.gan import loop, sgd
+from paper_repro.gan import checkpoint, loop, sgd
+from paper_repro.gan import train as training
 from paper_repro.gan.interrupt import Stop
 from paper_repro.gan.model import recipe
 from paper_repro.gan.sgd import Sgd
@@ -397,6 +399,55 @@ def test_a_generator_of_another_size_than_the_images_names_both(workspace):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_checkpoint_that_adopt_cannot_find_is_an_error_and_no_silent_start(workspace, capsys):
+    assert main(["train", "--adopt", KEY]) == 2
+    assert "no checkpoint of this recipe, seed and data to adopt" in capsys.readouterr().err
+    assert not model_path(KEY).exists()
+    train(KEY)
+    (found,) = Path("checkpoints", KEY).glob("*.safetensors")
+    found.rename(found.with_name(f"{'0' * 16}-{found.name[17:]}"))  # of another recipe
+    assert main(["train", "--adopt", KEY]) == 2
+
+
+def test_a_finished_checkpoint_counts_whatever_kind_of_device_made_it(workspace, monkeypatch):
+    # As if this machine's runs were those of a GPU: their names say so, all else is the same.
+    own = checkpoint.checkpoint_file
+
+    def elsewhere(run, experiment, dataset, device, code, start=None):
+        return own(run, experiment, dataset, torch.device("cuda"), code, start)
+
+    monkeypatch.setattr(training, "checkpoint_file", elsewhere)
+    train(KEY)
+    first = model_path(KEY).read_bytes()
+    monkeypatch.setattr(training, "checkpoint_file", own)
+    monkeypatch.setattr(loop.Loop, "_epoch", None)  # no update is made
+    model_path(KEY).unlink()
+    train(KEY)
+    assert model_path(KEY).read_bytes() == first
+    # An unfinished one can't be gone on with: its random state is of another kind of device.
+    workspace.change(epochs=3)
+    with pytest.raises(TypeError):
+        train(KEY)
+    assert not list(Path("checkpoints", KEY).glob("*"))[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"batch_size": 65}, "experiments.mnist.batch_size: 65, but there are 64 training images"),
+        ({"sparse": 14}, "generator: layer 1 (relu): init.sparse is 14, but it has 13 inputs"),
+    ],
+)
+def test_what_cannot_work_fails_before_the_first_update(workspace, capsys, change, named):
+    if "sparse" in change:
+        workspace.experiment["generator"][1]["init"] = change
+        change = {}
+    workspace.change(**change)
+    assert main(["train", KEY]) == 2
+    assert named in capsys.readouterr().err
+    assert not Path("checkpoints").exists()
+
+
 def test_an_absent_device_is_one_line(workspace):
     workspace.change(device="cuda")
     with pytest.raises(UserError, match=r"params\.yaml: .*device: .*no CUDA device"):

@@ -10,10 +10,10 @@ from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.settings import data_size
+from paper_repro.forecast.duration import RATE, trial_trainer
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
-from paper_repro.pipeline.duration import RATE, trial_trainer
 
 ROUNDS = 5
 SECONDS = 0.5

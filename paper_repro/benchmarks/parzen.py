@@ -15,10 +15,10 @@ from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.evaluation.evaluate import measure
+from paper_repro.forecast.duration import trial_trainer
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.parzen.likelihood import log_likelihoods
-from paper_repro.pipeline.duration import trial_trainer
 
 N, D, SHAPE = 10_000, 784, (28, 28)  # images and samples; pixels
 SLICE = 20  # images of which the slow ones are timed; their time is in proportion to the images

@@ -78,7 +78,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If the file is absent, no YAML, or no mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file in {Path.cwd()}; run from the repository's root"

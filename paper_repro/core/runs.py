@@ -193,8 +193,8 @@ def run_list(params: Params) -> str:
     content = {
         "profile": profile,
         "root": "." if profile == PAPER else "../..",
-        "changes": own.as_posix(),
-        "list": run_list_path(profile).as_posix(),
+        "own_params": own.as_posix(),
+        "run_list": run_list_path(profile).as_posix(),
         "reports": [] if studied else [profile],
         "studies": [profile] if studied else [],
         "prepare": {

@@ -4,14 +4,10 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from paper_repro.core.titles import TITLES
 from paper_repro.data import cifar10, tfd
-from paper_repro.data.titles import TITLES
-
-RAW = Path("data/raw")  # the data sets themselves
-STAND_INS = Path("data/stand-in")  # what the user declares to stand in for them
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, sha256_bytes
 from paper_repro.core.params import read_params
-from paper_repro.data import stand_ins
-from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS, Source
+from paper_repro.data import fallbacks
+from paper_repro.data.catalogue import SOURCES, Source
 from paper_repro.data.cifar10 import parse_cifar10
 from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
-from paper_repro.data.settings import DataSize, data_size
+from paper_repro.data.settings import RAW, STAND_INS, DataSize, data_size
 from paper_repro.data.tfd import FOLDS, Tfd, parse_tfd
 
 Bytes = npt.NDArray[np.uint8]
@@ -96,15 +96,15 @@ READERS: dict[str, Callable[[dict[str, tuple[bytes, str]]], Split]] = {
 def _fallback(kind: str, size: DataSize) -> tuple[str, Split]:
     """Return what the dependencies ship in place of a data set, and its name."""
     if kind == "digits":
-        images = stand_ins.digits()
+        images = fallbacks.digits()
         parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}
-        return stand_ins.DIGITS, Split(parts, stand_ins.digit_labels()[:1197])
+        return fallbacks.DIGITS, Split(parts, fallbacks.digit_labels()[:1197])
     wanted = [n or 1000 for n in (size.train, size.valid, size.test)]
     if kind == "photographs":
-        images = stand_ins.photographs(sum(wanted))
+        images = fallbacks.photographs(sum(wanted))
         train, valid, test = np.split(images, np.cumsum(wanted)[:2])
-        return stand_ins.PHOTOGRAPHS, Split({"train": train, "valid": valid, "test": test})
-    return stand_ins.FACES, split_tfd(Tfd(*stand_ins.faces(2 * sum(wanted))))
+        return fallbacks.PHOTOGRAPHS, Split({"train": train, "valid": valid, "test": test})
+    return fallbacks.FACES, split_tfd(Tfd(*fallbacks.faces(2 * sum(wanted))))
 
 
 def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:

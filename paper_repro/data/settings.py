@@ -6,6 +6,8 @@ from typing import Literal
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import Count, Model, Params
 
+RAW = Path("data/raw")  # the data sets themselves
+STAND_INS = Path("data/stand-in")  # what the user declares to stand in for them
 OWN_COPIES = Path("data/incoming")  # where they may be absent
 
 

@@ -18,7 +18,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from paper_repro.core.errors import UserError
 
@@ -194,10 +193,12 @@ def _whole_numbers(
     UserError
         If they are damaged, or not all of them whole numbers from `lowest` to `highest`.
     """
+    from scipy.io import loadmat  # here, because every repro waits for the stage fetch's imports
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # scipy warns of what it can't read
-            found = scipy.io.loadmat(io.BytesIO(content), variable_names=[variable])[variable]
+            found = loadmat(io.BytesIO(content), variable_names=[variable])[variable]
     except Exception as error:  # damage shows in errors of many types
         problem = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

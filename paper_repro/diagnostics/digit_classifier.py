@@ -59,7 +59,7 @@ def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> C
 
 def _check(images: torch.Tensor, labels: torch.Tensor) -> None:
     if not len(images):
-        raise UserError("classifier: no images; use more in profiles.<profile>.data")
+        raise UserError("classifier: no images; use more in the group data of the parameters")
     if labels.shape != (len(images),):
         counts = f"labels of shape {tuple(labels.shape)} for {len(images)} images"
         raise UserError(f"classifier: {counts}; run `dvc repro` to prepare the data set anew")

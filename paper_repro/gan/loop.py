@@ -17,11 +17,11 @@ from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.tensor_file import load_tensors
 from paper_repro.gan import interrupt, objectives, sgd
 from paper_repro.gan.checkpoint import CheckpointFile, Progress
-from paper_repro.gan.draws import Draws
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.layer import Shape
 from paper_repro.gan.model.networks import Gan, build_gan, initialise, stack_pretrained
 from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.gan.noise_and_masks import Draws
 from paper_repro.gan.update import DIAGNOSTICS, GRADIENT_NORMS, Trainer
 from paper_repro.parzen.bandwidth import choose_bandwidth
 from paper_repro.parzen.likelihood import mean_and_standard_error

@@ -1,7 +1,7 @@
 """One update of both players: the released code's joint one, and Algorithm 1 of the paper.
 
-Both are plain autograd. The joint one of fully connected networks is made by `joint`, without
-repeated work; its plain twin is the reference that tests compare it with.
+Both are autograd here. Where `joint_update.serves` an experiment, the joint one is made by
+`joint_update`, without repeated work; tests hold it against this reference.
 """
 
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ import torch
 
 from paper_repro.gan import objectives
 from paper_repro.gan.adam import Adam
-from paper_repro.gan.draws import Draws
 from paper_repro.gan.joint_update import JointStep, serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Gan, Network
+from paper_repro.gan.noise_and_masks import Draws
 from paper_repro.gan.sgd import Sgd
 
 # What an update reports, as means over its examples, dropout on as trained; nats but for the

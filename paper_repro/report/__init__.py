@@ -1,5 +1,6 @@
 """From the runs' small files to tables, ledger and page beside the paper's.
 
-Reads ``reports/<profile>/runs``; leaves ``results.json`` and everything made from it. Trains and
-measures nothing; `verify` and `weights` are its commands on published generators.
+Reads ``reports/<profile>/``, the list of runs and ``CITATION.cff``; leaves ``results.json`` and
+everything made from it. Its stages measure nothing; the command `verify` measures a published
+generator again.
 """

@@ -9,8 +9,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
 from paper_repro.core.params import Params, params_path, read_params
 from paper_repro.core.runs import Run, require_current_lists, runs
-from paper_repro.data.catalogue import RAW, SOURCES, STAND_INS
-from paper_repro.data.settings import data_size
+from paper_repro.data.settings import RAW, STAND_INS, data_size
 
 
 def pipeline(profile: str) -> str:
@@ -86,9 +85,10 @@ def _training(params: Params, runs: list[Run]) -> str:
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
     from paper_repro.core.dataset import processed_folder
-    from paper_repro.gan import recipe
+    from paper_repro.data.catalogue import SOURCES
+    from paper_repro.forecast import duration
     from paper_repro.gan.loop import resolve_device
-    from paper_repro.pipeline import duration
+    from paper_repro.gan.model import recipe
     from paper_repro.report.tables import duration as shown
 
     parts, seconds = [], 0.0

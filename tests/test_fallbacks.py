@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from paper_repro.data.stand_ins import digit_labels, digits, faces, photographs
+from paper_repro.data.fallbacks import digit_labels, digits, faces, photographs
 
 
 def distinct(images):

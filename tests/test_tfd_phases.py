@@ -16,11 +16,11 @@ from paper_repro.core.runs import model_path, runs
 from paper_repro.core.tensor_file import load_tensors
 from paper_repro.evaluation.evaluate import evaluate, over_folds
 from paper_repro.evaluation.trained_run import open_run
+from paper_repro.forecast import plan as planning
 from paper_repro.gan import loop
 from paper_repro.gan.model import recipe
 from paper_repro.gan.train import train
 from paper_repro.parzen.likelihood import log_likelihoods
-from paper_repro.pipeline import plan as planning
 from paper_repro.report.report import report
 from paper_repro.report.results import collect
 
