@@ -123,8 +123,10 @@ def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch
 
 
 def test_what_is_absent_is_named(published):
-    with pytest.raises(UserError, match=r"no run paper-mnist-0"):
+    with pytest.raises(UserError, match=r"presentation\.published: names no run"):
         verify()
+    with pytest.raises(UserError, match=r"no run paper-mnist-0"):
+        verify("paper-mnist-0")
     weights_path(published.run).unlink()
     with pytest.raises(
         UserError, match=r"weights/quick-mnist-0\.safetensors: no such file; weights are published"

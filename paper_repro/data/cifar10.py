@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paper_repro.core.errors import UserError
-from paper_repro.data.gzipped import tar_members
+from paper_repro.data.archives import tar_members
 
 FOLDER = "cifar-10-batches-bin"
 TRAIN = tuple(f"{FOLDER}/data_batch_{batch}.bin" for batch in range(1, 6))

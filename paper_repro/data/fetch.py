@@ -40,8 +40,8 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, sha256_bytes, write_bytes, write_json
 from paper_repro.core.params import read_params
 from paper_repro.core.runs import require_current_lists
+from paper_repro.data.archives import decompress, tar_members
 from paper_repro.data.catalogue import SOURCES, Source, SourceFile
-from paper_repro.data.gzipped import decompress, tar_members
 from paper_repro.data.settings import RAW, STAND_INS, own_copies
 
 MIRROR = "PAPER_REPRO_MIRROR"

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, write_text
-from paper_repro.figures.canvas import new_figure, save
+from paper_repro.figures.benchmarks import draw_growth
 from paper_repro.report.page import data_address, records
 from paper_repro.report.tables import duration
 from paper_repro.report.templating import environment
@@ -117,29 +116,12 @@ def experiments(parts: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def _draw_growth(parts: dict[str, Any], path: Path) -> None:
-    table = pd.DataFrame(
-        [row | {"median": row["seconds"]["median"]} for row in parts["growth"]["rows"]]
-    )
-    figure = new_figure(10, 3)
-    panels = figure.subplots(1, 3, sharey=True)
-    for axes, (name, rows) in zip(panels, table.groupby("axis", sort=False), strict=True):
-        sns.lineplot(rows, x=str(name), y="median", marker="o", ax=axes)
-        rest = [key for key in ("images", "samples", "pixels") if key != name]
-        axes.set(xscale="log", yscale="log", xlabel=str(name), ylabel="seconds")
-        axes.set_title(", ".join(f"{rows[key].iloc[0]:,} {key}" for key in rest), fontsize=9)
-        axes.grid(alpha=0.4)
-        axes.minorticks_off()
-    sns.despine(figure)
-    save(figure, path)
-
-
 def write_page() -> None:
     """Write ``index.html`` beside the numbers (`UserError` if there are none)."""
     parts = read()
     if parts is None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
-    _draw_growth(parts, FOLDER / "growth.png")
+    draw_growth(parts["growth"]["rows"], FOLDER / "growth.png")
     page = (
         environment()
         .get_template("benchmarks.html.j2")

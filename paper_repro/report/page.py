@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.core.files import read_json, write_text
+from paper_repro.core.params import read_params
+from paper_repro.core.runs import presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
 from paper_repro.report.hyperparameters import hyperparameters
 from paper_repro.report.released import content
-from paper_repro.report.results import WEIGHTS
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import RULE
@@ -82,6 +83,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             | {"strips_run": figure3.parent.name if figure3 else None}
         )
     audit, listed = results["audit"], deviations()
+    shared = presentation(read_params(results["profile"])).published
     missing = [row for row in shown if row["status"] != "ok"]
     page = (
         environment()
@@ -104,7 +106,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             audit=records(tables.audit(results)),
             audit_curve=records(tables.audit_curve(results)),
             audit_picture=data_address(Path(audit["picture"])) if audit else None,
-            weights=WEIGHTS if WEIGHTS in trained else None,
+            published=[key for key in shared if key in trained],
             hyperparameters=records(hyperparameters(results)),
             lengths=records(tables.lengths(results)),
             machines=_machines(results),

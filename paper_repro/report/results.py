@@ -44,7 +44,6 @@ EXPERIMENTS = {
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
-WEIGHTS = "paper-mnist-0"  # the run whose generator is published
 FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
 
 
@@ -331,12 +330,13 @@ def collect(profile: str) -> schema.Results:
         rows.append(experiment_row(params, name, own, listed))
     folder = results_path(profile).parent
     theory, figure1 = (read_json(folder / name) for name in ("theory.json", "figure1.json"))
-    own_figure1 = params.own.path != PARAMS and params.own.values["theory"]["figure1"]
+    place = params.places("theory", "figure1")[0]
+    reduced = place.path != PARAMS and bool(place.values)
     return {
         "profile": profile,
         "provenance": _provenance(listed),
         "rows": rows,
-        "claims": ledger(rows, listed, theory, figure1, figure1_reduced=bool(own_figure1)),
+        "claims": ledger(rows, listed, theory, figure1, figure1_reduced=reduced),
         "variants": variants(listed),
         "audit": _audit(listed),
         "theory": theory,

@@ -9,8 +9,8 @@ from paper_repro.core.dataset import processed_folder, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.params import Params
-from paper_repro.core.runs import Run, read_run, repro
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.runs import Run, presentation, read_run, repro
 from paper_repro.core.tensor_file import read_record
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
@@ -21,7 +21,7 @@ from paper_repro.evaluation.trained_run import load_generator, measure_of
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.recipe import ParzenSettings
 from paper_repro.gan.model.sampler import GeneratorSampler
-from paper_repro.report.results import WEIGHTS, results_path
+from paper_repro.report.results import results_path
 from paper_repro.report.weights import weights_path
 
 TOLERANCE = 0.05  # nats; machines round differently
@@ -61,8 +61,10 @@ def _require_same_measure(
 
 
 @fast_float32()
-def verify(key: str = WEIGHTS) -> None:
+def verify(key: str | None = None) -> None:
     """Draw the samples anew on the CPU, measure them and compare with ``results.json``.
+
+    Without a key, of every run of the paper whose generator is published.
 
     Brings and prepares the data first if it is not there.
 
@@ -71,11 +73,20 @@ def verify(key: str = WEIGHTS) -> None:
     UserError
         If a number differs by more than `TOLERANCE`, or data, weights or results are absent.
     """
+    if key is None:
+        paper = read_params()
+        shared = presentation(paper).published
+        if not shared:
+            raise UserError(f"{paper.own.path}: presentation.published: names no run to verify")
+        for published in shared:
+            verify(published)
+        return
     params, run = read_run(key)
-    (published, made), path = _published(run), weights_path(run)
+    (numbers, made), path = _published(run), weights_path(run)
     experiment = recipe.recorded(made["parameters"], results_path(run.profile))
     if not path.is_file():
-        raise UserError(f"{path}: no such file; weights are published of {WEIGHTS} only")
+        listed = ", ".join(presentation(params).published) or "no run"
+        raise UserError(f"{path}: no such file; weights are published of {listed} only")
     record = read_record(path)
     there = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
     # What an earlier run could not have, this one may.
@@ -96,8 +107,8 @@ def verify(key: str = WEIGHTS) -> None:
         {
             "recomputed": {name: found[name] for name in (*COMPARED, "sigma")},
             "published": {
-                **{name: published[name] for name in COMPARED},
-                "sigma": published["sigma"][0],
+                **{name: numbers[name] for name in COMPARED},
+                "sigma": numbers["sigma"][0],
             },
         }
     )
