@@ -398,7 +398,6 @@ def test_a_generator_of_another_size_than_the_images_names_both(workspace):
         train(KEY)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_a_checkpoint_that_adopt_cannot_find_is_an_error_and_no_silent_start(workspace, capsys):
     assert main(["train", "--adopt", KEY]) == 2
     assert "no checkpoint of this recipe, seed and data to adopt" in capsys.readouterr().err
@@ -448,6 +447,7 @@ def test_what_cannot_work_fails_before_the_first_update(workspace, capsys, chang
     assert not Path("checkpoints").exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_an_absent_device_is_one_line(workspace):
     workspace.change(device="cuda")
     with pytest.raises(UserError, match=r"params\.yaml: .*device: .*no CUDA device"):

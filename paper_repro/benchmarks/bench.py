@@ -15,7 +15,6 @@ from paper_repro.benchmarks.experiments import bench_experiment
 from paper_repro.benchmarks.parzen import bench_growth, bench_many_samples, bench_parzen
 from paper_repro.benchmarks.update import bench_update
 from paper_repro.core import provenance
-from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
 from paper_repro.gan.joint_update import serves
@@ -74,10 +73,7 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
     if page:
         write_page()
         return
-    try:
-        where = resolve_device(device)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"bench: {error}") from None
+    where = resolve_device(device, "bench")
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
     parts: dict[str, Any] = {}
     runs: dict[str, Callable[[], Any]] = {

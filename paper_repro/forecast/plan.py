@@ -7,21 +7,16 @@ from dvc.repo import Repo
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
-from paper_repro.core.params import Params, params_path, read_params
-from paper_repro.core.runs import Run, require_current_lists, runs
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.runs import Run, require_current_lists, runs, stage_address
 from paper_repro.data.settings import RAW, STAND_INS, data_size
-
-
-def pipeline(profile: str) -> str:
-    """Return the file of a profile's pipeline."""
-    return params_path(profile).with_name("dvc.yaml").as_posix()
 
 
 def _changed_stages(profile: str) -> set[str]:
     """Return the stages that DVC would run for the profile's report, but for those always run."""
     try:
         with Repo() as repo:
-            target = f"{pipeline(profile)}:report@{profile}"
+            target = stage_address(profile, f"report@{profile}")
             status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
     except DvcException as error:
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None
@@ -94,10 +89,7 @@ def _training(params: Params, runs: list[Run]) -> str:
     parts, seconds = [], 0.0
     for run in runs:
         experiment = recipe.experiment(params, run.experiment)
-        try:
-            device = resolve_device(experiment.device)
-        except (ValueError, RuntimeError) as error:
-            raise UserError(f"experiments.{run.experiment}.device: {error}") from None
+        device = resolve_device(experiment.device, f"{params.where(run.experiment)}.device")
         size = data_size(params, run.dataset)
         source = SOURCES[run.dataset]
         left, more = duration.remaining(

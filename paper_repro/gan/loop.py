@@ -31,17 +31,34 @@ SAVING_RATIO = 20  # at least so many times as long as the last checkpoint took
 BEST = "best."  # names the parameters of the best epoch in a checkpoint
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto` stands for, or the named one (ValueError if absent)."""
+def resolve_device(name: str, where: str) -> torch.device:
+    """Return the device that `auto` stands for, or the named one.
+
+    Parameters
+    ----------
+    where : the name was given, for errors.
+
+    Raises
+    ------
+    UserError
+        If torch knows no such device or finds none here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"{where}: {error}") from None
     if device.type == "cuda":
         found = torch.cuda.device_count()
         if not found:
-            raise ValueError(f"device {name}: torch finds no CUDA device here; use `auto` or `cpu`")
+            raise UserError(
+                f"{where}: device {name}: torch finds no CUDA device here; use `auto` or `cpu`"
+            )
         if (device.index or 0) >= found:
-            raise ValueError(f"device {name}: torch finds {found} CUDA device(s), from cuda:0 on")
+            raise UserError(
+                f"{where}: device {name}: torch finds {found} CUDA device(s), from cuda:0 on"
+            )
     return device
 
 

@@ -73,12 +73,9 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         _write_outputs(run, record, {}, Progress(), None)
         print(f"{key}: not run: {dataset.reason}")
         return
-    where = _where(params, run)
+    where = params.where(run.experiment)
     _check(where, experiment, dataset)
-    try:
-        device = resolve_device(experiment.device)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(f"{where}.device: {error}") from None
+    device = resolve_device(experiment.device, f"{where}.device")
     # Else an NVIDIA GPU may round the factors of float32 products to ten bits (tf32).
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -144,11 +141,6 @@ def _inputs(key: str) -> tuple[Params, Run, recipe.Experiment, Dataset]:
     params, run = read_run(key)
     experiment = recipe.experiment(params, run.experiment)
     return params, run, experiment, read_dataset(run.profile, run.dataset)
-
-
-def _where(params: Params, run: Run) -> str:
-    """Return what errors call the run's recipe."""
-    return f"{params.recipe_places(run.experiment)[-1].path}: experiments.{run.experiment}"
 
 
 def _stacked_on(start: Path | None) -> str | None:
