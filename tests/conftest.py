@@ -17,7 +17,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.params import params_path
 from paper_repro.core.runs import read_run, write_run_lists
 from paper_repro.figures.canvas import save_note
-from tests.small import ROOT, read_from_root, small_values
+from tests.small import PROFILES, ROOT, read_from_root, small_values
 
 torch.set_num_threads(1)  # the tests' networks are too small to share
 
@@ -115,10 +115,7 @@ def workspace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(provenance, "commit", lambda: {"commit": None, "uncommitted_changes": None})
     small = small_values()
-    files = {
-        profile: copy.deepcopy(read_from_root(profile).own.values)
-        for profile in ("paper", "quick", "stand-in", "ablations")
-    }
+    files = {profile: copy.deepcopy(read_from_root(profile).own.values) for profile in PROFILES}
     for profile, content in files.items():
         content["experiments"] = {"mnist": small if profile == "paper" else {}}
         content["measure"] = dict.fromkeys(("mnist", "tfd", "cifar10"), small["parzen"])

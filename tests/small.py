@@ -6,8 +6,11 @@ from pathlib import Path
 
 from paper_repro.core.params import Place, params_path, parse, read_params
 from paper_repro.gan.model import recipe
+from paper_repro.report import results
+from paper_repro.report.run_files import run_files
 
 ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ("paper", "quick", "stand-in", "ablations")
 
 
 def read_from_root(profile="paper"):
@@ -27,6 +30,12 @@ def write_files(own, **quick):
 def parse_values(model, values):
     """Return plain values as one of the package's models."""
     return parse(model, [Place(Path("params.yaml"), model.__name__.lower(), values)])
+
+
+def collect(profile):
+    """The results of a profile, from the files in the present folder."""
+    params = read_params(profile)
+    return results.collect(params, run_files(params))
 
 
 def small_values(**changes):

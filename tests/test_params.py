@@ -24,7 +24,7 @@ from paper_repro.diagnostics.parzen_audit import AuditSettings
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.gan.model import recipe
 from paper_repro.theory.settings import Checks, Figure1
-from tests.small import ROOT, read_from_root
+from tests.small import PROFILES, ROOT, read_from_root
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Reading the same text again is what takes the time of these tests.
     monkeypatch.setattr(parameters, "read_yaml", read_once)
-    for path in (params_path(profile) for profile in ("paper", "quick", "stand-in", "ablations")):
+    for path in map(params_path, PROFILES):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((ROOT / path).read_bytes())
         shutil.copy(ROOT / run_list_path(path.parent.name or PAPER), path.with_name("runs.yaml"))
@@ -278,7 +278,6 @@ def set_leaf(path, keys, value):
     apply_overrides(path, [f"{'.'.join(keys[:place])}={hydra(whole)}"])
 
 
-PROFILES = ("paper", "quick", "stand-in", "ablations")
 LEAVES = [
     (params_path(profile).as_posix(), keys, value)
     for profile in PROFILES
@@ -316,7 +315,7 @@ def experiments():
     for profile in PROFILES:
         params = read_from_root(profile)
         own = {run.experiment for run in runs(params).values()}
-        bases = {params.group("experiments", name).get("base", name) for name in own}
+        bases = {params.base(name) for name in own}
         found[profile] = own | bases
     return found
 

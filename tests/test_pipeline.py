@@ -10,12 +10,11 @@ from paper_repro import __main__ as command_line
 from paper_repro.core import provenance
 from paper_repro.core.runs import run_list_path, runs
 from paper_repro.data.catalogue import SOURCES
-from tests.small import ROOT, read_from_root
+from tests.small import PROFILES, ROOT, read_from_root
 
 YAML_READER = YAML(typ="safe", pure=True)
 PIPELINE = YAML_READER.load(ROOT / "dvc.yaml")["stages"]
 FETCH = YAML_READER.load(ROOT / "data/dvc.yaml")["stages"]
-PROFILES = ("paper", "quick", "stand-in", "ablations")
 PACKAGE = ROOT / "paper_repro"
 FOLDERS = sorted(
     path.parent.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("*/**/__init__.py")

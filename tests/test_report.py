@@ -30,9 +30,10 @@ from paper_repro.report.citation import metadata
 from paper_repro.report.page import write_page
 from paper_repro.report.released import changes
 from paper_repro.report.report import report
-from paper_repro.report.results import collect, comparable, trend
+from paper_repro.report.results import comparable, trend
 from paper_repro.report.schema import json_schema
 from tests.conftest import ROOT
+from tests.small import collect
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from paper_repro.gan.model import recipe
 from paper_repro.gan.train import train
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report.report import report
-from paper_repro.report.results import collect
+from tests.small import collect
 
 FIRST, SECOND = "quick-tfd_pretrain-0", "quick-tfd-0"
 

@@ -26,7 +26,7 @@ M = TypeVar("M", bound="Model")
 
 LARGEST = 10**9  # of anything that is counted: what is larger is a slip
 Count = Annotated[int, Field(gt=0, le=LARGEST)]
-CountOrNone = Annotated[int, Field(ge=0, le=LARGEST)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -144,27 +144,42 @@ class Params:
         """Return the values under a dotted key as a model (`UserError` as `parse`)."""
         return parse(model, self.places(*keys))
 
-    def recipe_places(self, name: str) -> list[Place]:
-        """Return what an experiment's recipe is laid out of, the strongest first.
+    def base(self, name: str) -> str:
+        """Return the experiment that another is a variant of; of one that is none, itself."""
+        return str(self.group("experiments", name).get("base", name))
 
-        A variant names its `base`; what a profile changes in the base it changes in the variant.
+    def recipe(self, name: str) -> tuple[dict[str, Any], list[Place]]:
+        """Return an experiment's recipe, and the places it is laid out of, the strongest first.
+
+        What a profile changes in a base it changes in its variants.
+
+        Raises
+        ------
+        UserError
+            If there is no such experiment, or its base is a variant.
         """
-        own = self.places("experiments", name)
-        base = merged(own).get("base")
-        if base is None:
-            return own
-        below = self.places("experiments", str(base))
-        if "base" in merged(below):
-            raise UserError(
-                f"{own[-1].path}: experiments.{name}.base: {base} has a base itself; name that one"
-            )
-        return own + below
+        places, base = self.places("experiments", name), self.base(name)
+        if base != name:
+            if self.base(base) != base:
+                raise UserError(
+                    f"{places[-1].path}: experiments.{name}.base: {base} has a base itself; name "
+                    "that one"
+                )
+            places = places + self.places("experiments", base)
+        values = merged(places)
+        values.pop("base", None)
+        return values, places
 
-    def recipe(self, name: str) -> dict[str, Any]:
-        """Return an experiment's recipe as plain values, complete (`UserError` if absent)."""
-        found = merged(self.recipe_places(name))
-        found.pop("base", None)
-        return found
+    def where(self, name: str) -> str:
+        """Return what errors call an experiment's recipe: file and dotted key."""
+        return f"{self.places('experiments', name)[-1].path}: experiments.{name}"
+
+
+def require_order(model: Model, low: str, high: str) -> None:
+    """Raise a `ValueError` if the field named `low` is above the one named `high`."""
+    smaller, larger = getattr(model, low), getattr(model, high)
+    if smaller > larger:
+        raise ValueError(f"{low} ({smaller:g}) must not be above {high} ({larger:g})")
 
 
 def merged(places: list[Place]) -> dict[str, Any]:

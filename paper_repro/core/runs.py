@@ -72,18 +72,20 @@ class _Seeds(Model):
     seeds: dict[Annotated[str, Field(pattern=NAME)], tuple[NonNegativeInt, ...]]
 
 
-def _run(params: Params, experiment: str, seed: int) -> Run:
-    recipe = params.recipe(experiment)
-    below = recipe.get("pretrained")
-    start = model_path(run_key(params.profile, below, seed)).as_posix() if below else RANDOM
-    values: dict[str, Any] = {
-        "profile": params.profile,
-        "experiment": experiment,
-        "dataset": recipe.get("dataset"),
-        "seed": seed,
-        "start": start,
-    }
-    return parse(Run, params.recipe_places(experiment), values)
+def _runs(params: Params, experiment: str, seeds: tuple[int, ...]) -> list[Run]:
+    recipe, places = params.recipe(experiment)
+    found, below = [], recipe.get("pretrained")
+    for seed in seeds:
+        start = model_path(run_key(params.profile, below, seed)).as_posix() if below else RANDOM
+        values: dict[str, Any] = {
+            "profile": params.profile,
+            "experiment": experiment,
+            "dataset": recipe.get("dataset"),
+            "seed": seed,
+            "start": start,
+        }
+        found.append(parse(Run, places, values))
+    return found
 
 
 def runs(params: Params) -> dict[str, Run]:
@@ -100,9 +102,7 @@ def runs(params: Params) -> dict[str, Run]:
     for experiment, seeds in listed.seeds.items():
         if len(set(seeds)) < len(seeds):
             raise UserError(f"{place.path}: seeds.{experiment}: a seed is listed twice")
-        for seed in seeds:
-            run = _run(params, experiment, seed)
-            found[run.key] = run
+        found |= {run.key: run for run in _runs(params, experiment, seeds)}
     for key, run in found.items():
         below = run.stacked_on
         if below is not None and below.stem not in found:
@@ -135,9 +135,8 @@ class Presentation(Model):
 
     diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
     published: tuple[str, ...] = ()  # runs whose generator is in git
-    planned_seeds: Annotated[
-        dict[str, Count], Field(default_factory=dict)
-    ]  # by experiment: stated before its second was trained
+    # By experiment: stated before its second was trained.
+    planned_seeds: dict[str, Count] = Field(default_factory=dict)
 
 
 def presentation(params: Params) -> Presentation:
@@ -145,10 +144,19 @@ def presentation(params: Params) -> Presentation:
     return params.parse(Presentation, "presentation")
 
 
+def measure_key(params: Params, run: Run) -> str:
+    """Return whose entry in `measure` a run is measured by: its experiment's, else its data's."""
+    return run.experiment if run.experiment in params.group("measure") else run.dataset
+
+
+def stage_address(profile: str, stage: str) -> str:
+    """Return what DVC calls a stage of a profile, from the repository's root."""
+    return stage if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:{stage}"
+
+
 def repro(profile: str, *stages: str) -> str:
     """Return the command that runs stages of a profile, as errors and pages name it."""
-    pipeline = "" if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:"
-    return " ".join(["dvc repro", *(f"{pipeline}{stage}" for stage in stages)])
+    return " ".join(["dvc repro", *(stage_address(profile, stage) for stage in stages)])
 
 
 def run_list_path(profile: str) -> Path:
@@ -163,14 +171,13 @@ def run_list(params: Params) -> str:
     measure's entry, the model that a run starts from.
     """
     profile, shown, listed = params.profile, presentation(params), runs(params)
-    measures = params.group("measure")
     entries: dict[str, dict[str, str]] = {}
     for key, run in listed.items():
         entries[key] = {
             "experiment": run.experiment,
-            "base": str(params.group("experiments", run.experiment).get("base", run.experiment)),
+            "base": params.base(run.experiment),
             "dataset": run.dataset,
-            "measure": run.experiment if run.experiment in measures else run.dataset,
+            "measure": measure_key(params, run),
             "start": (run.stacked_on or LAYER).as_posix(),
         }
         for name in (run.experiment, entries[key]["base"]):

@@ -9,7 +9,7 @@ from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, write_json
 from paper_repro.core.params import Params
-from paper_repro.core.runs import Run, model_path, read_run, repro
+from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro
 from paper_repro.core.tensor_file import load_tensors, read_record
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Network
@@ -52,21 +52,14 @@ class TrainedRun:
 
 
 def measure_of(params: Params, run: Run) -> ParzenSettings:
-    """Return how a profile measures a run: by `measure` of its experiment, or else its data set.
+    """Return how a profile measures a run, by the entry that `measure_key` names.
 
     Raises
     ------
     UserError
         If there is neither, or a value is bad; names file and key.
     """
-    listed = params.group("measure")
-    name = run.experiment if run.experiment in listed else run.dataset
-    return params.parse(ParzenSettings, "measure", name)
-
-
-def training_path(run: Run) -> Path:
-    """Return where training leaves its record."""
-    return run.folder / "training.json"
+    return params.parse(ParzenSettings, "measure", measure_key(params, run))
 
 
 def open_run(
@@ -87,7 +80,7 @@ def open_run(
     params, run = read_run(key)
     record = read_record(model_path(key))
     if record["status"] == "ok":
-        path = training_path(run)
+        path = run.folder / "training.json"
         made = read_json(path).get("experiment_parameters")
         if not isinstance(made, dict):
             raise UserError(

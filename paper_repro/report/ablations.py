@@ -12,6 +12,7 @@ import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
+from paper_repro.core.runs import ABLATIONS
 from paper_repro.figures.ablations import draw_ablations
 from paper_repro.report import formatting as nats
 from paper_repro.report import tables
@@ -22,8 +23,7 @@ from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import mean_interval
 
-PROFILE = "ablations"
-FOLDER = Path("reports", PROFILE)
+FOLDER = Path("reports", ABLATIONS)
 ORIGINAL, TITLE = "mnist", "MNIST, the released recipe"
 LAST = 5  # validation estimates neighbouring in a run differ by some nats: the mean of so many
 
@@ -58,7 +58,7 @@ def collect() -> dict[str, Any]:
     UserError
         If a run's files are absent or damaged.
     """
-    listed = run_files(read_params(PROFILE))
+    listed = run_files(read_params(ABLATIONS))
     found = {files.run: _run(files) for files in listed}
     originals = {  # at the length of each: shorter runs are set against none
         (run.seed, record["epochs"]): record["last_valid_mean"]

@@ -59,8 +59,9 @@ def _pictures(row: Row, runs: list[RunFiles], profile: str, folder: Path) -> dic
 
 def report(profile: str) -> None:
     """Write a profile's report (`UserError` if a run's files are absent or damaged)."""
-    results = collect(profile)
-    listed = {files.run.key: files for files in run_files(read_params(profile))}
+    params = read_params(profile)
+    listed = {files.run.key: files for files in run_files(params)}
+    results = collect(params, list(listed.values()))
     folder = results_path(profile).parent
     write_json(results_path(profile), results)
     write_json(folder / "results.schema.json", json_schema())

@@ -10,14 +10,14 @@ from scipy.stats import linregress
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
-from paper_repro.core.params import PARAMS, Params, read_params
+from paper_repro.core.params import PARAMS, Params
 from paper_repro.core.runs import presentation, repro
 from paper_repro.core.titles import TITLES
 from paper_repro.report import schema
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import PAPER, Published
 from paper_repro.report.released import VARIANTS, changes
-from paper_repro.report.run_files import RunFiles, run_files
+from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import (
     FEWEST_SEEDS,
     Verdict,
@@ -159,16 +159,18 @@ def _changed(files: RunFiles, listed: list[RunFiles]) -> list[str]:
 def _require_alike(trained: list[RunFiles]) -> None:
     """Raise a `UserError` if seeds that would be averaged have other data or another recipe."""
     first = trained[0]
-    for files in trained:
-        for what, key in (
-            ("on other data", "data"),
-            ("by another recipe", "experiment_parameters"),
-        ):
-            ours, theirs = (
-                record["sha256"] if key == "data" else record | {"device": None}
-                for record in (files.training[key], first.training[key])
-            )
-            if ours != theirs:
+
+    def made_of(files: RunFiles) -> dict[str, Any]:
+        record = files.training
+        return {
+            "on other data": record["data"]["sha256"],
+            "by another recipe": record["experiment_parameters"] | {"device": None},
+        }
+
+    expected = made_of(first)
+    for files in trained[1:]:
+        for what, found in made_of(files).items():
+            if found != expected[what]:
                 raise UserError(
                     f"{files.run.folder / 'training.json'}: trained {what} than {first.run.key}; "
                     f"run `{repro(files.run.profile, f'report@{files.run.profile}')}`"
@@ -184,7 +186,7 @@ def experiment_row(
     ----------
     runs : the experiment's, of those `listed` for the profile.
     """
-    profile, values = params.profile, params.recipe(name)
+    profile, (values, _) = params.profile, params.recipe(name)
     paper = PAPER.get(name)
     row: schema.Row = {
         "experiment": name,
@@ -299,11 +301,10 @@ def _provenance(listed: list[RunFiles]) -> dict[str, schema.Provenance]:
         training = files.training
         if training["status"] == "not run":
             continue
-        evaluation = read_json(files.run.folder / "evaluation.json")
         found[files.run.key] = {
             "data": training["data"],
             "training": training["sittings"],
-            "evaluation": evaluation.get("provenance"),  # none of a run that diverged
+            "evaluation": files.evaluation.get("provenance"),  # none of a run that diverged
             "parameters": files.parameters,
         }
     return found
@@ -318,10 +319,15 @@ def _audit(listed: list[RunFiles]) -> schema.Audit | None:
     return None
 
 
-def collect(profile: str) -> schema.Results:
-    """Return the profile's results (`UserError` if a run's files are absent or damaged)."""
-    params = read_params(profile)
-    listed = run_files(params)
+def collect(params: Params, listed: list[RunFiles]) -> schema.Results:
+    """Return the results of a profile's runs.
+
+    Raises
+    ------
+    UserError
+        If no run is listed, or a run's files are absent or damaged.
+    """
+    profile = params.profile
     if not listed:
         raise UserError(f"{params.own.path}: seeds: lists no run; add one")
     rows = []

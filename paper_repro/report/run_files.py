@@ -1,7 +1,6 @@
 """What the stages left of a run in its folder in ``reports/``, each file read once."""
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -17,12 +16,23 @@ class RunFiles:
     """A run's files; each of its methods raises a `UserError` if one is absent or damaged."""
 
     run: Run
+    _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
-    @functools.cached_property
+    def _json(self, name: str) -> dict[str, Any]:
+        if name not in self._read:
+            self._read[name] = read_json(self.run.folder / name)
+        found: dict[str, Any] = self._read[name]
+        return found
+
+    @property
     def training(self) -> dict[str, Any]:
         """What training recorded; of a run that was not trained, why."""
-        found: dict[str, Any] = read_json(self.run.folder / "training.json")
-        return found
+        return self._json("training.json")
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What was measured of the run on test images, or why nothing was."""
+        return self._json("evaluation.json")
 
     @property
     def trained(self) -> bool:
@@ -36,14 +46,13 @@ class RunFiles:
         Of runs that were measured before it was recorded apart, `parzen` was the same for both.
         """
         made: dict[str, Any] = self.training["experiment_parameters"]
-        measured = read_json(self.run.folder / "evaluation.json").get("measure")
+        measured = self.evaluation.get("measure")
         return made | ({"parzen": measured} if measured else {})
 
     def has(self, name: str) -> bool:
         """Return whether a file is there."""
         return (self.run.folder / name).is_file()
 
-    @functools.cache  # noqa: B019 (one report's runs)
     def measured(self, name: str) -> dict[str, Any]:
         """Return what was measured of a trained run, from one of its JSON files.
 
@@ -52,16 +61,14 @@ class RunFiles:
         UserError
             If the file is absent or damaged, or was written when there was no model yet.
         """
-        path = self.run.folder / name
-        found: dict[str, Any] = read_json(path)
+        found = self._json(name)
         if found["status"] != "ok":
             raise UserError(
-                f"{path}: says {found['status']!r}, but {self.run.key} is trained; run "
-                f"`{repro(self.run.profile, f'report@{self.run.profile}')}`"
+                f"{self.run.folder / name}: says {found['status']!r}, but {self.run.key} is "
+                f"trained; run `{repro(self.run.profile, f'report@{self.run.profile}')}`"
             )
         return found
 
-    @functools.cache  # noqa: B019
     def table(self, name: str) -> pd.DataFrame:
         """Return one of a trained run's tables, ``curve.csv`` or ``validation.csv``.
 
@@ -72,13 +79,15 @@ class RunFiles:
         """
         path = self.run.folder / name
         try:
-            found = pd.read_csv(path, encoding="utf-8")
+            if name not in self._read:
+                self._read[name] = pd.read_csv(path, encoding="utf-8")
         except FileNotFoundError:
             trouble = "no such file"
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
             trouble = "no table; delete it"
         else:
-            return found
+            table: pd.DataFrame = self._read[name]
+            return table
         again = repro(self.run.profile, f"train@{self.run.key}")
         raise UserError(f"{path}: {trouble}; restore it with git, or run `{again}`")
 

@@ -14,12 +14,13 @@ from pydantic import Field, model_validator
 from paper_repro.core.params import (
     LARGEST,
     Count,
-    CountOrNone,
+    CountOrZero,
     Model,
     Params,
     Place,
     Positive,
     parse,
+    require_order,
 )
 
 Probability = Annotated[float, Field(gt=0, le=1)]
@@ -94,7 +95,7 @@ class MaxoutConvolution(Layer):
     channels: Count
     pieces: Count
     kernel: Count
-    pad: CountOrNone
+    pad: CountOrZero
     pool: Count
     pool_stride: Count
 
@@ -136,11 +137,7 @@ class Sgd(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.learning_rate_min > self.learning_rate:
-            raise ValueError(
-                f"learning_rate_min ({self.learning_rate_min:g}) must not be above learning_rate "
-                f"({self.learning_rate:g})"
-            )
+        require_order(self, "learning_rate_min", "learning_rate")
         return self
 
 
@@ -164,11 +161,7 @@ class ParzenSettings(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.sigma_log10_min > self.sigma_log10_max:
-            raise ValueError(
-                f"sigma_log10_min ({self.sigma_log10_min:g}) must not be above sigma_log10_max "
-                f"({self.sigma_log10_max:g})"
-            )
+        require_order(self, "sigma_log10_min", "sigma_log10_max")
         return self
 
     def sigmas(self) -> list[float]:
@@ -182,7 +175,7 @@ class ParzenSettings(Model):
 class GradientNorms(Model):
     """When the norm of the generator's gradient is logged under both of its losses."""
 
-    epochs: CountOrNone  # in the first so many epochs,
+    epochs: CountOrZero  # in the first so many epochs,
     every: Count  # at every so-manieth update
 
 
@@ -274,7 +267,8 @@ def experiment(params: Params, name: str) -> Experiment:
         If a key is missing or unknown, or a value of the wrong type or out of its range; names
         file and key.
     """
-    return parse(Experiment, params.recipe_places(name), params.recipe(name), LAYERS)
+    values, places = params.recipe(name)
+    return parse(Experiment, places, values, LAYERS)
 
 
 def recorded(values: Mapping[str, Any], path: Path) -> Experiment:
