@@ -659,7 +659,7 @@ def test_what_is_said_of_the_length_on_mnist_holds_of_that_length_only(reported)
         ("paper", "mnist", [], "neither paper nor code states one; ours, in params.yaml"),
         ("paper", "tfd", ["sgd.learning_rate"], "the released code's"),
         ("paper", "tfd", ["epochs"], "set in params.yaml for the paper profile"),
-        ("quick", "tfd", [], "set in params.yaml for the quick profile"),
+        ("quick", "tfd", [], "set in profiles/quick/params.yaml for the quick profile"),
     ],
 )
 def test_why_a_run_is_as_long_as_it_is(reported, profile, name, changed, why):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from paper_repro.core.params import params_path
 from paper_repro.report.formatting import interval, interval_beside, number, signed
 from paper_repro.report.published import CONTEXT, TABLE1
 from paper_repro.report.schema import Results, Row, Seed
@@ -176,7 +177,7 @@ def raised(results: Results) -> str:
 
 def _why_so_long(row: Row, profile: str) -> str:
     if profile != "paper" or "epochs" in row["changed"]:
-        return f"set in params.yaml for the {profile} profile"
+        return f"set in {params_path(profile)} for the {profile} profile"
     ours = "neither paper nor code states one; ours, in params.yaml"
     if _as_raised(row, profile):
         return "ours, raised in steps; see below"
