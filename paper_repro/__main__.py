@@ -5,8 +5,11 @@ What a command needs is imported when it runs, so that ``--help`` answers at onc
 
 import argparse
 import importlib
+import io
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from paper_repro.core.errors import UserError
 
@@ -74,8 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # from here on; training listens by itself
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
+            stream.reconfigure(errors="backslashreplace")
     options = vars(_parser().parse_args(arguments))
     del options["command"]
     module, function = options.pop("module"), options.pop("function")
@@ -84,11 +95,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"paper_repro: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:  # a full disk, a read-only folder
-        print(f"paper_repro: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:  # a read-only folder, a folder where a file should be
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"paper_repro: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("paper_repro: interrupted", file=sys.stderr)
+        print(
+            "paper_repro: interrupted; nothing is lost, the same command goes on or begins anew",
+            file=sys.stderr,
+        )
         return 130
     return 0
 

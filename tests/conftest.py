@@ -87,11 +87,18 @@ class Workspace:
         (folder / "theory.json").write_text(json.dumps(theory))
         panel = {
             "panel": "a",
+            "discriminator_steps": 1,
+            "generator_steps": 1,
             "value": -1.25,
             "total_variation": 0.5,
+            "deviation_from_optimal_d": 0.1,
             "deviation_from_half": 0.2,
+            "mean_d_on_data": 0.5,
+            "mean_d_on_samples": 0.5,
+            "mean_of_p_g": 0.0,
         }
-        (folder / "figure1.json").write_text(json.dumps({"panels": [panel]}))
+        figure1 = {"panels": [panel], "arrows": {}, "support": 0.01, "settings": {}}
+        (folder / "figure1.json").write_text(json.dumps(figure1))
         for number, name in enumerate(("theory", "figure1")):
             save_note(folder / f"{name}.png", f"{name} {number}")
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from paper_repro.core import records
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import RANDOM, Run
 from paper_repro.report import claims
 from paper_repro.report.claims import RULES, ledger
@@ -12,6 +14,7 @@ from paper_repro.report.published import PAPER, Published
 from paper_repro.report.released import content
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import judge, prediction_interval
+from tests.small import rewrite
 
 THEORY = {
     "checks": [
@@ -31,16 +34,54 @@ ANYWHERE = {"minimum_value", "one_half_in_one_dimension"}  # no trained network,
 MEMORISATION = {
     "copies": 0.005,
     "copies_allowed": 0.014,
+    "samples_median": 4.3,
+    "held_out_median": 4.4,
     "copy_distance": 2.0,
     "nearer_probability": 0.5116,
     "p_value": 0.0044,
 }
+AUTOCORRELATION = {"correlation": [0.01], "z": [2.1], "largest_z": 2.1}
+INTERPOLATION = {
+    "lines": 200,
+    "steps": {"coarse": 10, "fine": 100, "finest": 1000},
+    "coarse": 0.87,
+    "fine": 0.19,
+    "finest": 0.02,
+    "shrinks": 4.6,
+    "shrinks_finer": 9.5,
+}
+
+
+def steps(shrinks, shrinks_finer):
+    found = {"shrinks": shrinks, "shrinks_finer": shrinks_finer}
+    return {"interpolation": INTERPOLATION | found}
+
+
 HONEST = {
     "status": "ok",
     "memorisation": MEMORISATION,
-    "autocorrelation": {"largest_z": 2.1},
-    "interpolation": {"shrinks": 4.6, "shrinks_finer": 9.5},
+    "samples": 10000,
+    "autocorrelation": AUTOCORRELATION,
+    "interpolation": INTERPOLATION,
+    "provenance": {
+        "commit": None,
+        "uncommitted_changes": None,
+        "code_sha256": "0",
+        "versions": {},
+        "device": "CPU",
+        "threads": 1,
+        "cores": 1,
+    },
 }
+
+
+def put_table(run, name, columns, values):
+    """Write a run's table: the columns named hold values, the others zeros."""
+    count = len(next(iter(values.values())))
+    table = {column: values.get(column, [0.0] * count) for column in columns}
+    pd.DataFrame(table).to_csv(run.folder / name, index=False)
+
+
 CURVE = {
     "epoch": [1, 2, 3],
     "d_data": [0.9, 0.7, 0.52],
@@ -80,12 +121,14 @@ def verdicts(tmp_path, monkeypatch):
         validation = {"d_valid": [0.41], "d_samples": [0.3], "value": [-math.log(4) - 0.02]}
         for run in runs:
             run.folder.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame(validation).to_csv(run.folder / "validation.csv", index=False)
+            put_table(run, "validation.csv", records.VALIDATION, validation)
             shown = curve if run.seed == seed else CURVE
-            pd.DataFrame(shown).to_csv(run.folder / "curve.csv", index=False)
-        (runs[0].folder / "sample_checks.json").write_text(json.dumps(samples))
-        pairs = {"status": "ok", "squared_distance": [16.0, 9.0, 25.0]}
-        (runs[0].folder / "figure2.json").write_text(json.dumps(pairs))
+            put_table(run, "curve.csv", records.CURVE, shown)
+        write_record(runs[0].folder / "sample_checks.json", samples)
+        pairs = {"status": "ok", "epoch": 1, "nearest_training_index": [1, 2, 3]}
+        write_record(
+            runs[0].folder / "figure2.json", pairs | {"squared_distance": [16.0, 9.0, 25.0]}
+        )
         rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
         lines = ledger(
             rows, [RunFiles(run) for run in runs], THEORY, **{"figure1": FIGURE1} | figure1
@@ -167,13 +210,25 @@ def test_a_run_that_bears_everything_out(verdicts):
     [
         ("no_memorisation", {"memorisation": MEMORISATION | {"copies": 0.02}}, {}),
         ("sixth_column", {"memorisation": MEMORISATION | {"copy_distance": 3.1}}, {}),
-        ("independent_draws", {"autocorrelation": {"largest_z": 4.5}}, {}),
-        ("smooth_interpolation", {"interpolation": {"shrinks": 9.5, "shrinks_finer": 1.3}}, {}),
+        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": 4.5}}, {}),
+        (
+            "smooth_interpolation",
+            {"interpolation": INTERPOLATION | {"shrinks": 9.5, "shrinks_finer": 1.3}},
+            {},
+        ),
         ("stronger_gradients", {}, {"g_grad_norm_minimax": [0.5, 3.5, None]}),
-        ("independent_draws", {"autocorrelation": {"largest_z": 4.0}}, {}),
-        ("independent_draws", {"autocorrelation": {"largest_z": None}}, {}),
-        ("smooth_interpolation", {"interpolation": {"shrinks": 9.5, "shrinks_finer": 4.99}}, {}),
-        ("smooth_interpolation", {"interpolation": {"shrinks": None, "shrinks_finer": None}}, {}),
+        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": 4.0}}, {}),
+        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": None}}, {}),
+        (
+            "smooth_interpolation",
+            {"interpolation": INTERPOLATION | {"shrinks": 9.5, "shrinks_finer": 4.99}},
+            {},
+        ),
+        (
+            "smooth_interpolation",
+            {"interpolation": INTERPOLATION | {"shrinks": None, "shrinks_finer": None}},
+            {},
+        ),
     ],
 )
 def test_a_number_outside_its_rule_alone_fails_its_claim(verdicts, claim, samples, curve):
@@ -212,7 +267,8 @@ def test_gradients_that_no_run_measured_are_no_verdict(verdicts):
 def test_samples_are_those_of_the_run_that_was_examined(verdicts):
     first, second = (f"reports/paper/runs/paper-mnist-{i}/sample_checks.json" for i in (0, 1))
     verdicts([224.0, 225.0])
-    Path(second).write_text(Path(first).read_text().replace("2.1", "3.1"))
+    Path(second).write_text(Path(first).read_text())
+    rewrite(Path(second), lambda found: found["autocorrelation"].update(largest_z=3.1))
     Path("reports/paper/runs/paper-mnist-1/figure2.json").write_text(
         Path("reports/paper/runs/paper-mnist-0/figure2.json").read_text()
     )

@@ -1,4 +1,3 @@
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder
 from tests.conftest import ROOT
+from tests.small import rewrite
 
 
 def test_help_does_not_import_torch():
@@ -55,9 +55,7 @@ def test_outside_the_repository_is_one_line(tmp_path, monkeypatch, capsys):
 def test_a_model_of_another_network_is_named(workspace, capsys):
     assert main(["train", workspace.key]) == 0
     path = workspace.run.folder / "training.json"
-    record = json.loads(path.read_text())
-    record["experiment_parameters"]["generator"][0]["units"] = 12
-    path.write_text(json.dumps(record))
+    rewrite(path, lambda made: made["experiment_parameters"]["generator"][0].update(units=12))
     capsys.readouterr()
     assert main(["evaluate", workspace.key]) == 2
     assert "not the network of its recipe" in capsys.readouterr().err
@@ -65,15 +63,20 @@ def test_a_model_of_another_network_is_named(workspace, capsys):
 
 def test_a_missing_or_damaged_model_is_named(workspace, capsys):
     assert main(["evaluate", workspace.key]) == 2
-    assert "models/quick-mnist-0.safetensors: no such file" in capsys.readouterr().err
-    Path("models").mkdir()
-    Path("models/quick-mnist-0.safetensors").write_bytes(b"\0" * 50)
-    assert main(["evaluate", workspace.key]) == 2
-    assert "models/quick-mnist-0.safetensors: damaged" in capsys.readouterr().err
+    assert "quick-mnist-0/training.json: no such file; run `dvc repro" in capsys.readouterr().err
+    assert main(["train", workspace.key]) == 0
+    path = Path("models/quick-mnist-0.safetensors")
+    path.rename("elsewhere")
+    for content, trouble in ((None, "no such file"), (b"\0" * 50, "damaged")):
+        if content:
+            path.write_bytes(content)
+        capsys.readouterr()
+        assert main(["evaluate", workspace.key]) == 2
+        assert f"models/quick-mnist-0.safetensors: {trouble}" in capsys.readouterr().err
 
 
 def test_a_damaged_record_of_the_data_is_named(workspace, capsys):
     path = processed_folder("quick", "mnist") / "dataset.json"
     path.write_text('{"name": "mnist"}')
     assert main(["train", workspace.key]) == 2
-    assert f"{path}: not the record of a data set" in capsys.readouterr().err
+    assert f"{path}: status: Field required" in capsys.readouterr().err

@@ -573,7 +573,7 @@ def test_prepared_images_are_the_files_in_unit_range(prepared):
     ("name", "array", "message"),
     [
         ("train-labels-idx1-ubyte", np.zeros(59, np.uint8), "59 labels for 60 images"),
-        (FIRST, np.zeros((60, 32, 32), np.uint8), "images of 32 x 32, expected 28 x 28"),
+        (FIRST, np.zeros((60, 14, 56), np.uint8), "images of 14 x 56, expected 28 x 28"),
     ],
 )
 def test_images_or_labels_of_another_kind_are_refused(prepared, name, array, message):

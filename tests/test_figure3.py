@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro.core.dataset import processed_folder, read_dataset, write_dataset
+from paper_repro.core.dataset import (
+    processed_folder,
+    read_dataset,
+    write_dataset,
+    write_not_run,
+)
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
@@ -247,7 +252,13 @@ def test_the_same_run_gives_the_same_files_and_nothing_else(trained):
 def test_a_stand_in_is_named_in_the_picture(trained, monkeypatch):
     put_labels(np.zeros(64, np.uint8), stand_in="Random dots | 5$ each$")
     figures = []
-    monkeypatch.setattr(module, "save", lambda figure, path, dpi: figures.append(figure))
+    save = module.save
+
+    def keep(figure, path, dpi):
+        figures.append(figure)
+        save(figure, path, dpi)
+
+    monkeypatch.setattr(module, "save", keep)
     figure3(trained.key)
     (figure,) = figures
     heading = figure.get_suptitle()
@@ -258,9 +269,7 @@ def test_a_stand_in_is_named_in_the_picture(trained, monkeypatch):
 
 
 def test_what_was_not_run_is_noted(workspace):
-    folder = processed_folder("quick", "mnist")
-    missing = {"name": "mnist", "status": "not run", "reason": "no $MNIST", "todo": "", "shape": []}
-    (folder / "dataset.json").write_text(json.dumps(missing))
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no $MNIST", "")
     train(workspace.key)
     figure3(workspace.key)
     assert result(workspace)["status"] == "not run"

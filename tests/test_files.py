@@ -15,7 +15,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
             temporary.write_text("half")
             raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=r"a\.txt: can't be written: disk full"):
         fail()
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]

@@ -20,7 +20,10 @@ def planned(workspace, monkeypatch, capsys):
 
     def line(changed, *, there=True):
         Path("data/raw/mnist").mkdir(parents=True, exist_ok=True)
-        status = {"status": "ok" if there else "not run"}
+        status = {"dataset": "mnist", "status": "not run", "reason": "absent", "todo": "wait"}
+        if there:
+            status = {"dataset": "mnist", "status": "ok", "canonical": True, "stand_in": None}
+            status["sha256"] = {}
         Path("data/raw/mnist/status.json").write_text(json.dumps(status))
         monkeypatch.setattr(planning, "_changed_stages", lambda profile: set(changed))
         planning.plan("quick")

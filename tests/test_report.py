@@ -11,9 +11,10 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import read_dataset
+from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.diagnostics.sample_checks import sample_checks
@@ -33,7 +34,7 @@ from paper_repro.report.report import report
 from paper_repro.report.results import comparable, trend
 from paper_repro.report.schema import json_schema
 from tests.conftest import ROOT
-from tests.small import collect
+from tests.small import collect, rewrite
 
 
 @pytest.fixture
@@ -118,9 +119,11 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     whole = pd.read_csv(folder / "validation.csv")
     best = json.loads((folder / "metrics.json").read_text())["best_epoch"]
     whole[whole.epoch == best].to_csv(folder / "validation.csv", index=False)
+    rewrite(folder / "training.json")
     assert collect("quick")["variants"] == []  # one epoch has no spread
     whole[whole.epoch != best].to_csv(folder / "validation.csv", index=False)
-    with pytest.raises(UserError, match=rf"validation\.csv: has no epoch {best}, of which metrics"):
+    rewrite(folder / "training.json")
+    with pytest.raises(UserError, match=rf"validation\.csv: has no epoch {best}, of which train"):
         collect("quick")
 
 
@@ -274,17 +277,7 @@ def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
 
 
 def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
-    (workspace.folder / "data/processed/quick/mnist/dataset.json").write_text(
-        json.dumps(
-            {
-                "name": "mnist",
-                "status": "not run",
-                "reason": "MNIST is not there",
-                "todo": "set a mirror",
-                "shape": [],
-            }
-        )
-    )
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "MNIST is not there", "set a mirror")
     for command in (
         ["train", workspace.key],
         ["evaluate", workspace.key],
@@ -445,15 +438,19 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
 
 def test_seeds_that_saw_other_images_are_not_averaged(reported, workspace):
     path = workspace.folder / "reports/quick/runs/quick-mnist-1/training.json"
-    record = json.loads(path.read_text())
-    record["data"]["sha256"]["train"] = "0" * 64
-    path.write_text(json.dumps(record))
+    rewrite(path, lambda record: record["data"]["sha256"].update(train="0" * 64))
     with pytest.raises(UserError, match=r"quick-mnist-1/training\.json: trained on other data"):
         collect("quick")
 
 
 @pytest.mark.parametrize(
-    ("content", "trouble"), [(None, "no such file"), ("", "no table"), ("\n\n", "no table")]
+    ("content", "trouble"),
+    [
+        (None, "no such file"),
+        ("", "no such table"),
+        ("\n\n", "no such table"),
+        ("epoch,value\n1,x\n", "no such table"),
+    ],
 )
 @pytest.mark.parametrize("name", ["curve.csv", "validation.csv"])
 def test_a_table_that_is_missing_or_empty_is_one_line(reported, workspace, name, content, trouble):
@@ -461,6 +458,9 @@ def test_a_table_that_is_missing_or_empty_is_one_line(reported, workspace, name,
     path.unlink()
     if content is not None:
         path.write_text(content)
+        with pytest.raises(UserError, match=rf"{name}: not the file that .*training.json is of"):
+            report("quick")
+        rewrite(path.with_name("training.json"))  # as if it had been written so
     with pytest.raises(UserError, match=rf"quick-mnist-1/{name}: {trouble}.*dvc repro .*:train@"):
         report("quick")
 
@@ -580,14 +580,14 @@ def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, report
     results = copy.deepcopy(reported)
     folder = tmp_path / "reports/paper"
     folder.mkdir(exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(results))
+    write_record(folder / "results.json", results)
     (tmp_path / "README.md").write_text((ROOT / "README.md").read_text(encoding="utf-8"))
     assert main(["readme"]) == 0
     assert main(["readme", "--check"]) == 0
     text = (tmp_path / "README.md").read_text()
     assert nats.number(reported["rows"][0]["seeds"][0]["test_mean"]) in text
     results["rows"][0]["seeds"][0]["test_mean"] += 1
-    (folder / "results.json").write_text(json.dumps(results))
+    write_record(folder / "results.json", results)
     assert main(["readme", "--check"]) == 2
     assert "run `make readme`" in capsys.readouterr().err
 
@@ -612,10 +612,10 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
                     assert fold["sigma"] in seed["sigma"]
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "evaluation.json", "sample_checks.json"])
+@pytest.mark.parametrize("name", ["evaluation.json", "sample_checks.json"])
 def test_a_measure_older_than_the_training_is_one_line(reported, workspace, name):
-    path = workspace.run.folder / name
-    path.write_text(json.dumps({"status": "not run", "reason": "no data", "todo": "bring them"}))
+    missing = {"status": "not run", "reason": "no data", "todo": "bring them"}
+    write_record(workspace.run.folder / name, workspace.run.model_dump() | missing)
     with pytest.raises(UserError, match=rf"{name}: says 'not run', but {workspace.key} is trained"):
         report("quick")
 

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,8 @@ import torch
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.runs import model_path
+from paper_repro.core.files import sha256_file
+from paper_repro.core.runs import model_path, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
@@ -17,7 +17,8 @@ from paper_repro.gan.train import train
 from paper_repro.report import verify as verifying
 from paper_repro.report.report import report
 from paper_repro.report.verify import verify
-from paper_repro.report.weights import weights, weights_path
+from paper_repro.report.weights import weights
+from tests.small import rewrite
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def published(workspace):
     train(workspace.key)
     evaluate(workspace.key)
     figure2(workspace.key)
-    report("quick")
     weights(workspace.key)
+    report("quick")
     return workspace
 
 
@@ -48,11 +49,18 @@ def test_the_published_weights_are_those_of_the_selected_generator(published):
     assert not load_tensors(weights_path(published.run), "discriminator.")[0]
 
 
+def change_number(change):
+    rewrite(Path("reports/quick/results.json"), lambda found: change(found["rows"][0]["seeds"][0]))
+
+
 def test_other_weights_are_noticed(published, capsys):
     path = weights_path(published.run)
     tensors, record = load_tensors(path)
     tensors["generator.layers.2.bias"] += 0.5
     save_tensors(path, tensors, record)
+    assert main(["verify", published.key]) == 2
+    assert "generator.safetensors: damaged, or not the weights" in capsys.readouterr().err
+    change_number(lambda seed: seed.update(weights_sha256=sha256_file(path)))
     assert main(["verify", published.key]) == 2
     assert "differs from reports/quick/results.json by" in capsys.readouterr().err
 
@@ -63,18 +71,13 @@ def test_weights_that_are_no_numbers_are_not_verified(published, capsys):
     tensors, record = load_tensors(path)
     tensors["generator.layers.2.bias"][0] = torch.nan
     save_tensors(path, tensors, record)
-    results = json.loads(Path("reports/quick/results.json").read_text())
-    results["rows"][0]["seeds"][0]["sigma"] = [0.1]
-    Path("reports/quick/results.json").write_text(json.dumps(results))
+    change_number(lambda seed: seed.update(sigma=[0.1], weights_sha256=sha256_file(path)))
     assert main(["verify", published.key]) == 2
     assert "verified" not in capsys.readouterr().out
 
 
 def test_another_sigma_is_noticed(published):
-    path = Path("reports/quick/results.json")
-    results = json.loads(path.read_text())
-    results["rows"][0]["seeds"][0]["sigma"][0] *= 1.001
-    path.write_text(json.dumps(results))
+    change_number(lambda seed: seed.update(sigma=[1.001 * seed["sigma"][0]]))
     with pytest.raises(UserError, match="or in σ"):
         verify(published.key)
 
@@ -101,10 +104,7 @@ def test_other_images_are_not_taken_for_other_weights(published):
 
 @pytest.mark.parametrize("name", ["test_mean", "test_se", "valid_mean"])
 def test_another_published_number_is_noticed(published, name):
-    path = Path("reports/quick/results.json")
-    results = json.loads(path.read_text())
-    results["rows"][0]["seeds"][0][name] += 0.06
-    path.write_text(json.dumps(results))
+    change_number(lambda seed: seed.update({name: seed[name] + 0.06}))
     with pytest.raises(UserError, match=r"by 0\.060 nats, more than 0\.05"):
         verify(published.key)
 
@@ -129,7 +129,7 @@ def test_what_is_absent_is_named(published):
         verify("paper-mnist-0")
     weights_path(published.run).unlink()
     with pytest.raises(
-        UserError, match=r"weights/quick-mnist-0\.safetensors: no such file; weights are published"
+        UserError, match=r"generator\.safetensors: no such file; weights are published"
     ):
         verify(published.key)
     Path("reports/quick/results.json").unlink()
@@ -138,7 +138,8 @@ def test_what_is_absent_is_named(published):
 
 
 def test_a_run_that_was_not_made_publishes_its_record_only(workspace, capsys):
-    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
+    train(workspace.key)
     weights(workspace.key)
     tensors, record = load_tensors(weights_path(workspace.run))
     assert not tensors

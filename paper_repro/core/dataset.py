@@ -9,7 +9,7 @@
 import io
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,18 @@ import torch
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import (
     digest,
-    read_json,
+    open_regular,
     replacing,
     sha256_bytes,
     sha256_file,
     write_json,
 )
+from paper_repro.core.records import DATASET, DataRecord, read_record
 from paper_repro.core.titles import TITLES
 
 PROCESSED = Path("data/processed")
 LABELS = "labels"
+LARGEST = 1 << 35  # bytes of one part
 NORMALISED = {"cifar10"}  # what the networks see contrast-normalised; the others in [0, 1]
 
 
@@ -68,9 +70,10 @@ class Dataset:
         """Return a hash of all its bytes."""
         return digest(self.sha256)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> DataRecord:
         """Return what a result says of the data that it came from."""
-        return {k: v for k, v in asdict(self).items() if k != "folder"}
+        known = {k: v for k, v in asdict(self).items() if k != "folder"}
+        return cast("DataRecord", known | {"shape": list(self.shape)})
 
     def load(self, part: str) -> torch.Tensor:
         """Return a part's images, float32, (n, d), in [0, 1] where they are bytes.
@@ -93,7 +96,8 @@ class Dataset:
     def _read(self, part: str) -> torch.Tensor:
         path = self.folder / f"{part}.npy"
         try:
-            content = path.read_bytes()
+            with open_regular(path, LARGEST) as stream:
+                content = stream.read()
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` to prepare it") from None
         if sha256_bytes(content) != self.sha256[part]:
@@ -101,7 +105,13 @@ class Dataset:
                 f"{path}: not the bytes that were prepared (see dataset.json); "
                 "delete the folder and run `dvc repro`"
             )
-        return torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        if part in self.counts and array.shape != (self.counts[part], *self.shape):
+            raise UserError(
+                f"{path}: {array.shape}, not what dataset.json says; delete the folder and run "
+                "`dvc repro`"
+            )
+        return torch.from_numpy(array)
 
 
 def processed_folder(profile: str, name: str) -> Path:
@@ -113,14 +123,12 @@ def read_dataset(profile: str, name: str) -> Dataset:
     """Return a prepared data set (`UserError` if it was not prepared or its record is damaged)."""
     folder = processed_folder(profile, name)
     path = folder / "dataset.json"
-    record = read_json(path)
-    try:
-        record["shape"] = tuple(record["shape"])
-        return Dataset(folder=folder, **record)
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not the record of a data set ({error}); delete it and run `dvc repro`"
-        ) from None
+    record = read_record(path, DATASET, in_git=False)
+    known: dict[str, Any] = {**record, "shape": tuple(record["shape"])}
+    dataset = Dataset(folder=folder, **known)
+    if dataset.name != name or (dataset.ok and not dataset.counts.keys() <= dataset.sha256.keys()):
+        raise UserError(f"{path}: not the record of {name}'s parts; delete it and run `dvc repro`")
+    return dataset
 
 
 def write_dataset(
@@ -142,7 +150,7 @@ def write_dataset(
     arrays = parts if labels is None else parts | {LABELS: labels}
     for part, array in arrays.items():
         path = folder / f"{part}.npy"
-        with replacing(path) as temporary:
+        with replacing(path, array.nbytes) as temporary:
             np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)
         hashes[part] = sha256_file(path)
     dataset = Dataset(

@@ -1,49 +1,115 @@
-"""Files that are either whole or absent, and their hashes."""
+"""Files that are either whole or absent, their hashes, and reading that is bounded."""
 
+import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from paper_repro.core.errors import UserError
 
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.\w+)?")  # what `replacing` calls its files
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LARGEST_TEXT = 1 << 27  # bytes; the longest results have a few million
+
+
+def sweep(folder: Path) -> None:
+    """Delete the temporary files that killed processes left in a folder.
+
+    A living writer holds a lock on its own, on this machine or another.
+    """
+    for path in folder.glob(".*.tmp*"):
+        if TEMPORARY.fullmatch(path.name):
+            with contextlib.suppress(OSError), path.open("rb+") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield a new file beside `path`, locked as long as it is written, and then remove it."""
+    while True:
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
+        )
+        try:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not os.fstat(handle).st_nlink:  # swept before it was locked
+                continue
+            try:
+                yield Path(name)
+            finally:
+                Path(name).unlink(missing_ok=True)
+            return
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
 
-    On an error the temporary file is removed and `path` is left as it was. The folder is created.
+    On an error `path` is left as it was. The folder is created; what killed processes left in it
+    is swept.
+
+    Parameters
+    ----------
+    size : bytes that will be written, if known, for the message where there is no room.
+
+    Raises
+    ------
+    UserError
+        If the file can't be written: a full disk, no permission, a folder of that name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
-    )
-    os.close(handle)
-    temporary = Path(name)
+    written = 0
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; these are ordinary ones
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
+        with _temporary(path) as temporary:
+            try:
+                yield temporary
+                with temporary.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+            finally:
+                written = temporary.stat().st_size
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; these are ordinary ones
+            os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(_why_not_written(path, error, size, written)) from None
+
+
+def _why_not_written(path: Path, error: OSError, size: int | None, written: int) -> str:
+    reason = f"{path}: can't be written: {error.strerror or error}"
+    if error.errno not in NO_ROOM and error.errno is not None:  # numpy's have none
+        return f"{reason}; correct that and run the same command again"
+    needed = f"{size:,} bytes" if size is not None else f"more than {written:,} bytes"
+    free = shutil.disk_usage(next(folder for folder in path.parents if folder.is_dir())).free
+    return (
+        f"{reason}: it needs {needed} and {free:,} are free; what was there before is as it was; "
+        "make room and run the same command again"
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing."""
-    with replacing(path) as temporary:
+    """Write a whole file or nothing (`UserError` as `replacing`)."""
+    with replacing(path, len(content)) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 text file or nothing."""
+    """Write a whole UTF-8 text file or nothing (`UserError` as `replacing`)."""
     write_bytes(path, content.encode())
 
 
@@ -52,8 +118,53 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+@contextmanager
+def open_regular(path: Path | str, largest: int) -> Iterator[BinaryIO]:
+    """Open a file for reading.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    UserError
+        If it is no regular file (a pipe would block), larger than `largest` bytes, or unreadable.
+    """
+    try:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"{path}: a folder, a pipe or a device; put the file itself there")
+        if found.st_size > largest:
+            raise UserError(f"{path}: more than {largest:,} bytes; not the file expected")
+        stream = open(path, "rb")  # noqa: SIM115 (closed below; errors of its use are not ours)
+    except NotADirectoryError as error:
+        raise FileNotFoundError(*error.args) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror or error}") from None
+    with stream:
+        yield stream
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 text (errors as `open_regular`; also a `UserError` if it is none)."""
+    with open_regular(path, LARGEST_TEXT) as stream:
+        try:
+            return stream.read().decode()
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not UTF-8 text ({error}); restore it") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def read_json(path: Path, again: str = "dvc repro") -> Any:
     """Read a JSON file that an earlier stage wrote.
+
+    Parameters
+    ----------
+    again : the command that makes it, for errors.
 
     Raises
     ------
@@ -61,10 +172,10 @@ def read_json(path: Path) -> Any:
         If the file is absent or is no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path), parse_constant=_no_number)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run `dvc repro` to make it") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: no such file; run `{again}` to make it") from None
+    except (ValueError, RecursionError) as error:  # of JSON, or a number of too many digits
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from None
 
 

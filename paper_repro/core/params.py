@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_text
 
 PAPER = "paper"
 PARAMS = Path("params.yaml")
@@ -78,12 +79,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If the file is absent, no YAML, or no mapping.
     """
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe").load(read_text(path))
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file in {Path.cwd()}; run from the repository's root"
         ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date, a huge number
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold a mapping of parameter groups")

@@ -19,6 +19,7 @@ import torch
 
 from paper_repro.core.files import digest
 from paper_repro.core.float32_matmul import library
+from paper_repro.core.records import Commit, Environment
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
@@ -39,7 +40,7 @@ def _module_file(name: str) -> Path | None:
 
 def _imports(path: Path) -> set[Path]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -77,40 +78,52 @@ def code_digest(module: str) -> str:
     return digest(
         {
             path.relative_to(ROOT).as_posix(): ast.dump(
-                _without_docstrings(ast.parse(path.read_text()))
+                _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
             )
             for path in import_closure(module)
         }
     )
 
 
-def _git(*arguments: str) -> str | None:
+class _NoAnswer(Exception):
+    """Git gave none; the message is what it said."""
+
+
+def _git(*arguments: str) -> str:
+    # What an outer git, as in a hook, says of its own repository is not about this one.
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         answer = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, timeout=10, env=outer
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _NoAnswer(str(error)) from None
+    if answer.returncode:
+        raise _NoAnswer(" ".join(answer.stderr.decode(errors="replace").split()))
+    return answer.stdout.decode(errors="replace").strip()
 
 
 @functools.cache
-def commit() -> dict[str, Any]:
-    """Return the commit that the code was run from; None where there is no git.
+def commit() -> Commit:
+    """Return the commit that the code was run from, or why there is none.
 
-    Nor where the package lies, as a tarball, in a folder of another repository.
+    There is none either where the package lies, as a tarball, in a folder of another repository.
     """
-    top = _git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != ROOT:
-        return {"commit": None, "uncommitted_changes": None}
-    revision = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", *SOURCES)
-    return {"commit": revision, "uncommitted_changes": None if changed is None else bool(changed)}
+    try:
+        top = _git("rev-parse", "--show-toplevel")
+        if Path(top).resolve() != ROOT:
+            raise _NoAnswer("the package's folder is not the top of a repository")
+        return {
+            "commit": _git("rev-parse", "HEAD"),
+            "uncommitted_changes": bool(_git("status", "--porcelain", "--", *SOURCES)),
+        }
+    except _NoAnswer as error:
+        return {"commit": None, "uncommitted_changes": None, "git": str(error)}
 
 
 def _processor() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     except OSError:
@@ -145,13 +158,15 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment(module: str, device: torch.device) -> dict[str, Any]:
+def environment(module: str, device: torch.device) -> Environment:
     """Return what a stage records about how its numbers were made."""
+    found = hardware(device)
     return {
         **commit(),
         "code_sha256": code_digest(module),
         "versions": versions(),
-        **hardware(device),
+        "device": found["device"],
+        "threads": found["threads"],
         "cores": os.cpu_count(),
         "float32_products": library(),
     }

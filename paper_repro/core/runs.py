@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt
 from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import write_text
+from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import (
     PAPER,
     PROFILES,
@@ -61,6 +61,11 @@ class Run(Model):
 def model_path(key: str) -> Path:
     """Return where a run's model lies."""
     return Path("models", f"{key}.safetensors")
+
+
+def weights_path(run: Run) -> Path:
+    """Return where a run's published generator lies."""
+    return run.folder / "generator.safetensors"
 
 
 def run_key(profile: str, experiment: str, seed: int) -> str:
@@ -236,7 +241,7 @@ def require_current_lists() -> None:
     for profile in profiles():
         path = run_list_path(profile)
         now = run_list(read_params(profile))
-        if not path.is_file() or path.read_text(encoding="utf-8") != now:
+        if not path.is_file() or read_text(path) != now:
             raise UserError(
                 f"{path}: is not what {params_path(profile)} lists; run `paper_repro runs`"
             )

@@ -18,14 +18,13 @@ import hashlib
 import os
 import shutil
 import ssl
-import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -37,8 +36,15 @@ import requests
 import urllib3
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, sha256_bytes, write_bytes, write_json
+from paper_repro.core.files import (
+    open_regular,
+    sha256_bytes,
+    sweep,
+    write_bytes,
+    write_json,
+)
 from paper_repro.core.params import read_params
+from paper_repro.core.records import STATUS, Fetched, read_record
 from paper_repro.core.runs import require_current_lists
 from paper_repro.data.archives import decompress, tar_members
 from paper_repro.data.catalogue import SOURCES, Source, SourceFile
@@ -145,23 +151,17 @@ def _opened(address: str, limit: int) -> Iterator[BinaryIO]:
         If there is none or it can't be downloaded.
     """
     if "://" in address:
-        with tempfile.TemporaryFile() as stream:
-            _download(address, limit, stream)
-            stream.seek(0)
-            yield stream
+        with tempfile.TemporaryFile() as downloaded:
+            _download(address, limit, downloaded)
+            downloaded.seek(0)
+            yield downloaded
         return
-    try:
-        found = os.stat(address)
-        if not stat.S_ISREG(found.st_mode):
-            raise UserError(f"{address}: a folder, a pipe or a device; put the file itself there")
-        if found.st_size > limit:
-            raise UserError(f"{address}: more than {limit:,} bytes; not the file expected")
-        with open(address, "rb") as stream:
-            yield stream
-    except (FileNotFoundError, NotADirectoryError):
-        raise _Missing("no such file") from None
-    except OSError as error:
-        raise UserError(f"{address}: {error.strerror or error}") from None
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open_regular(address, limit))
+        except FileNotFoundError:
+            raise _Missing("no such file") from None
+        yield stream
 
 
 def _read(address: str, file: SourceFile, packed: bool) -> bytes:
@@ -330,17 +330,11 @@ def _declared() -> dict[str, str]:
     return declared
 
 
-def _read_status(folder: Path) -> dict[str, Any]:
-    """Return what an earlier fetch recorded; nothing if it did not.
-
-    Raises
-    ------
-    UserError
-        If the record is no JSON.
-    """
+def _earlier(folder: Path) -> Fetched | None:
+    """Return what an earlier fetch recorded of files that it had (`UserError` if damaged)."""
     path = folder / "status.json"
-    record = read_json(path) if path.is_file() else {}
-    return record if isinstance(record, dict) else {}
+    record = read_record(path, STATUS, in_git=False) if path.exists() else None
+    return record if record and record["status"] == "ok" else None
 
 
 def _hash(path: Path, file: SourceFile, kind: str = "sha256") -> str:
@@ -360,7 +354,8 @@ def _present(source: Source, folder: Path) -> dict[str, str]:
 
 def _intact(source: Source, folder: Path) -> dict[str, str]:
     """Return the SHA-256 of the files that are there and as they should be."""
-    earlier = _read_status(folder).get("sha256") or {}
+    known = _earlier(folder)
+    earlier = known["sha256"] if known else {}
 
     def good(file: SourceFile, sha256: str) -> bool:
         path, published = folder / file.name, file.published
@@ -483,11 +478,12 @@ def fetch_stand_in(source: Source, declared: str | None) -> None:
         left alone.
     """
     folder = STAND_INS / source.name
-    earlier, found = _read_status(folder), _present(source, folder)
-    stand_in = (declared or earlier.get("stand_in")) if source.stand_in else None
+    earlier, found = _earlier(folder), _present(source, folder)
+    before = earlier["stand_in"] if earlier else None
+    stand_in = (declared or before) if source.stand_in else None
     record: dict[str, Any] = {"dataset": source.name}
     if stand_in:
-        if found != earlier.get("sha256") or stand_in != earlier.get("stand_in"):
+        if not earlier or found != earlier["sha256"] or stand_in != before:
             found = _take_stand_in(source, stand_in)
         record |= {"status": "ok", "canonical": False, "stand_in": stand_in, "sha256": found}
         print(f"fetch: {source.title}: stand-in: {stand_in}")
@@ -516,6 +512,9 @@ def fetch_sources(
         `fetch_stand_in`; what lay there before is left alone.
     """
     declared = _declared()
+    for name in sources:
+        for place in (RAW, STAND_INS):
+            sweep(place / name)
     copies = {name: path for name, path in (own_copies or {}).items() if path.exists()}
     for source in sources.values():
         _fetch_official(source, copies.get(source.name), source.name in declared)

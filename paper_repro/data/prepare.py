@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, sha256_bytes
+from paper_repro.core.files import open_regular, sha256_bytes, sweep
 from paper_repro.core.params import read_params
+from paper_repro.core.records import STATUS, read_record
 from paper_repro.data import fallbacks
 from paper_repro.data.catalogue import SOURCES, Source
 from paper_repro.data.cifar10 import parse_cifar10
@@ -112,7 +113,8 @@ def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
     for file in source.files:
         path = folder / file.name
         try:
-            content = path.read_bytes()
+            with open_regular(path, file.largest) as stream:
+                content = stream.read()
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
         if sha256_bytes(content) != expected.get(file.name):
@@ -156,8 +158,9 @@ def prepare(profile: str, name: str) -> None:
     size = data_size(params, name)
     source = SOURCES[name]
     raw = (STAND_INS if size.stand_in else RAW) / name
-    status = read_json(raw / "status.json")
+    status = read_record(raw / "status.json", STATUS, in_git=False)
     folder = processed_folder(profile, name)
+    sweep(folder)
     canonical, stand_in = False, None
     if status["status"] == "ok":
         canonical, stand_in = status["canonical"], status["stand_in"]

@@ -11,9 +11,9 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from paper_repro.core import provenance
-from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.records import write_record
 from paper_repro.diagnostics.nearest import nearest_distances
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.gan.model.noise import draw_noise
@@ -128,6 +128,6 @@ def sample_checks(key: str) -> None:
         "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
         "provenance": provenance.environment(__name__, torch.device("cpu")),
     }
-    write_json(trained.run.folder / FILE, measured)
+    write_record(trained.run.folder / FILE, measured)
     copies = measured["memorisation"]
     print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -3,7 +3,6 @@
 import math
 import statistics
 import time
-from typing import Any
 
 import torch
 
@@ -11,6 +10,7 @@ from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.records import Evaluation, Measured, OverFolds, metrics, write_record
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.gan.model.recipe import ParzenSettings
 from paper_repro.gan.model.sampler import Sampler
@@ -19,7 +19,7 @@ from paper_repro.parzen.bandwidth import estimate
 
 def measure(
     samples: torch.Tensor, settings: ParzenSettings, valid: torch.Tensor, test: torch.Tensor
-) -> dict[str, Any]:
+) -> Measured:
     """Return the estimate as the authors' script makes it, in nats.
 
     Parameters
@@ -42,7 +42,7 @@ def measure(
     }
 
 
-def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
+def over_folds(folds: list[Measured]) -> OverFolds:
     """Return the mean over folds and its standard error, as Table 1 gives them for TFD.
 
     The paper does not say by which standard deviation: the error is given for that of a sample
@@ -65,22 +65,13 @@ def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _measure_dataset(
     sampler: Sampler, settings: ParzenSettings, seed: int, dataset: Dataset
-) -> dict[str, Any]:
+) -> Measured | OverFolds:
     samples = sampler.sample(settings.samples, seed, "evaluation")  # one set serves all folds
     folds = [
         measure(samples, settings, dataset.load(valid), dataset.load(test))
         for valid, test in dataset.folds
     ]
     return folds[0] if len(folds) == 1 else over_folds(folds)
-
-
-def _short(measured: dict[str, Any], *names: str, prefix: str = "") -> dict[str, float]:
-    """Return the few numbers that `dvc metrics` shows: those named, and each fold's."""
-    found = {f"{prefix}{name}": measured[name] for name in names if name in measured}
-    folds = measured.get("folds", [])
-    return found | {
-        f"{prefix}fold{index}_test_mean": fold["test_mean"] for index, fold in enumerate(folds, 1)
-    }
 
 
 @fast_float32()
@@ -96,26 +87,15 @@ def evaluate(key: str) -> None:
         epoch: _measure_dataset(trained.sampler(epoch), settings, run.seed, dataset)
         for epoch in {record["selected"], "last"}  # one and the same without a selection
     }
-    selected, last = by_epoch[record["selected"]], by_epoch["last"]
-    write_json(
-        run.folder / "metrics.json",
-        {
-            "status": "ok",
-            **_short(selected, "test_mean", "test_se", "valid_mean", "sigma"),
-            "best_epoch": record["best_epoch"],
-            "epochs": record["epochs"],
-            **_short(last, "test_mean", "test_se", "sigma", prefix="last_"),
-        },
-    )
-    write_json(
-        run.folder / "evaluation.json",
-        {
-            "status": "ok",
-            "selected": selected,
-            "last": last,
-            "measure": settings.model_dump(mode="json"),
-            "provenance": provenance.environment(__name__, torch.device("cpu")),
-            "seconds": time.monotonic() - started,
-        },
-    )
+    selected = by_epoch[record["selected"]]
+    evaluation: Evaluation = {
+        "status": "ok",
+        "selected": selected,
+        "last": by_epoch["last"],
+        "measure": settings.model_dump(mode="json"),
+        "provenance": provenance.environment(__name__, torch.device("cpu")),
+        "seconds": time.monotonic() - started,
+    }
+    write_json(run.folder / "metrics.json", metrics(record, evaluation))
+    write_record(run.folder / "evaluation.json", evaluation)
     print(f"{key}: test {selected['test_mean']:.1f} ± {selected['test_se']:.1f} nats")

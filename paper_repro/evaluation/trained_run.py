@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, write_json
+from paper_repro.core.files import write_json
 from paper_repro.core.params import Params
+from paper_repro.core.records import Trained, read_training, require_model, write_record
 from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro
-from paper_repro.core.tensor_file import load_tensors, read_record
+from paper_repro.core.tensor_file import load_tensors
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Network
 from paper_repro.gan.model.recipe import ParzenSettings
@@ -25,12 +25,25 @@ class TrainedRun:
 
     params: Params
     run: Run
-    record: dict[str, Any]  # of the model: status, and the epochs that count
+    record: Trained
     experiment: recipe.Experiment
 
     def dataset(self) -> Dataset:
-        """Return the data set that the run was trained on (`UserError` as `read_dataset`)."""
-        return read_dataset(self.run.profile, self.run.dataset)
+        """Return the data set that the run was trained on.
+
+        Raises
+        ------
+        UserError
+            As `read_dataset`, or if what is prepared now are other images.
+        """
+        found = read_dataset(self.run.profile, self.run.dataset)
+        made = self.record["data"]
+        if any(found.sha256.get(part) != made["sha256"][part] for part in made["counts"]):
+            raise UserError(
+                f"{found.folder}: other images than {self.run.key} was trained on; run "
+                f"`{repro(self.run.profile, f'train@{self.run.key}')}`"
+            )
+        return found
 
     def measure(self) -> ParzenSettings:
         """Return how the profile measures the run (`UserError` as `measure_of`)."""
@@ -78,16 +91,11 @@ def open_run(
         If parameters are bad, or the run's model or record is absent or damaged.
     """
     params, run = read_run(key)
-    record = read_record(model_path(key))
+    record = read_training(run)
     if record["status"] == "ok":
-        path = run.folder / "training.json"
-        made = read_json(path).get("experiment_parameters")
-        if not isinstance(made, dict):
-            raise UserError(
-                f"{path}: not the record of the run whose model is {model_path(key)}; restore "
-                f"both, or run `{repro(run.profile, f'train@{key}')}`"
-            )
-        return TrainedRun(params, run, record, recipe.recorded(made, path))
+        require_model(run)
+        made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
+        return TrainedRun(params, run, record, made)
     why = f"{record['status']}: {record['reason']}"
     for name in outputs:
         if name.endswith(NOTE) and draw_note is not None:
@@ -95,7 +103,7 @@ def open_run(
         elif name == "metrics.json":  # `dvc metrics` flattens what it shows
             write_json(run.folder / name, {"status": record["status"]})
         else:
-            write_json(run.folder / name, record)
+            write_record(run.folder / name, record)
     print(f"{key}: {why}")
     return None
 

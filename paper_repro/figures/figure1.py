@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
 
-from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.theory import settings
 from paper_repro.theory.density import Array, density, integral, points, total_variation
@@ -167,7 +167,7 @@ def figure1(profile: str) -> None:
     panels = play(chosen)
     folder = Path("reports", profile)
     draw(panels, p_data, x, folder / "figure1.png")
-    write_json(
+    write_record(
         folder / "figure1.json",
         {
             "panels": [measures(panel, p_data, x) for panel in panels],
@@ -176,4 +176,5 @@ def figure1(profile: str) -> None:
             "support": SUPPORT,
             "settings": chosen.model_dump(mode="json"),
         },
+        folder / "figure1.png",
     )

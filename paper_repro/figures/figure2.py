@@ -8,7 +8,7 @@ import torch
 from torchvision.utils import make_grid
 
 from paper_repro.core.dataset import NORMALISED, Dataset
-from paper_repro.core.files import write_json
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.evaluation.trained_run import open_run
@@ -89,7 +89,7 @@ def figure2(key: str) -> None:
     axes.set_axis_off()
     axes.set_title(title(run, dataset, record["best_epoch"]), fontsize=8)
     save(figure, run.folder / "figure2.png")
-    write_json(
+    write_record(
         run.folder / "figure2.json",
         {
             "status": "ok",
@@ -97,4 +97,5 @@ def figure2(key: str) -> None:
             "nearest_training_index": indices,
             "squared_distance": distances,
         },
+        run.folder / "figure2.png",
     )

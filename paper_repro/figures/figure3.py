@@ -11,8 +11,8 @@ import torch
 from matplotlib.figure import Figure
 from torchvision.utils import make_grid
 
-from paper_repro.core.files import write_json
 from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.records import write_record
 from paper_repro.diagnostics.digit_classifier import train_classifier
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.canvas import new_figure, save, save_note
@@ -109,7 +109,7 @@ def figure3(key: str) -> None:
     ]
     figure = _drawn(pictures, strips, title(run, dataset, record["best_epoch"]))
     save(figure, run.folder / "figure3.png", dpi=300)
-    write_json(
+    write_record(
         run.folder / "figure3.json",
         {
             "status": "ok",
@@ -125,4 +125,5 @@ def figure3(key: str) -> None:
                 "held_out_accuracy": accuracy,
             },
         },
+        run.folder / "figure3.png",
     )

@@ -8,8 +8,8 @@ import seaborn as sns
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.records import write_record
 from paper_repro.diagnostics.parzen_audit import AuditSettings, measure
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.canvas import new_figure, save, save_note
@@ -41,7 +41,8 @@ def parzen_audit(key: str) -> None:
     dataset = trained.dataset()
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
     measured = measure(trained.sampler(), train, valid, test, trained.measure(), chosen, run.seed)
-    write_json(
+    draw(measured, run.folder / "parzen_audit.png")
+    write_record(
         run.folder / "parzen_audit.json",
         {
             "status": "ok",
@@ -51,7 +52,7 @@ def parzen_audit(key: str) -> None:
             "settings": chosen.model_dump(mode="json"),
             "provenance": provenance.environment(__name__, torch.device("cpu")),
         },
+        run.folder / "parzen_audit.png",
     )
-    draw(measured, run.folder / "parzen_audit.png")
     for row in measured["rows"]:
         print(f"{key}: {row['samples']}: {row['test_mean']:.1f} nats")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import seaborn as sns
 
-from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.figures.canvas import new_figure, save
 from paper_repro.theory.checks import LOG4, SUPPORT, Checked, run_checks
 from paper_repro.theory.optimal import optimal_discriminator
@@ -65,7 +65,7 @@ def theory(profile: str) -> None:
     found = run_checks(checks)
     folder = Path("reports", profile)
     draw(found, folder / "theory.png")
-    write_json(
+    write_record(
         folder / "theory.json",
         {
             "checks": [check.entry() for check in found.checks],
@@ -73,4 +73,5 @@ def theory(profile: str) -> None:
             "descent": found.descent,
             "settings": checks.model_dump(mode="json"),
         },
+        folder / "theory.png",
     )

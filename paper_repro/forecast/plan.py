@@ -6,8 +6,8 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json
 from paper_repro.core.params import Params, read_params
+from paper_repro.core.records import STATUS, read_record
 from paper_repro.core.runs import Run, require_current_lists, runs, stage_address
 from paper_repro.data.settings import RAW, STAND_INS, data_size
 
@@ -73,7 +73,9 @@ def _is_there(params: Params, dataset: str) -> bool | None:
     path = (STAND_INS if size.stand_in else RAW) / dataset / "status.json"
     if size.fallback is not None:
         return True
-    return read_json(path).get("status") == "ok" if path.is_file() else None
+    if not path.exists():
+        return None
+    return read_record(path, STATUS, in_git=False)["status"] == "ok"
 
 
 def _training(params: Params, runs: list[Run]) -> str:

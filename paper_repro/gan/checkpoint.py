@@ -2,32 +2,48 @@
 
 A file is named by the run's recipe (all that decides its course but `epochs`, so that raising them
 continues a finished run) and by the code that made it. Edited code starts anew beside the old
-file, as a user of DVC expects; ``--adopt`` takes the newest file of the same recipe over.
+file, as a user of DVC expects; ``--adopt`` takes the newest file of the same recipe over. Inside
+stand both once more, with a checksum over everything: what is damaged or another run's is refused.
 """
 
+import fcntl
+import json
 import math
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import digest
+from paper_repro.core.files import digest, sweep
 from paper_repro.core.runs import Run
-from paper_repro.core.tensor_file import load_tensors, read_record, save_tensors
+from paper_repro.core.tensor_file import (
+    content_digest,
+    load_tensors,
+    read_metadata,
+    save_tensors,
+)
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import DIAGNOSTICS, GRADIENT_NORMS
 
 CHECKPOINTS = Path("checkpoints")
 DEVICE_KINDS = ("cpu", "cuda")
+DRAWS = "draws"  # the random generator's state, among the tensors
+SEAL = "sha256"  # of everything else in the file
 
 
 class Diverged(UserError):
     """A run's numbers are no longer finite."""
 
 
+@with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass
 class Progress:
     """How far a run has come, all but its tensors."""
@@ -36,8 +52,9 @@ class Progress:
     sums: list[float] = field(default_factory=lambda: [0.0] * len(DIAGNOSTICS))  # of this epoch
     norm_sums: list[float] = field(default_factory=lambda: [0.0] * len(GRADIENT_NORMS))
     norm_count: int = 0
-    curve: list[dict[str, float | None]] = field(default_factory=list)  # a row an epoch
-    validation: list[dict[str, float]] = field(default_factory=list)  # a row a measured epoch
+    curve: list[dict[str, int | float | None]] = field(default_factory=list)  # a row an epoch
+    # A row a measured epoch.
+    validation: list[dict[str, int | float]] = field(default_factory=list)
     sittings: list[dict[str, Any]] = field(default_factory=list)  # when and on what it was trained
 
     def reset_sums(self) -> None:
@@ -66,17 +83,20 @@ class CheckpointFile:
 
     def updates(self) -> int:
         """Return how many updates the file holds, 0 if there is none (`UserError` if damaged)."""
-        return int(read_record(self.path)["update"]) if self.path.is_file() else 0
+        if not self.path.is_file():
+            return 0
+        return self._progress(read_metadata(self.path), self.path).update
 
     def adopt(self) -> Path | None:
-        """Move the newest file of this recipe and other code here; return where it was.
+        """Take over the newest file of this recipe and other code; return where it was.
 
         None if this code has a file already.
 
         Raises
         ------
         UserError
-            If there is nothing to adopt: training would begin at the first update.
+            If there is nothing to adopt, so that training would begin at the first update, or if
+            the file is damaged.
         """
         if self.path.exists():
             return None
@@ -87,8 +107,39 @@ class CheckpointFile:
                 "there, or leave --adopt out to begin at the first update"
             )
         newest = max(others, key=lambda path: path.stat().st_mtime)
-        newest.replace(self.path)
+        tensors, progress = self._read(newest, torch.device("cpu"), any_code=True)
+        self._write(tensors, progress)
+        newest.unlink()
         return newest
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process, on this machine or another, from training the same run.
+
+        What a killed process left half-written is swept.
+
+        Raises
+        ------
+        UserError
+            If another process is training it; says which.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "lock"
+        with path.open("a+", encoding="utf-8") as lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except (BlockingIOError, PermissionError):
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise UserError(
+                    f"{self.folder}: {holder} is training this run; wait until it has ended, or "
+                    "end it (SIGTERM: it saves), then run the same command again"
+                ) from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}\n")
+            lock.flush()
+            sweep(self.folder)
+            yield
 
     def save(
         self, tensors: dict[str, torch.Tensor], draws: torch.Tensor, progress: Progress
@@ -101,7 +152,13 @@ class CheckpointFile:
             If a tensor or a diagnostic is not finite: the file of before is kept.
         """
         self.require_finite(tensors, progress)
-        save_tensors(self.path, {**tensors, "draws": draws}, asdict(progress))
+        self._write({**tensors, DRAWS: draws}, progress)
+
+    def _write(self, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
+        tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        record = {"recipe": self.recipe, "code": self.code, **asdict(progress)}
+        sealed = record | {SEAL: content_digest(tensors, record)}
+        save_tensors(self.path, tensors, sealed)
 
     def require_finite(self, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
         """Raise `Diverged` if a tensor or a sum of diagnostics holds NaN or infinity."""
@@ -115,24 +172,68 @@ class CheckpointFile:
 
     def diverged(self, update: int) -> "Diverged":
         """Return the error of a run whose numbers are no longer finite."""
-        return Diverged(
-            f"training diverged: NaN or infinity by update {update}; the last good checkpoint "
-            f"is kept in {self.path}"
-        )
+        kept = f"; the last good checkpoint is kept in {self.path}" if self.path.is_file() else ""
+        return Diverged(f"training diverged: NaN or infinity by update {update}{kept}")
 
     def load(
         self, device: torch.device
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor, Progress] | None:
-        """Return what `save` wrote; None if there is no file (`UserError` if it is damaged)."""
+        """Return what `save` wrote; None if there is no file.
+
+        Raises
+        ------
+        UserError
+            If the file is damaged, or the state of another run.
+        """
         if not self.path.is_file():
             return None
-        tensors, record = load_tensors(self.path, device=device)
-        try:
-            return tensors, tensors.pop("draws").cpu(), Progress(**record)
-        except (KeyError, TypeError) as error:
+        tensors, progress = self._read(self.path, device)
+        return tensors, tensors.pop(DRAWS).cpu(), progress
+
+    def _read(
+        self, path: Path, device: torch.device, *, any_code: bool = False
+    ) -> tuple[dict[str, torch.Tensor], Progress]:
+        tensors, record = load_tensors(path, device=device)
+        seal = record.pop(SEAL, None)
+        if seal != content_digest(tensors, record) or DRAWS not in tensors:
             raise UserError(
-                f"{self.path}: not a checkpoint of this version ({error}); delete it and run again"
+                f"{path}: damaged: its content is not what its checksum says; delete it and run "
+                "again, which trains from the first update"
+            )
+        code = record["code"] if any_code else self.code
+        if (record["recipe"], record["code"]) != (self.recipe, code):
+            raise UserError(
+                f"{path}: the state of another run or of other code; move it to where it belongs "
+                "(--adopt takes over what other code made)"
+            )
+        return tensors, self._progress(record, path)
+
+    @staticmethod
+    def _progress(record: dict[str, Any], path: Path) -> Progress:
+        try:
+            own = {name: x for name, x in record.items() if name not in (SEAL, "recipe", "code")}
+            TypeAdapter(Progress).validate_json(json.dumps(own))
+            return Progress(**own)
+        except ValidationError as error:
+            raise UserError(
+                f"{path}: not a checkpoint of this version ({error.errors()[0]['msg']}); delete "
+                "it and run again"
             ) from None
+
+    def require_alike(
+        self, found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
+    ) -> None:
+        """Raise a `UserError` unless names, shapes and types of tensors are those expected."""
+        for name in sorted(found.keys() | expected.keys()):
+            ours, theirs = (
+                (tuple(some[name].shape), some[name].dtype) if name in some else None
+                for some in (found, expected)
+            )
+            if ours != theirs:
+                raise UserError(
+                    f"{self.path}: {name}: holds {ours}, expected {theirs}; delete the file and "
+                    "run again"
+                )
 
 
 def checkpoint_file(

@@ -7,11 +7,27 @@ from dataclasses import dataclass
 from types import FrameType
 
 
+class StopNow(BaseException):
+    """A signal came while nothing had to be finished; only `on_signals` raises it."""
+
+
 @dataclass
 class Stop:
     """Whether a signal has asked for an end."""
 
     requested: bool = False
+    may_raise: bool = False
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end the block where it stands, with `StopNow`: nothing in it is lost."""
+        self.may_raise = True
+        try:
+            if self.requested:
+                raise StopNow
+            yield
+        finally:
+            self.may_raise = False
 
 
 @contextmanager
@@ -23,6 +39,8 @@ def on_signals() -> Iterator[Stop]:
         if stop.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.requested = True
+        if stop.may_raise:
+            raise StopNow
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, handle) for number in numbers]

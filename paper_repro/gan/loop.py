@@ -14,6 +14,7 @@ from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.records import Environment
 from paper_repro.core.tensor_file import load_tensors
 from paper_repro.gan import interrupt, objectives, sgd
 from paper_repro.gan.checkpoint import CheckpointFile, Progress
@@ -158,11 +159,12 @@ class Loop:
         seed: int,
         device: torch.device,
         checkpoint: CheckpointFile,
-        sitting: dict[str, Any],
+        sitting: Environment,
         title: str,
         start: Path | None = None,
     ) -> None:
         self.experiment = experiment
+        self.dataset = dataset
         self.seed = seed
         self.checkpoint = checkpoint
         self.title = title
@@ -179,7 +181,7 @@ class Loop:
             experiment, dataset.shape, self.images, seed, device, None if found else start
         )
         self._restore(device)
-        if self.progress.update < self.total:
+        if self.progress.update < self.total or self._unmeasured():
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             self.progress.sittings.append(
                 {
@@ -195,6 +197,7 @@ class Loop:
         if saved is None:
             return
         tensors, draws, self.progress = saved
+        self._tell_threads()
         if self.progress.update > self.total:
             raise UserError(
                 f"{self.checkpoint.path}: already at epoch "
@@ -202,15 +205,33 @@ class Loop:
                 f"{self.experiment.epochs}; raise epochs in the parameters, or delete the file "
                 "to train anew"
             )
-        for name, tensor in self.trainer.state().items():
+        state, players = self.trainer.state(), self.trainer.gan.state()
+        keep = self.experiment.selection == "best_validation" and self.progress.validation
+        best = {BEST + name: tensor for name, tensor in players.items()} if keep else {}
+        self.checkpoint.require_alike(tensors, state | best)
+        for name, tensor in state.items():
             tensor.copy_(tensors[name])
-        self.best = {
-            name.removeprefix(BEST): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(BEST)
-        }
+        self.best = {name.removeprefix(BEST): tensors[name] for name in best}
         if self.progress.update < self.total:  # else nothing is drawn any more
             self.trainer.draws.rng.set_state(draws)
+
+    def _tell_threads(self) -> None:
+        """Say so if the run goes on under another number of threads: a sum's order is theirs."""
+        before, now = self.progress.sittings[-1]["threads"], torch.get_num_threads()
+        if before != now:
+            print(
+                f"{self.title}: goes on with {now} thread(s) after {before}; the bytes may differ "
+                "from those of a run under one number (OMP_NUM_THREADS sets it)",
+                file=sys.stderr,
+            )
+
+    def _unmeasured(self) -> int | None:
+        """Return the epoch that has ended but for its measurement, if there is one."""
+        epoch, rest = divmod(self.progress.update, self.per_epoch)
+        if rest or not epoch or epoch % self.experiment.validate_every:
+            return None
+        measured = self.progress.validation[-1]["epoch"] if self.progress.validation else 0
+        return epoch if measured < epoch else None
 
     def _save(self) -> None:
         now = time.monotonic()
@@ -243,8 +264,14 @@ class Loop:
                 mininterval=1 if sys.stderr.isatty() else 30,
             ) as bar,
         ):
-            while self.progress.update < self.total:
-                self._epoch(bar, stop)
+            while (epoch := self._unmeasured()) or self.progress.update < self.total:
+                if epoch:
+                    self._measure(epoch, bar, stop)
+                else:
+                    self._epoch(bar, stop)
+                if stop.requested or self.progress.update == self.total or self._due():
+                    self._save()
+                    self._leave_if(stop)
         return Trained(self.trainer.gan.state(), self.best, self.progress)
 
     def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
@@ -272,14 +299,9 @@ class Loop:
                 progress.sums, progress.norm_sums = sums.tolist(), norm_sums.tolist()
                 self._save()
                 self._leave_if(stop)
-        self._finish_epoch(epoch, rate, momentum, sums.tolist(), norm_sums.tolist())
-        if epoch % settings.validate_every == 0:
-            bar.set_postfix(epoch=epoch, valid=f"{progress.validation[-1]['valid_nats']:.1f} nats")
-        if stop.requested or progress.update == self.total or self._due():
-            self._save()
-            self._leave_if(stop)
+        self._close_epoch(epoch, rate, momentum, sums.tolist(), norm_sums.tolist())
 
-    def _finish_epoch(
+    def _close_epoch(
         self, epoch: int, rate: float, momentum: float, sums: list[float], norm_sums: list[float]
     ) -> None:
         progress, count = self.progress, self.progress.norm_count
@@ -298,19 +320,27 @@ class Loop:
         self.checkpoint.require_finite(self.trainer.gan.state(), progress)
         progress.curve.append(row)
         progress.reset_sums()
-        if epoch % self.experiment.validate_every == 0:
-            gan = self.trainer.gan
-            progress.validation.append(validate(gan, self.experiment, self.valid, self.seed, epoch))
-            keep = self.experiment.selection == "best_validation"
-            if keep and progress.best() is progress.validation[-1]:
-                self.best = {name: tensor.clone() for name, tensor in gan.state().items()}
+
+    def _measure(self, epoch: int, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
+        """Validate an epoch; a signal ends that at once, and the next start does it anew."""
+        gan, rows = self.trainer.gan, self.progress.validation
+        try:
+            with stop.at_once():
+                row = validate(gan, self.experiment, self.valid, self.seed, epoch)
+        except interrupt.StopNow:
+            return
+        rows.append(row)
+        keep = self.experiment.selection == "best_validation"
+        if keep and self.progress.best() is row:
+            self.best = {name: tensor.clone() for name, tensor in gan.state().items()}
+        bar.set_postfix(epoch=epoch, valid=f"{row['valid_nats']:.1f} nats")
 
     def _due(self) -> bool:
         pause = max(CHECKPOINT_SECONDS, SAVING_RATIO * self.save_seconds)
         return time.monotonic() - self.clock > pause
 
     def _leave_if(self, stop: interrupt.Stop) -> None:
-        if stop.requested and self.progress.update < self.total:
+        if stop.requested and (self.progress.update < self.total or self._unmeasured()):
             raise Interrupted(
                 f"{self.title}: stopped at update {self.progress.update} of {self.total}, saved "
                 f"in {self.checkpoint.path}; the same command goes on from there"

@@ -10,20 +10,17 @@ import torch
 from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import sha256_file, write_json, write_text
+from paper_repro.core.files import sha256_file, write_text
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.params import Params
-from paper_repro.core.runs import Run, model_path, read_run
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.records import CURVE, VALIDATION, require_model, write_record
+from paper_repro.core.runs import Run, model_path, read_run, runs
 from paper_repro.core.tensor_file import save_tensors
 from paper_repro.gan import joint_update
 from paper_repro.gan.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.gan.loop import Loop, Trained, resolve_device
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import check_shapes
-from paper_repro.gan.update import DIAGNOSTICS, GRADIENT_NORMS
-
-CURVE = ("epoch", "updates", "learning_rate", "momentum", *DIAGNOSTICS, *GRADIENT_NORMS)
-VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma", "d_valid", "d_samples", "value")
 
 
 def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
@@ -42,10 +39,13 @@ def _write_outputs(
     if trained:
         tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
-    _write_table(run.folder / "curve.csv", progress.curve, CURVE)
-    _write_table(run.folder / "validation.csv", progress.validation, VALIDATION)
-    write_json(run.folder / "training.json", record | training)
+    curve, validation = run.folder / "curve.csv", run.folder / "validation.csv"
+    _write_table(curve, progress.curve, CURVE)
+    _write_table(validation, progress.validation, VALIDATION)
     save_tensors(model_path(run.key), tensors, record)
+    if trained:
+        training = training | {"model_sha256": sha256_file(model_path(run.key))}
+    write_record(run.folder / "training.json", record | training, curve, validation)
 
 
 @fast_float32()
@@ -67,8 +67,8 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         changed during the run.
     """
     params, run, experiment, dataset = _inputs(key)
-    record: dict[str, Any] = {**run.model_dump(), "status": dataset.status}
     if not dataset.ok:
+        record = {**run.model_dump(), "status": dataset.status}
         record |= {"reason": dataset.reason, "todo": dataset.todo}
         _write_outputs(run, record, {}, Progress(), None)
         print(f"{key}: not run: {dataset.reason}")
@@ -80,20 +80,27 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     code = provenance.code_digest(__name__)
-    start, stacked_on = run.stacked_on, _stacked_on(run.stacked_on)
+    start, stacked_on = run.stacked_on, _stacked_on(run.profile, run.stacked_on)
     checkpoint = checkpoint_file(run, experiment, dataset, device, code, stacked_on)
-    if fresh:
-        checkpoint.path.unlink(missing_ok=True)
-    if adopt:
-        adopted = checkpoint.adopt()
-        print(
-            f"{key}: going on from {adopted}, which other code made"
-            if adopted
-            else f"{key}: the present code has a checkpoint of its own (--fresh discards it)",
-            file=sys.stderr,
-        )
-    environment = provenance.environment(__name__, device)
-    loop = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key, start)
+    with checkpoint.held():
+        if fresh:
+            checkpoint.path.unlink(missing_ok=True)
+        if adopt:
+            adopted = checkpoint.adopt()
+            print(
+                f"{key}: going on from {adopted}, which other code made"
+                if adopted
+                else f"{key}: the present code has a checkpoint of its own (--fresh discards it)",
+                file=sys.stderr,
+            )
+        environment = provenance.environment(__name__, device)
+        loop = Loop(experiment, dataset, run.seed, device, checkpoint, environment, key, start)
+        _run(params, run, loop, code, stacked_on)
+
+
+def _run(params: Params, run: Run, loop: Loop, code: str, stacked_on: str | None) -> None:
+    """Train to the end and write all outputs."""
+    key, experiment, dataset = run.key, loop.experiment, loop.dataset
     trained = None
     try:
         trained = loop.run()
@@ -104,10 +111,12 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     if (run, experiment, dataset) != _inputs(key)[1:] or code != provenance.code_digest(__name__):
         raise UserError(
             f"{key}: code, data or parameters changed while it ran; the checkpoint "
-            f"{checkpoint.path} is kept; run again with what it should be"
+            f"{loop.checkpoint.path} is kept; run again with what it should be"
         )
     progress = loop.progress
-    record |= {
+    record: dict[str, Any] = {
+        **run.model_dump(),
+        "status": dataset.status,
         "data": dataset.record(),
         **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
     }
@@ -143,13 +152,12 @@ def _inputs(key: str) -> tuple[Params, Run, recipe.Experiment, Dataset]:
     return params, run, experiment, read_dataset(run.profile, run.dataset)
 
 
-def _stacked_on(start: Path | None) -> str | None:
-    """Return the hash of the model that a run is stacked on, if it is."""
+def _stacked_on(profile: str, start: Path | None) -> str | None:
+    """Return the hash of the model that a run is stacked on, if it is (`UserError` if damaged)."""
     if start is None:
         return None
-    if not start.is_file():
-        raise UserError(f"{start}: no such file; train that run first, or run `dvc repro`")
-    return sha256_file(start)
+    below = runs(read_params(profile))[start.stem]
+    return sha256_file(require_model(below))
 
 
 def _best_epoch(experiment: recipe.Experiment, trained: Trained) -> int:

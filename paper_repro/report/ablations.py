@@ -29,21 +29,21 @@ LAST = 5  # validation estimates neighbouring in a run differ by some nats: the 
 
 
 def _run(files: RunFiles) -> dict[str, Any]:
-    run, record = files.run, files.training
+    run, record = files.run, files.record
     found = {"run": run.key, "seed": run.seed, "status": record["status"]}
     if record["status"] != "ok":
         return found | {"reason": record["reason"], "todo": record["todo"]}
-    validation, metrics = files.table("validation.csv"), files.measured("metrics.json")
+    validation, last = files.table("validation.csv"), files.evaluation["last"]
     return found | {
-        "epochs": metrics["epochs"],
+        "epochs": record["epochs"],
         "generator_updates": record["updates"],
         "changed": changes(ORIGINAL, files.parameters, record["data"]["counts"]),
         "validation_epochs": validation.epoch.tolist(),
         "valid_nats": validation.valid_nats.tolist(),
         "last_valid_mean": float(validation.valid_nats.tail(LAST).mean()),
         "last_valid_sd": float(validation.valid_nats.tail(LAST).std()),
-        "last_test_mean": metrics["last_test_mean"],
-        "last_test_se": metrics["last_test_se"],
+        "last_test_mean": last["test_mean"],
+        "last_test_se": last["test_se"],
         "training_seconds": record["seconds"],
         "device": record["sittings"][-1]["device"],
         "threads": record["sittings"][-1]["threads"],

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_text
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 
@@ -32,10 +33,10 @@ def read_citation() -> dict[str, Any]:
         If it is absent, no YAML, or lacks what is cited.
     """
     try:
-        found: Any = YAML(typ="safe", pure=True).load(CITATION.read_text(encoding="utf-8"))
+        found: Any = YAML(typ="safe", pure=True).load(read_text(CITATION))
     except FileNotFoundError:
         raise UserError(f"{CITATION}: no such file; restore it with git") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{CITATION}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise UserError(f"{CITATION}: must hold a mapping; restore it with git")

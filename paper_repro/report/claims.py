@@ -3,15 +3,21 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from paper_repro.core.records import (
+    FIGURE2,
+    SAMPLE_CHECKS,
+    Figure1,
+    SampleChecks,
+    Theory,
+)
 from paper_repro.report.formatting import interval_beside, signed
 from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
 from paper_repro.report.released import content
 from paper_repro.report.run_files import RunFiles
-from paper_repro.report.schema import Claim, Row, Theory
+from paper_repro.report.schema import Claim, Row
 from paper_repro.report.verdict import prediction_interval, seeds_interval
 
 OTHERS_MNIST = [model.mnist for model in TABLE1 if model is not ADVERSARIAL]
@@ -53,7 +59,7 @@ class Evidence:
 
     rows: dict[str, Row]
     runs: list[RunFiles]
-    figure1: dict[str, Any]
+    figure1: Figure1
     figure1_reduced: bool
 
     @property
@@ -111,9 +117,9 @@ class Evidence:
         count = len(self.runs)
         return run, extents[run], "" if count == 1 else f" (the worst of {count} seeds)"
 
-    def samples(self) -> dict[str, Any]:
+    def samples(self) -> SampleChecks:
         """Return what the stage `sample_checks` measured on the first run."""
-        return self.run.measured(SAMPLES)
+        return self.run.measured(SAMPLES, SAMPLE_CHECKS)
 
 
 def _file(run: RunFiles, name: str) -> str:
@@ -173,7 +179,7 @@ def no_memorisation(evidence: Evidence) -> Finding:
 
 def sixth_column(evidence: Evidence) -> Finding:
     """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
-    pairs = evidence.run.measured("figure2.json")["squared_distance"]
+    pairs = evidence.run.measured("figure2.json", FIGURE2)["squared_distance"]
     nearest = math.sqrt(min(pairs)) / evidence.samples()["memorisation"]["copy_distance"]
     return Finding(
         f"{nearest:.2f}", evidence.judged(nearest > 1), _file(evidence.run, "figure2.json")
@@ -288,7 +294,7 @@ def ledger(
     rows: list[Row],
     runs: list[RunFiles],
     theory: Theory,
-    figure1: dict[str, Any],
+    figure1: Figure1,
     *,
     figure1_reduced: bool = False,
 ) -> list[Claim]:

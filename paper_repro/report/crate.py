@@ -17,6 +17,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from paper_repro.core.files import sha256_file
+from paper_repro.core.records import Environment
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.schema import Provenance, Results
 
@@ -70,9 +71,10 @@ class _Crate:
             },
         )
 
-    def software(self, made: dict[str, Any]) -> Entity:
+    def software(self, made: Environment) -> Entity:
         """Return the code of a stage, as a sitting or an evaluation recorded it."""
         changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
+        said = made.get("git", "not recorded")
         needs = [
             self.entity(
                 f"#{name}-{version}",
@@ -90,7 +92,7 @@ class _Crate:
             "SoftwareApplication",
             {
                 "name": "paper_repro",
-                "softwareVersion": f"commit {made['commit'] or 'not recorded'}{changes}",
+                "softwareVersion": f"commit {made['commit'] or said}{changes}",
                 "sha256": made["code_sha256"],
                 "softwareRequirements": needs,
             },

@@ -1,6 +1,8 @@
-"""How numbers of nats are shown: one decimal, and a minus sign that is one."""
+"""How numbers of nats are shown: one decimal, and a minus sign that is one; and a commit."""
 
 from collections.abc import Sequence
+
+from paper_repro.core.records import Commit
 
 
 def number(mean: float | None, error: float | None = None) -> str:
@@ -27,3 +29,11 @@ def interval_beside(ends: tuple[float, float], value: float) -> str:
     while digits < 9 and any(round(end, digits) == round(value, digits) != end for end in ends):
         digits += 1
     return " to ".join(f"{end:.{digits}f}".replace("-", "−") for end in ends)
+
+
+def commit(made: Commit) -> str:
+    """Return the commit that something was made at, or what git said in place of one."""
+    found = made["commit"]
+    if found is None:
+        return f"none, git: {made.get('git', 'nothing recorded')}"
+    return found[:10] + (" + changes" if made["uncommitted_changes"] else "")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.files import read_json, write_text
+from paper_repro.core.files import write_text
 from paper_repro.core.params import read_params
+from paper_repro.core.records import FIGURE3, Sitting, read_record
 from paper_repro.core.runs import presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
@@ -34,9 +35,9 @@ def records(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
 
 
-def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[dict[str, Any]]]]:
+def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[Sitting]]]:
     """Return the sittings of training by device, threads and version of torch."""
-    found: dict[tuple[str, int, str], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, int, str], list[Sitting]] = {}
     for made in results["provenance"].values():
         for sitting in made["training"]:
             machine = (sitting["device"], sitting["threads"], sitting["versions"]["torch"])
@@ -79,7 +80,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
         shown.append(
             row
             | {name: data_address(path) for name, path in paths.items()}
-            | {"strips": read_json(figure3.with_suffix(".json")) if figure3 else None}
+            | {"strips": read_record(figure3.with_suffix(".json"), FIGURE3) if figure3 else None}
             | {"strips_run": figure3.parent.name if figure3 else None}
         )
     audit, listed = results["audit"], deviations()

@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, write_text
+from paper_repro.core.files import read_json, read_text, write_text
+from paper_repro.core.records import read_record
 from paper_repro.report import ablations, benchmarks, tables
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
+from paper_repro.report.schema import RESULTS
 
 README = Path("README.md")
 
@@ -18,7 +20,7 @@ def _results(profile: str) -> str:
     path = results_path(profile)
     if not path.is_file():
         return f"No run of the {profile} profile is committed yet ({path})."
-    results = read_json(path)
+    results = read_record(path, RESULTS)
     parts = [tables.markdown(tables.ours(results))]
     if others := tables.markdown(tables.alternatives(results)):
         parts += ["What the verdict hangs on:", others]
@@ -40,7 +42,7 @@ def _results(profile: str) -> str:
 
 def _resources() -> str:
     committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
-    found = [tables.resources(read_json(path)) for path in committed]
+    found = [tables.resources(read_record(path, RESULTS)) for path in committed]
     table = tables.markdown(pd.concat([pd.DataFrame(), *found])).strip()
     return table or "No run is committed yet."
 
@@ -116,7 +118,7 @@ def readme(*, check: bool = False) -> None:
     UserError
         If markers are missing or, with `check`, if a number is not current.
     """
-    old = README.read_text(encoding="utf-8")
+    old = read_text(README)
     new = filled(old)
     if check and old != new:
         first = next(

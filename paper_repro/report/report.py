@@ -4,6 +4,7 @@ from pathlib import Path
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.figures.curves import draw_curves
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
@@ -63,7 +64,7 @@ def report(profile: str) -> None:
     listed = {files.run.key: files for files in run_files(params)}
     results = collect(params, list(listed.values()))
     folder = results_path(profile).parent
-    write_json(results_path(profile), results)
+    write_record(results_path(profile), results)
     write_json(folder / "results.schema.json", json_schema())
     write_text(folder / "table1.md", tables.table1(results))
     write_text(folder / "table1.tex", tables.latex(results))

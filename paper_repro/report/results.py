@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import linregress
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json
 from paper_repro.core.params import PARAMS, Params
+from paper_repro.core.records import AUDIT, FIGURE1, THEORY, Measured, OverFolds, read_record
 from paper_repro.core.runs import presentation, repro
 from paper_repro.core.titles import TITLES
 from paper_repro.report import schema
@@ -58,10 +58,16 @@ def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
     return profile == "paper" and stand_in is None and not changed
 
 
-def _at_end_of_grid(measured: dict[str, Any]) -> bool:
+def _at_end_of_grid(measured: Measured) -> bool:
     """Return whether the grid of σ ends where it was chosen: a better one may lie beyond."""
     means = list(measured["valid_mean_by_sigma"].values())
     return max(means) in (means[0], means[-1])
+
+
+def _folds(measured: Measured | OverFolds) -> list[Measured]:
+    """Return the estimate of each fold; of data without folds, the one that there is."""
+    found: list[Any] = cast("dict[str, Any]", measured).get("folds", [measured])
+    return found
 
 
 def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> schema.Trend | None:
@@ -78,32 +84,31 @@ def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> schema.Trend 
 
 def _seed_row(files: RunFiles) -> schema.Seed:
     run, training = files.run, files.training
-    metrics = files.measured("metrics.json")
-    selected = files.measured("evaluation.json")["selected"]
-    folds = selected.get("folds", [selected])
+    selected, last = files.evaluation["selected"], files.evaluation["last"]
+    folds = _folds(selected)
     validation = files.table("validation.csv")
-    chosen = validation[validation.epoch == metrics["best_epoch"]].to_dict("records")
+    chosen = validation[validation.epoch == training["best_epoch"]].to_dict("records")
     if not chosen:
         raise UserError(
-            f"{run.folder / 'validation.csv'}: has no epoch {metrics['best_epoch']}, of which "
-            "metrics.json tells; restore it with git, or run "
-            f"`{repro(run.profile, f'evaluate@{run.key}')}`"
+            f"{run.folder / 'validation.csv'}: has no epoch {training['best_epoch']}, of which "
+            "training.json tells; restore it with git, or run "
+            f"`{repro(run.profile, f'train@{run.key}')}`"
         )
     return {
         "run": run.key,
         "seed": run.seed,
-        "epochs": metrics["epochs"],
+        "epochs": training["epochs"],
         "updates": training["updates"],
-        "best_epoch": metrics["best_epoch"],
+        "best_epoch": training["best_epoch"],
         "sigma": [fold["sigma"] for fold in folds],
         "sigma_at_end_of_grid": any(_at_end_of_grid(fold) for fold in folds),
         "curve_mean": chosen[0]["valid_nats"],
         "curve_se": chosen[0]["valid_se"],
-        "valid_mean": metrics["valid_mean"],
+        "valid_mean": selected["valid_mean"],
         "valid_trend": trend(validation.epoch, validation.valid_nats),
-        "test_mean": metrics["test_mean"],
-        "test_se": metrics["test_se"],
-        "test_se_population": selected.get("test_se_population"),
+        "test_mean": selected["test_mean"],
+        "test_se": selected["test_se"],
+        "test_se_population": cast("dict[str, float]", selected).get("test_se_population"),
         "folds": [
             {
                 "sigma": fold["sigma"],
@@ -111,13 +116,15 @@ def _seed_row(files: RunFiles) -> schema.Seed:
                 "test_se": fold["test_se"],
                 "test_images": fold["test_images"],
             }
-            for fold in selected.get("folds", [])
+            for fold in folds
+            if fold is not selected
         ],
-        "last_test_mean": metrics["last_test_mean"],
-        "last_test_se": metrics["last_test_se"],
+        "last_test_mean": last["test_mean"],
+        "last_test_se": last["test_se"],
         "training_seconds": training["seconds"],
         "parameters": training["parameters"],
         "selected": training["selected"],
+        "weights_sha256": files.weights_sha256,
         # None for runs that were trained before it was recorded.
         "peak_memory_bytes": max(
             (s["peak_memory_bytes"] for s in training["sittings"] if "peak_memory_bytes" in s),
@@ -211,12 +218,12 @@ def experiment_row(
     row["failed"] = [
         {
             "run": files.run.key,
-            "status": files.training["status"],
-            "reason": files.training["reason"],
-            "todo": files.training["todo"],
+            "status": files.record["status"],
+            "reason": files.record["reason"],
+            "todo": files.record["todo"],
         }
         for files in runs
-        if not files.trained
+        if files.record["status"] != "ok"
     ]
     if not trained:
         first: schema.Failed = {
@@ -227,7 +234,7 @@ def experiment_row(
         }
         if row["failed"]:
             first = row["failed"][0]
-        data = runs[0].training.get("data", {}) if runs else {}  # of runs that diverged
+        data: Any = runs[0].record.get("data", {}) if runs else {}  # of runs that diverged
         row["status"], row["reason"], row["todo"] = first["status"], first["reason"], first["todo"]
         row["verdict"] = _verdict(Verdict(first["status"]))
         row["stand_in"] = data.get("stand_in")
@@ -298,13 +305,13 @@ def variants(listed: list[RunFiles]) -> list[schema.Variant]:
 def _provenance(listed: list[RunFiles]) -> dict[str, schema.Provenance]:
     found: dict[str, schema.Provenance] = {}
     for files in listed:
-        training = files.training
+        training = files.record
         if training["status"] == "not run":
             continue
         found[files.run.key] = {
             "data": training["data"],
             "training": training["sittings"],
-            "evaluation": files.evaluation.get("provenance"),  # none of a run that diverged
+            "evaluation": files.evaluation["provenance"] if files.trained else None,
             "parameters": files.parameters,
         }
     return found
@@ -314,8 +321,8 @@ def _audit(listed: list[RunFiles]) -> schema.Audit | None:
     """Return the audit of the measure, and its picture's place, if there is one of these runs."""
     for files in listed:
         path = files.run.folder / "parzen_audit.json"
-        if path.is_file() and (found := read_json(path))["status"] == "ok":
-            return cast("schema.Audit", found | {"picture": path.with_suffix(".png").as_posix()})
+        if path.is_file() and (found := read_record(path, AUDIT))["status"] == "ok":
+            return cast("schema.Audit", {**found, "picture": path.with_suffix(".png").as_posix()})
     return None
 
 
@@ -335,7 +342,8 @@ def collect(params: Params, listed: list[RunFiles]) -> schema.Results:
         own = [files for files in listed if files.run.experiment == name]
         rows.append(experiment_row(params, name, own, listed))
     folder = results_path(profile).parent
-    theory, figure1 = (read_json(folder / name) for name in ("theory.json", "figure1.json"))
+    theory = read_record(folder / "theory.json", THEORY, repro(profile, f"theory@{profile}"))
+    figure1 = read_record(folder / "figure1.json", FIGURE1, repro(profile, f"figure1@{profile}"))
     place = params.places("theory", "figure1")[0]
     reduced = place.path != PARAMS and bool(place.values)
     return {

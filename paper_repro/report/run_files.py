@@ -1,14 +1,29 @@
 """What the stages left of a run in its folder in ``reports/``, each file read once."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json
+from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.params import Params
-from paper_repro.core.runs import Run, repro, runs
+from paper_repro.core.records import (
+    CURVE,
+    EVALUATION,
+    VALIDATION,
+    Evaluation,
+    NotRun,
+    Trained,
+    metrics,
+    read_record,
+    read_training,
+)
+from paper_repro.core.runs import Run, repro, runs, weights_path
+
+COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,26 +33,46 @@ class RunFiles:
     run: Run
     _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
-    def _json(self, name: str) -> dict[str, Any]:
-        if name not in self._read:
-            self._read[name] = read_json(self.run.folder / name)
-        found: dict[str, Any] = self._read[name]
-        return found
-
     @property
-    def training(self) -> dict[str, Any]:
+    def record(self) -> Trained | NotRun:
         """What training recorded; of a run that was not trained, why."""
-        return self._json("training.json")
-
-    @property
-    def evaluation(self) -> dict[str, Any]:
-        """What was measured of the run on test images, or why nothing was."""
-        return self._json("evaluation.json")
+        if "training.json" not in self._read:
+            found = read_training(self.run)
+            if {k: found[k] for k in Run.model_fields} != self.run.model_dump():  # type: ignore[literal-required]
+                raise UserError(
+                    f"{self.run.folder / 'training.json'}: the record of another run; restore it "
+                    f"with git, or run `{self._again('train')}`"
+                )
+            self._read["training.json"] = found
+        record: Trained | NotRun = self._read["training.json"]
+        return record
 
     @property
     def trained(self) -> bool:
         """Whether there is a model."""
-        return bool(self.training["status"] == "ok")
+        return self.record["status"] == "ok"
+
+    @property
+    def training(self) -> Trained:
+        """What training recorded of a run that has a model."""
+        record = self.record
+        if record["status"] != "ok":
+            raise UserError(f"{self.run.key}: {record['status']}: {record['reason']}")
+        return record
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What was measured of a trained run on test images."""
+        if "evaluation.json" not in self._read:
+            found = self.measured("evaluation.json", EVALUATION)
+            short = self.run.folder / "metrics.json"
+            if read_json(short) != metrics(self.training, found):
+                raise UserError(
+                    f"{short}: states other numbers than evaluation.json and training.json; "
+                    f"restore all with git, or run `{self._again('evaluate')}`"
+                )
+        evaluation: Evaluation = self._read["evaluation.json"]
+        return evaluation
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -45,29 +80,42 @@ class RunFiles:
 
         Of runs that were measured before it was recorded apart, `parzen` was the same for both.
         """
-        made: dict[str, Any] = self.training["experiment_parameters"]
-        measured = self.evaluation.get("measure")
+        made = self.record["experiment_parameters"]
+        measured = self.evaluation.get("measure") if self.trained else None
         return made | ({"parzen": measured} if measured else {})
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """The hash of the published generator; None if there is none."""
+        path = weights_path(self.run)
+        return sha256_file(path) if path.is_file() else None
+
+    def _again(self, stage: str) -> str:
+        return repro(self.run.profile, f"{stage}@{self.run.key}")
 
     def has(self, name: str) -> bool:
         """Return whether a file is there."""
         return (self.run.folder / name).is_file()
 
-    def measured(self, name: str) -> dict[str, Any]:
-        """Return what was measured of a trained run, from one of its JSON files.
+    def measured(self, name: str, kind: TypeAdapter[R | NotRun]) -> R:
+        """Return what was measured of a trained run, from one of its records.
 
         Raises
         ------
         UserError
             If the file is absent or damaged, or was written when there was no model yet.
         """
-        found = self._json(name)
+        if name not in self._read:
+            path, again = self.run.folder / name, self._again(name.removesuffix(".json"))
+            self._read[name] = read_record(path, kind, again.replace("evaluation", "evaluate"))
+        found: Any = self._read[name]
         if found["status"] != "ok":
             raise UserError(
                 f"{self.run.folder / name}: says {found['status']!r}, but {self.run.key} is "
                 f"trained; run `{repro(self.run.profile, f'report@{self.run.profile}')}`"
             )
-        return found
+        measured: R = found
+        return measured
 
     def table(self, name: str) -> pd.DataFrame:
         """Return one of a trained run's tables, ``curve.csv`` or ``validation.csv``.
@@ -75,21 +123,26 @@ class RunFiles:
         Raises
         ------
         UserError
-            If the file is absent or holds no table.
+            If the file is absent or holds no such table.
         """
         path = self.run.folder / name
+        trouble = "no such table"
         try:
             if name not in self._read:
-                self._read[name] = pd.read_csv(path, encoding="utf-8")
+                table = pd.read_csv(path, encoding="utf-8")
+                numbers = table.select_dtypes("number").columns
+                if tuple(numbers) == COLUMNS[name] == tuple(table.columns) and len(table):
+                    self._read[name] = table
         except FileNotFoundError:
             trouble = "no such file"
-        except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
-            trouble = "no table; delete it"
-        else:
-            table: pd.DataFrame = self._read[name]
-            return table
-        again = repro(self.run.profile, f"train@{self.run.key}")
-        raise UserError(f"{path}: {trouble}; restore it with git, or run `{again}`")
+        except (pd.errors.EmptyDataError, pd.errors.ParserError, ValueError, OSError):
+            pass
+        if name not in self._read:
+            raise UserError(
+                f"{path}: {trouble}; restore it with git, or run `{self._again('train')}`"
+            )
+        found: pd.DataFrame = self._read[name]
+        return found
 
 
 def run_files(params: Params) -> list[RunFiles]:

@@ -5,14 +5,11 @@ Log-likelihoods and distances between them are in nats, times in seconds, memory
 
 from typing import Any, Literal, NotRequired
 
-from pydantic import TypeAdapter, with_config
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
-from typing_extensions import TypedDict
 
-
-@with_config(extra="forbid")
-class Closed(TypedDict):
-    """No key but those named."""
+from paper_repro.core import records
+from paper_repro.core.records import Closed, DataRecord, Sealed
 
 
 class Published(Closed):
@@ -48,7 +45,8 @@ class Seed(Closed):
     standard deviation with divisor n − 1; `test_se_population` by that with n. `curve_mean` is the
     validation estimate of the epoch on the training curve, by which it was chosen, if it was, and
     `curve_se` its error over images; `valid_mean` is measured again, with fresh samples.
-    `valid_trend` is null for a run with too few validation estimates.
+    `valid_trend` is null for a run with too few validation estimates, `weights_sha256` without a
+    published generator.
     """
 
     run: str
@@ -71,6 +69,7 @@ class Seed(Closed):
     training_seconds: float
     parameters: dict[Literal["generator", "discriminator"], int]
     selected: Literal["best", "last"]
+    weights_sha256: str | None
     peak_memory_bytes: int | None
 
 
@@ -169,72 +168,19 @@ class Variant(Closed):
 class Provenance(Closed):
     """How a run's numbers were made: data, sittings of training, evaluation, full recipe."""
 
-    data: dict[str, Any]
-    training: list[dict[str, Any]]
-    evaluation: dict[str, Any] | None
+    data: DataRecord
+    training: list[records.Sitting]
+    evaluation: records.Environment | None
     parameters: dict[str, Any]
 
 
-class Check(Closed):
-    """A statement of section 4 in numbers: it holds if `value` is within `tolerance`."""
+class Audit(records.Audit):
+    """The audit of the measure, with the place of its picture."""
 
-    id: str
-    where: str
-    claim: str
-    measure: str
-    value: float | None
-    tolerance: float
-    reason: str
-    holds: bool
-
-
-class Theory(Closed):
-    """Section 4 in numbers, with what the curves of its picture show."""
-
-    checks: list[Check]
-    family: list[dict[str, Any]]
-    descent: list[float]
-    settings: dict[str, Any]
-
-
-class Estimate(Closed):
-    """The Parzen estimate of the test images at the σ best on validation images."""
-
-    sigma: float
-    test_mean: float
-    test_se: float
-
-
-class AuditRow(Estimate):
-    """The estimate of `n` samples on the paper's grid of σ and, as `fine`, on a finer one."""
-
-    samples: str
-    n: int
-    fine: Estimate
-
-
-class AuditPoint(Estimate):
-    """The estimate of `n` samples of our generator."""
-
-    n: int
-
-
-class Audit(Closed):
-    """What the measure says of samples that no trained model made, and of more or other samples."""
-
-    status: Literal["ok"]
-    run: str
-    stand_in: str | None
-    rows: list[AuditRow]
-    curve: list[AuditPoint]
-    draws: list[Estimate]
-    sigma_grid: list[float]
-    settings: dict[str, Any]
-    provenance: dict[str, Any]
     picture: str
 
 
-class Results(Closed):
+class Results(Sealed):
     """Everything that a profile's page shows."""
 
     profile: str
@@ -243,11 +189,14 @@ class Results(Closed):
     claims: list[Claim]
     variants: list[Variant]
     audit: Audit | None
-    theory: Theory
-    figure1: dict[str, Any]
+    theory: records.Theory
+    figure1: records.Figure1
+
+
+RESULTS = TypeAdapter(Results)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``results.json``: no key more, and none less but those optional."""
-    found = TypeAdapter(Results).json_schema()
+    found = RESULTS.json_schema()
     return {"$schema": GenerateJsonSchema.schema_dialect, **found}

@@ -23,6 +23,7 @@ def environment(*, escape: bool = True) -> Environment:
     )
     templates.filters["nats"] = nats.number
     templates.filters["signed"] = nats.signed
+    templates.filters["commit"] = nats.commit
     templates.filters["duration"] = tables.duration
     templates.globals["repro"] = repro
     return templates

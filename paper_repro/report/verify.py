@@ -7,11 +7,12 @@ import pandas as pd
 
 from paper_repro.core.dataset import processed_folder, read_dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json
+from paper_repro.core.files import sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import Params, read_params
-from paper_repro.core.runs import Run, presentation, read_run, repro
-from paper_repro.core.tensor_file import read_record
+from paper_repro.core.records import read_record
+from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
+from paper_repro.core.tensor_file import read_metadata
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
@@ -22,7 +23,7 @@ from paper_repro.gan.model import recipe
 from paper_repro.gan.model.recipe import ParzenSettings
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.report.results import results_path
-from paper_repro.report.weights import weights_path
+from paper_repro.report.schema import RESULTS
 
 TOLERANCE = 0.05  # nats; machines round differently
 COMPARED = ("test_mean", "test_se", "valid_mean")
@@ -33,8 +34,8 @@ def _published(run: Run) -> tuple[dict[str, Any], dict[str, Any]]:
     path, again = results_path(run.profile), repro(run.profile, f"report@{run.profile}")
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `{again}`")
-    results = read_json(path)
-    for row in results.get("rows", []):
+    results = read_record(path, RESULTS, again)
+    for row in results["rows"]:
         for seed in row["seeds"]:
             if seed["run"] == run.key:
                 return dict(seed), dict(results["provenance"][run.key])
@@ -87,7 +88,12 @@ def verify(key: str | None = None) -> None:
     if not path.is_file():
         listed = ", ".join(presentation(params).published) or "no run"
         raise UserError(f"{path}: no such file; weights are published of {listed} only")
-    record = read_record(path)
+    if sha256_file(path) != numbers["weights_sha256"]:
+        raise UserError(
+            f"{path}: damaged, or not the weights that {results_path(run.profile)} tells of; "
+            "restore both with git"
+        )
+    record = read_metadata(path)
     there = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
     # What an earlier run could not have, this one may.
     if not there or not read_dataset(run.profile, run.dataset).ok:
@@ -105,7 +111,7 @@ def verify(key: str | None = None) -> None:
     found = measure(samples, settings, valid, test)
     table = pd.DataFrame(
         {
-            "recomputed": {name: found[name] for name in (*COMPARED, "sigma")},
+            "recomputed": {name: dict(found)[name] for name in (*COMPARED, "sigma")},
             "published": {
                 **{name: numbers[name] for name in COMPARED},
                 "sigma": numbers["sigma"][0],

@@ -1,14 +1,8 @@
 """Stage ``weights@<run>``: the generator behind a number, small enough for git."""
 
-from pathlib import Path
-
-from paper_repro.core.runs import Run, model_path, read_run
+from paper_repro.core.records import require_model
+from paper_repro.core.runs import read_run, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
-
-
-def weights_path(run: Run) -> Path:
-    """Return where a run's published generator lies."""
-    return Path("reports", run.profile, "weights", f"{run.key}.safetensors")
 
 
 def weights(key: str) -> None:
@@ -20,7 +14,7 @@ def weights(key: str) -> None:
         If the run is not listed, or its model is absent or damaged.
     """
     run = read_run(key)[1]
-    tensors, record = load_tensors(model_path(key))
+    tensors, record = load_tensors(require_model(run))
     prefix = f"{record.get('selected', 'last')}.generator."
     kept = {
         f"generator.{name.removeprefix(prefix)}": tensor
