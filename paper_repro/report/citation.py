@@ -118,7 +118,7 @@ def metadata(results: Results) -> str:
     ours = read_citation()
     paper = ours["paper"]
     compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
-    abstract = environment(escape=False).get_template("abstract.txt.j2")
+    abstract = environment("text").get_template("abstract.txt.j2")
     authors = ", ".join(author_name(author) for author in paper["authors"])
     content = {
         "title": f"{_prefix(results)} {paper['title']}",
