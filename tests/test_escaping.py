@@ -1,17 +1,21 @@
 """Text of the user or of the machine shows as itself in every format, and as no more than text."""
 
+import copy
 import html.parser
 import json
 import re
 import shutil
+import subprocess
 
 import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt  # comes with DVC
+from ruamel.yaml import YAML
 
 from paper_repro.report import readme, tables
+from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.escaping import COMMANDS, latex, markdown
 from paper_repro.report.page import records, summary, write_page
 from paper_repro.report.templating import environment
@@ -191,3 +195,81 @@ def test_latex_says_the_text_and_nothing_else(text):
 
 def test_latex_has_no_sign_that_cannot_be_printed():
     assert latex("a\0b\x1bc\N{NO-BREAK SPACE}d\N{ZERO WIDTH SPACE}e") == "abc de"
+
+
+DOCUMENT = r"""
+\documentclass{{article}}
+\usepackage[utf8]{{inputenc}}
+\usepackage{{booktabs}}
+{definitions}
+\begin{{document}}
+\input{{table1}}
+{uses}
+\nocite{{*}}
+\bibliographystyle{{plain}}
+\bibliography{{bibliography}}
+\end{{document}}
+"""
+
+
+def run_latex(*command, folder):
+    ended = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    output = ended.stdout.decode(errors="replace")
+    assert ended.returncode == 0, output[-2000:]
+    return output
+
+
+@pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="no LaTeX on this machine"
+)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_latex_takes_table_metadata_and_bibliography(profile, tmp_path, monkeypatch):
+    results = spoiled(profile)
+    yaml = YAML(typ="safe", pure=True)
+    citation = yaml.load(ROOT / "CITATION.cff")
+    for named in (citation, citation["references"][0]):
+        named["title"] = HOSTILE
+    citation["authors"] = [
+        {"name": HOSTILE},
+        {"family-names": "By_ron & {Co", "given-names": "A%da #1", "affiliation": HOSTILE}
+        | {"email": "a_b@c.d"},
+    ]
+    YAML().dump(citation, tmp_path / "CITATION.cff")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bibliography.bib").write_text(bibliography())
+    (tmp_path / "table1.tex").write_text(tables.latex(results))
+    made = yaml.load(metadata(results))
+    fields = {
+        "title": made["title"],
+        # As the journal's converter does.
+        "abstract": made["abstract"].replace("&", r"\&"),
+        "cite": made["replication"][0]["cite"],
+        **{f"author{n:c}": author["name"] for n, author in enumerate(made["authors"], 97)},
+        **{f"email{n:c}": author["email"] or "" for n, author in enumerate(made["authors"], 97)},
+        **{f"place{n:c}": place["name"] for n, place in enumerate(made["affiliations"], 97)},
+    }
+    (tmp_path / "page.tex").write_text(
+        DOCUMENT.format(
+            definitions="\n".join(rf"\def\our{name}{{{text}}}" for name, text in fields.items()),
+            uses="\n\n".join(rf"\our{name}" for name in fields),
+        )
+    )
+    compiler = ("pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page")
+    run_latex(*compiler, folder=tmp_path)
+    assert "Warning" not in run_latex("bibtex", "page", folder=tmp_path)
+    output = run_latex(*compiler, folder=tmp_path)
+    assert "Missing character" not in output
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+def test_the_bibliography_s_braces_are_even_whatever_a_title_holds(tmp_path, monkeypatch):
+    citation = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")
+    spoilt = copy.deepcopy(citation) | {"title": "a } b {{ \\} c"}
+    YAML().dump(spoilt, tmp_path / "CITATION.cff")
+    monkeypatch.chdir(tmp_path)
+    for entry in bibliography().split("\n\n"):
+        depth = 0
+        for sign in entry.strip()[:-1]:
+            depth += {"{": 1, "}": -1}.get(sign, 0)
+            assert depth > 0 or sign in "@inproceedingsmisc"
+        assert depth == 1
