@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from paper_repro.core.errors import UserError
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
+from paper_repro.report.escaping import latex
 from tests.conftest import ROOT
 
 PROFILES = ("paper", "quick", "stand-in")
@@ -80,7 +81,110 @@ def test_the_metadata_has_its_replication_block(results):
     assert f"@inproceedings{{{replication['bib']}," in bibliography()
     (mnist,) = (row for row in results["rows"] if row["experiment"] == "mnist")
     assert f"{mnist['mean']:.1f} nats" in found["abstract"]
-    assert mnist["verdict"]["text"] in found["abstract"]
+    assert latex(mnist["verdict"]["text"]) in found["abstract"]
+
+
+# What ReScience C's article.py reads for yaml-to-latex.py and yaml-to-bibtex.py: it stops at a key
+# that is not there, and shows a None as "None" where it is no optional text.
+TEXTS = ("title", "abstract", "keywords", "type", "domain", "language", "bibliography")
+JOINED = {  # lists of mappings, put together to one: the keys, and which must be text
+    "code": ({"url", "doi", "swh"}, set()),
+    "data": ({"url", "doi"}, set()),
+    "replication": ({"cite", "bib", "url", "doi"}, {"cite", "bib"}),
+    "review": ({"url"}, set()),
+    "dates": ({"received", "accepted", "published"}, set()),
+    "article": ({"number", "doi", "url"}, set()),
+    "journal": ({"name", "issn", "volume", "issue"}, {"name", "issn"}),
+}
+SIGNS = re.compile(r"\$(\\pm|-)\$")  # of our numbers
+BARE = re.compile(r"(?<!\\)[_&%#$^]")
+
+
+def read_as_the_journal_does(text):
+    """Return the document, after a look at all that the converter needs."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 1)  # theirs
+    found = yaml.load(text)
+    for name in TEXTS:
+        assert isinstance(found[name], str), name
+        assert found[name], name
+    for name, (keys, needed) in JOINED.items():
+        joined = {key: value for item in found[name] for key, value in item.items()}
+        assert joined.keys() == keys, name
+        for key, value in joined.items():
+            assert isinstance(value, str) or (value is None and key not in needed), (name, key)
+    codes = [str(place["code"]) for place in found["affiliations"]]
+    assert len(codes) == len(set(codes))
+    for place in found["affiliations"]:
+        assert isinstance(place["name"], str)
+        assert isinstance(place["address"], str)
+    contacts = []
+    for author in found["authors"]:
+        assert isinstance(author["name"], str)
+        assert author["name"]
+        assert all(isinstance(author[key], str | None) for key in ("orcid", "email"))
+        *of, last = author["affiliations"].split(",")
+        contacts += [author] if last == "*" else []
+        of += [last] if last != "*" else []
+        assert of
+        assert set(of) <= set(codes)
+    assert len(contacts) == 1
+    roles = [person["role"] for person in found["contributors"]]
+    assert roles == ["editor", "reviewer", "reviewer"]
+    assert all({"name", "orcid"} <= person.keys() for person in found["contributors"])
+    shown = [found["title"], found["keywords"], found["replication"][0]["cite"]]
+    shown += [author["name"] for author in found["authors"]]
+    shown += [author["email"] or "" for author in found["authors"]]
+    shown += [place["name"] for place in found["affiliations"]]
+    # The converter escapes the abstract's "&", and would do so again.
+    assert r"\&" not in found["abstract"]
+    shown.append(found["abstract"].replace("&", r"\&"))
+    for text in shown:
+        assert not BARE.search(SIGNS.sub("", text)), text
+        assert text.count("{") == text.count("}")
+    return found
+
+
+def test_the_committed_metadata_is_what_the_journal_s_converter_reads(folder):
+    read_as_the_journal_does((folder / "metadata.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["a_b & c % #1 {x} ~^\\ $y$", "yes", "a: b", "- 'c\n\nd\" #"])
+@pytest.mark.parametrize("status", ["ok", "not run", "diverged"])
+def test_the_journal_s_converter_reads_any_names(results, name, status):
+    rows = [row | {"title": name, "stand_in": name, "status": status} for row in results["rows"]]
+    compared = [row for row in rows if row["paper"] and row["mean"] is not None]
+    assert compared
+    abstract = read_as_the_journal_does(metadata(results | {"rows": rows}))["abstract"]
+    assert latex(f"replaced by {name}:").replace(r"\&", "&") in abstract
+    for others in ([row | {"paper": None} for row in rows], []):
+        abstract = read_as_the_journal_does(metadata(results | {"rows": others}))["abstract"]
+        assert "No experiment that the paper gives a number for was run." in abstract
+        named = latex(f"(on {name})").replace(r"\&", "&") in abstract
+        assert named is (others != [] and status != "ok")
+
+
+def test_the_journal_s_authors_are_those_of_the_citation_file(results, tmp_path, monkeypatch):
+    citation = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")
+    byron = {"given-names": "Ada", "family-names": "By_ron", "affiliation": "R&D"}
+    berg = {"given-names": "Jo", "family-names": "van den Berg", "email": "jo_b@example.org"}
+    berg |= {"affiliation": "R&D", "orcid": "https://orcid.org/0000-0002-1825-0097"}
+    citation["authors"] = [byron, {"name": "The other_team"}, berg]
+    monkeypatch.chdir(tmp_path)
+    YAML().dump(citation, tmp_path / "CITATION.cff")
+    found = read_as_the_journal_does(metadata(results))
+    nobody = {"orcid": None, "email": None}
+    assert found["authors"] == [
+        {"name": r"Ada By\_ron", "affiliations": "1"} | nobody,
+        # One word, of which the converter takes no part for a family name.
+        {"name": r"The~other\_team", "affiliations": "2"} | nobody,
+        {"name": "Jo van den Berg", "affiliations": "1,*"}
+        | {"orcid": "0000-0002-1825-0097", "email": r"jo\_b@example.org"},
+    ]
+    assert found["affiliations"] == [
+        {"code": 1, "name": r"R\&D", "address": ""},
+        {"code": 2, "name": "", "address": ""},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,11 @@ BROWSER = next(
 )
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_attribute_of_a_page_is_text(page):
+    assert not re.search(r"<[^>]*=&", (ROOT / page).read_text())
+
+
 class Tables(html.parser.HTMLParser):
     """The tables of a page by caption, each a list of rows of text."""
 

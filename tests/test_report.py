@@ -272,7 +272,7 @@ def test_a_stand_in_is_named_wherever_its_result_shows(workspace):
     folder = workspace.folder / "reports/quick"
     row = json.loads((folder / "results.json").read_text())["rows"][0]
     assert row["stand_in"] == "Random dots & lines | 5$ each$"
-    assert r"Random dots & lines \| 5$ each$" in (folder / "table1.md").read_text()
+    assert r"Random dots & lines \| 5\$ each\$" in (folder / "table1.md").read_text()
     assert (folder / "index.html").read_text().count("Random dots &amp; lines") >= 3
 
 

@@ -158,7 +158,7 @@ def study(profile: str) -> None:
         for run in row["runs"]
         if run["status"] == "ok"
     }
-    page = environment().get_template("ablations.html.j2")
+    page = environment("HTML").get_template("ablations.html.j2")
     write_text(
         FOLDER / "index.html",
         page.render(

@@ -123,7 +123,7 @@ def write_page() -> None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
     draw_growth(parts["growth"]["rows"], FOLDER / "growth.png")
     page = (
-        environment()
+        environment("HTML")
         .get_template("benchmarks.html.j2")
         .render(
             parts=parts,

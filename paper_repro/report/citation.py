@@ -1,7 +1,7 @@
 """How to cite the paper and this package, and what a replication journal asks of a submission.
 
 ``CITATION.cff`` is the source; ``bibliography.bib`` and ReScience C's ``metadata.yaml`` are made
-from it and from the results.
+from it and from the results. Their texts are LaTeX, but for URLs and identifiers.
 """
 
 import io
@@ -11,9 +11,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text
+from paper_repro.report.escaping import latex
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 
@@ -21,7 +23,7 @@ CITATION = Path("CITATION.cff")
 PAPER_KEY, OUR_KEY = "goodfellow2014generative", "paper_repro"
 PAPER_ARXIV = "arXiv:1406.2661"
 NEEDED = ("title", "version", "license", "date-released", "authors", "references")
-SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "_&%#$"})  # in LaTeX's text
+ORCID = "https://orcid.org/"
 
 
 def read_citation() -> dict[str, Any]:
@@ -66,11 +68,7 @@ def author_name(author: dict[str, str]) -> str:
 
 
 def _entry(kind: str, key: str, fields: dict[str, Any]) -> str:
-    texts = {
-        name: value if name in ("url", "eprint") else str(value).translate(SPECIAL)
-        for name, value in fields.items()
-    }
-    lines = ",\n".join(f"  {name} = {{{text}}}" for name, text in texts.items())
+    lines = ",\n".join(f"  {name} = {{{text}}}" for name, text in fields.items())
     return f"@{kind}{{{key},\n{lines}\n}}\n"
 
 
@@ -79,14 +77,15 @@ def bibliography() -> str:
     ours = read_citation()
     paper = ours["paper"]
     names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    note = f"Software, version {ours['version']}, licence {ours['license']}"
     entries = (
         _entry(
             "inproceedings",
             PAPER_KEY,
             {
-                "title": paper["title"],
-                "author": " and ".join(names),
-                "booktitle": paper["collection-title"],
+                "title": latex(paper["title"]),
+                "author": " and ".join(map(latex, names)),
+                "booktitle": latex(paper["collection-title"]),
                 "year": paper["year"],
                 "eprint": PAPER_ARXIV.removeprefix("arXiv:"),
                 "archiveprefix": "arXiv",
@@ -97,10 +96,12 @@ def bibliography() -> str:
             "misc",
             OUR_KEY,
             {
-                "title": f"{{{ours['title']}}}",  # as it is, no letter made small
-                "author": " and ".join(f"{{{author_name(author)}}}" for author in ours["authors"]),
+                "title": f"{{{latex(ours['title'])}}}",  # as it is, no letter made small
+                "author": " and ".join(
+                    f"{{{latex(author_name(author))}}}" for author in ours["authors"]
+                ),
                 "year": ours["date-released"].year,
-                "note": f"Software, version {ours['version']}, licence {ours['license']}",
+                "note": latex(note),
             },
         ),
     )
@@ -114,34 +115,82 @@ def _prefix(results: Results) -> str:
     return "[¬Re]" if False in verdicts and True not in verdicts else "[Re]"
 
 
+def _authors(authors: list[dict[str, str]]) -> dict[str, list[dict[str, Any]]]:
+    """Return authors and affiliations for ReScience C, one author being the contact.
+
+    Its converter takes an author's affiliations as text, and the one with ``*`` as the contact
+    only if a code stands beside it. An author without an affiliation gets an empty one.
+    """
+    places = list(dict.fromkeys(author.get("affiliation", "") for author in authors))
+    contact = next((author for author in authors if "email" in author), authors[0])
+    listed = []
+    for author in authors:
+        name = latex(author_name(author))
+        if "name" in author:  # a team's is one word, or its last would count as a family name
+            name = name.replace(" ", "~")
+        code = str(places.index(author.get("affiliation", "")) + 1)
+        listed.append(
+            {
+                "name": Quoted(name),
+                "orcid": author.get("orcid", "").removeprefix(ORCID) or None,
+                "email": Quoted(latex(author.get("email", ""))) or None,
+                "affiliations": f"{code},*" if author is contact else code,
+            }
+        )
+    affiliations = [
+        {"code": code, "name": Quoted(latex(place)), "address": ""}
+        for code, place in enumerate(places, 1)
+    ]
+    return {"authors": listed, "affiliations": affiliations}
+
+
+def _empty(*names: str) -> list[dict[str, None]]:
+    return [{name: None} for name in names]
+
+
 def metadata(results: Results) -> str:
-    """Return ``metadata.yaml`` in the form of ReScience C; what only an author can say is empty."""
+    """Return ``metadata.yaml`` as ReScience C's converter to LaTeX reads it.
+
+    What only an author or an editor can say is empty.
+    """
     ours = read_citation()
     paper = ours["paper"]
     compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
-    abstract = environment(escape=False).get_template("abstract.txt.j2")
+    template = environment("text").get_template("abstract.txt.j2")
+    abstract = latex(template.render(results=results, compared=compared))
     authors = ", ".join(author_name(author) for author in paper["authors"])
+    cite = f"{authors}. {paper['title']}. {paper['collection-title']}, {paper['year']}."
+    # In single quotes: in double ones a line may be broken within a command, which adds a space.
     content = {
-        "title": f"{_prefix(results)} {paper['title']}",
-        "authors": [
-            {"name": author_name(author), "orcid": None, "email": None, "affiliations": "*"}
-            for author in ours["authors"]
-        ],
-        "affiliations": [],
+        "title": Quoted(f"{_prefix(results)} {latex(paper['title'])}"),
+        **_authors(ours["authors"]),
         "keywords": "generative adversarial networks, Parzen window, MNIST, TFD, CIFAR-10",
         "code": [{"url": ours.get("repository-code")}, {"doi": ours.get("doi")}, {"swh": None}],
-        "data": [{"url": None}, {"doi": None}],
+        "data": _empty("url", "doi"),
         "replication": [
-            {"cite": f"{authors}. {paper['title']}. {paper['collection-title']}, {paper['year']}."},
+            {"cite": Quoted(latex(cite))},
             {"bib": PAPER_KEY},
             {"url": paper["url"]},
             {"doi": paper["doi"]},
         ],
-        "abstract": " ".join(abstract.render(results=results, compared=compared).split()),
+        # The converter escapes "&" itself, and here only.
+        "abstract": Quoted(abstract.replace(r"\&", "&")),
         "bibliography": "bibliography.bib",
         "type": "Replication",
         "domain": "Machine learning",
         "language": "Python",
+        "review": _empty("url"),
+        "contributors": [
+            {"name": None, "orcid": None, "role": role}
+            for role in ("editor", "reviewer", "reviewer")
+        ],
+        "dates": _empty("received", "accepted", "published"),
+        "article": _empty("number", "doi", "url"),
+        "journal": [
+            {"name": "ReScience C"},
+            {"issn": "2430-3658"},
+            *_empty("volume", "issue"),
+        ],
     }
     stream = io.StringIO()
     yaml = YAML()

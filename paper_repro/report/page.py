@@ -87,7 +87,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
     shared = presentation(read_params(results["profile"])).published
     missing = [row for row in shown if row["status"] != "ok"]
     page = (
-        environment()
+        environment("HTML")
         .get_template("index.html.j2")
         .render(
             results=results,
@@ -125,11 +125,11 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
 
 def summary(results: Results) -> str:
     """Return ``summary.md``, in the sections that reproducibility reports have."""
-    template = environment(escape=False).get_template("summary.md.j2")
+    template = environment("Markdown").get_template("summary.md.j2")
     return template.render(
         results=results,
-        table=tables.markdown(tables.ours(results)).strip(),
+        table=tables.markdown(tables.ours(results)),
         rule=tables.rule(),
         raised=tables.raised(results),
-        alternatives=tables.markdown(tables.alternatives(results)).strip(),
+        alternatives=tables.markdown(tables.alternatives(results)),
     )

@@ -9,6 +9,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text, write_text
 from paper_repro.core.records import read_record
 from paper_repro.report import ablations, benchmarks, tables
+from paper_repro.report.escaping import code, markdown
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
 from paper_repro.report.schema import RESULTS
@@ -21,7 +22,7 @@ def _results(profile: str) -> str:
     if not path.is_file():
         return f"No run of the {profile} profile is committed yet ({path})."
     results = read_record(path, RESULTS)
-    parts = [tables.markdown(tables.ours(results))]
+    parts: list[str] = [tables.markdown(tables.ours(results))]
     if others := tables.markdown(tables.alternatives(results)):
         parts += ["What the verdict hangs on:", others]
     if any(row["seeds"] for row in results["rows"]):
@@ -33,18 +34,18 @@ def _results(profile: str) -> str:
             last = sittings[-1]
             count = sum(1 for sitting in sittings if sitting["seconds"])
             machines.append(
-                f"- `{seed['run']}`: {tables.duration(seed['training_seconds'])} on "
-                f"{last['device']} ({last['threads']} threads), torch {last['versions']['torch']}; "
+                f"- {code(seed['run'])}: {tables.duration(seed['training_seconds'])} on "
+                f"{markdown(last['device'])} ({last['threads']} threads), "
+                f"torch {markdown(last['versions']['torch'])}; "
                 f"{count} sitting{'s' if count > 1 else ''}."
             )
-    return "\n\n".join(part.strip() for part in [*parts, "\n".join(machines)])
+    return "\n\n".join([*parts, "\n".join(machines)])
 
 
 def _resources() -> str:
     committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
     found = [tables.resources(read_record(path, RESULTS)) for path in committed]
-    table = tables.markdown(pd.concat([pd.DataFrame(), *found])).strip()
-    return table or "No run is committed yet."
+    return tables.markdown(pd.concat([pd.DataFrame(), *found])) or "No run is committed yet."
 
 
 def _benchmarks() -> str:
@@ -53,14 +54,14 @@ def _benchmarks() -> str:
         return f"Nothing is measured yet; `make bench` fills {benchmarks.FOLDER}."
     machine = parts["summary"]["provenance"]
     found = [benchmarks.ratios(parts, name) for name in ("update", "parzen")]
-    return "\n".join(
+    return "\n\n".join(
         [
-            f"On {machine['device']}, {machine['threads']} threads, torch "
-            f"{machine['versions']['torch']}:\n",
+            f"On {markdown(machine['device'])}, {machine['threads']} threads, torch "
+            f"{markdown(machine['versions']['torch'])}:",
             tables.markdown(benchmarks.experiments(parts)),
             tables.markdown(pd.concat(found)),
         ]
-    ).strip()
+    )
 
 
 def _deviations() -> str:
@@ -71,18 +72,19 @@ def _deviations() -> str:
             "Paper's text": item["text"],
             "Released code": item["code"],
             "Here": item["ours"],
-            "Switch": "–" if item["switch"] == "none" else f"`{item['switch']}`",
+            "Switch": "–" if item["switch"] == "none" else code(item["switch"]),
         }
         for number, item in enumerate(deviations(), 1)
     ]
-    return tables.markdown(pd.DataFrame(lines)).strip()
+    # As objects: pandas' own type for text forgets that code is Markdown already.
+    return tables.markdown(pd.DataFrame(lines, dtype=object))
 
 
 def _ablations() -> str:
     path = ablations.FOLDER / "ablations.json"
     if not path.is_file():
         return f"Nothing is measured yet; `dvc repro profiles/ablations/dvc.yaml` writes {path}."
-    return tables.markdown(ablations.brief(read_json(path))).strip()
+    return tables.markdown(ablations.brief(read_json(path)))
 
 
 def filled(text: str) -> str:

@@ -1,10 +1,12 @@
 """The paper's Table 1 beside ours, in Markdown; numbers come from ``results.json`` only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from paper_repro.core.params import params_path
+from paper_repro.report import escaping
+from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import interval, interval_beside, number, signed
 from paper_repro.report.published import CONTEXT, TABLE1
 from paper_repro.report.schema import Results, Row, Seed
@@ -36,17 +38,14 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame) -> Markdown:
     """Return a table in Markdown; nothing of an empty one."""
     if table.empty:
-        return ""
-    header = "| " + " | ".join(table.columns) + " |"
-    rule = "|" + "|".join(" --- " for _ in table.columns) + "|"
-    rows = [
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |"
-        for row in table.itertuples(index=False)
-    ]
-    return "\n".join([header, rule, *rows]) + "\n"
+        return Markdown()
+    rows: list[Iterable[object]] = [table.columns, ["---"] * len(table.columns)]
+    rows += table.itertuples(index=False)
+    cells = ([escaping.markdown(cell).replace("|", "\\|") for cell in row] for row in rows)
+    return Markdown("\n".join(f"| {' | '.join(row)} |" for row in cells))
 
 
 def remark(row: Row, profile: str) -> str:
@@ -124,9 +123,10 @@ def alternatives(results: Results) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def rule() -> str:
+def rule() -> Markdown:
     """Return the rule for verdicts as a list in Markdown."""
-    return "\n".join(f"- {heading}: {text}" for heading, text in RULE.items())
+    lines = (f"{heading}: {text}" for heading, text in RULE.items())
+    return Markdown("\n".join(f"- {escaping.markdown(line)}" for line in lines))
 
 
 def sigmas(values: Sequence[float]) -> str:
@@ -407,12 +407,11 @@ def theory(results: Results) -> pd.DataFrame:
 
 
 def latex(results: Results) -> str:
-    """Return ``table1.tex``: the comparison as a tabular for booktabs, its signs in plain ASCII."""
+    """Return ``table1.tex``: the comparison as a tabular for booktabs."""
     columns = ["Experiment", "Data", "Paper (nats)", "Ours (nats)", "SD over seeds", "Seeds"]
-    text: str = ours(results)[[*columns, "Epochs", "Verdict"]].to_latex(index=False, escape=True)
-    signs = {"±": "$\\pm$", "−": "$-$", "–": "--", "\N{NO-BREAK SPACE}": " "}
-    for sign, plain in signs.items():
-        text = text.replace(sign, plain)
+    table = ours(results)[[*columns, "Epochs", "Verdict"]]
+    escaped = table.map(lambda cell: escaping.latex(cell) if isinstance(cell, str) else cell)
+    text: str = escaped.to_latex(index=False)
     return text
 
 
@@ -431,7 +430,7 @@ def runs(results: Results) -> pd.DataFrame:
 def table1(results: Results) -> str:
     """Return ``table1.md``."""
     parts = [
-        f"# Table 1, {results['profile']} profile",
+        f"# Table 1, {escaping.markdown(results['profile'])} profile",
         "Parzen-window log-likelihood of the test set in nats; ± is the standard error of the "
         "mean, over the test images or, on TFD, over its five folds.",
         markdown(ours(results)),
@@ -447,4 +446,4 @@ def table1(results: Results) -> str:
     parts += ["## The paper's Table 1", markdown(published())]
     parts += ["## Other published Parzen numbers", markdown(context())]
     parts += ["## Section 4, numerically", markdown(theory(results))]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(parts) + "\n"

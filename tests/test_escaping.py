@@ -1,0 +1,275 @@
+"""Text of the user or of the machine shows as itself in every format, and as no more than text."""
+
+import copy
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt  # comes with DVC
+from ruamel.yaml import YAML
+
+from paper_repro.report import readme, tables
+from paper_repro.report.citation import bibliography, metadata
+from paper_repro.report.escaping import COMMANDS, latex, markdown
+from paper_repro.report.page import records, summary, write_page
+from paper_repro.report.templating import environment
+from tests.conftest import ROOT
+
+HOSTILE = (
+    "<script>alert(1)</script> a|b \\| c\\ **x** *y* _z_ `q` ~~r~~ [l](u) <b@c.d> ![i](u) 5% #1 "
+    '$m$ {^} R&D &amp; it\'s "so" -- end --> <!-- end of stand-in results -->\n\n# second\r\n| line'
+)
+LINE = " ".join(HOSTILE.split())
+PROFILES = ("paper", "quick", "stand-in")
+
+
+def spoiled(profile):
+    """Return a profile's results with `HOSTILE` for all that a user or a machine may name."""
+    results = json.loads((ROOT / "reports" / profile / "results.json").read_text())
+    for row in results["rows"]:
+        row |= {"title": HOSTILE, "stand_in": HOSTILE}
+        row |= {name: HOSTILE for name in ("reason", "todo") if name in row}
+        row["failed"] = [
+            {"run": "mnist-9", "status": "diverged", "reason": HOSTILE, "todo": HOSTILE}
+        ]
+    for made in results["provenance"].values():
+        for sitting in made["training"]:
+            sitting["device"] = HOSTILE
+            sitting["versions"]["torch"] = HOSTILE
+    return results
+
+
+def parsed(text):
+    """Return a text in Markdown as the tokens of a parser that knows GitHub's tables."""
+    parser = MarkdownIt("commonmark")
+    return parser.enable(["table", "strikethrough"]).parse(text)
+
+
+def shown(tokens):
+    """Return the text of each paragraph, item and cell."""
+    inline = [token.children for token in tokens if token.type == "inline"]
+    return [
+        "".join("\n" if part.type == "softbreak" else part.content for part in parts)
+        for parts in inline
+    ]
+
+
+def marked(tokens):
+    """Return what is more than text, in its order."""
+    every = [part for token in tokens for part in (token, *(token.children or ()))]
+    return [part.type for part in every if part.type not in ("inline", "text", "softbreak")]
+
+
+PLAIN = marked(parsed("| a | b |\n| --- | --- |\n| text | last |"))
+texts = st.text() | st.text("\\|`*_~[]()<>!&;#$-:ax1 \n\r", max_size=12)
+
+
+@settings(deadline=None, max_examples=300)
+@given(texts)
+@example(HOSTILE)
+@example("a_b __c__ d*e*")
+@example("&lt; &#60; <1@b.c>")
+@example("a\\|b\\")
+@example("[x][y] [x]: z")
+def test_a_cell_in_markdown_is_one_cell_that_shows_its_text(text):
+    table = tables.markdown(pd.DataFrame([{"a": text, "b": "last"}]))
+    assert len(table.splitlines()) == 3
+    assert "<!--" not in table
+    tokens = parsed(table)
+    expected = " ".join(text.splitlines()).strip().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    a, b, cell, last = shown(tokens)
+    assert (a, b, cell.strip(), last) == ("a", "b", expected, "last")
+    assert marked(tokens) == PLAIN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mnist_bfloat16",
+        "D* = p_data / (p_data + p_g), p_g > 0.01",
+        "uniform on [−√3, √3], 225.0 ± 2.0",
+        "R&D, 3 < 4; a-b; #1; 95 % (1/n) + 1",
+    ],
+)
+def test_text_that_means_nothing_in_markdown_is_left_alone(text):
+    assert markdown(text) == text
+
+
+class Text(html.parser.HTMLParser):
+    """The text of a page and its tags."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.tags = "", []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, *attributes))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@settings(deadline=None)
+@given(texts)
+@example(HOSTILE)
+@example("' onclick='x\" y" * 5)
+def test_a_cell_in_html_shows_its_text_and_adds_no_tag(text):
+    template = environment("HTML").from_string(
+        '{% from "parts.j2" import table %}{{ table(data, "caption") }}'
+    )
+    data = records(pd.DataFrame([{"a": "first", "b": text}]))
+    found = Text(template.render(data=data))
+    assert "".join(found.text.split("first")[1:]).strip("\n") == text.strip("\n")
+    assert [tag for tag in found.tags if tag[0] not in ("div", "th")] == [
+        ("table",),
+        ("caption",),
+        ("thead",),
+        ("tr",),
+        ("tbody",),
+        ("tr",),
+        ("td", ("class", "text")) if len(text) > 40 else ("td",),
+    ]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_names_show_as_themselves_on_the_page(profile, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    picture = ROOT / "reports/quick/theory.png"
+    for name in ("theory.png", "figure1.png"):
+        shutil.copy(picture, tmp_path / name)
+    results = spoiled(profile)
+    drawn = {row["experiment"]: {"figure2": picture, "curves": picture} for row in results["rows"]}
+    write_page(results, drawn, tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "<script>alert" not in page
+    assert "<!--" not in page
+    found = Text(page)
+    assert [tag for tag in found.tags if tag[0] == "script"] == [("script",)]
+    assert " ".join(found.text.split()).count(LINE) > 2 * len(results["rows"])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_names_show_as_themselves_in_markdown(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    honest = json.loads((ROOT / "reports" / profile / "results.json").read_text())
+    results = spoiled(profile)
+    for write in (tables.table1, summary):
+        tokens = parsed(write(results))
+        assert LINE in {" ".join(cell.split()) for cell in shown(tokens)}
+        assert marked(tokens) == marked(parsed(write(honest)))
+
+
+def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch):
+    for profile in ("paper", "stand-in"):
+        folder = tmp_path / "reports" / profile
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps(spoiled(profile)))
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    filled = readme.filled(text)
+    marks = re.compile(r"<!--.*?-->")
+    assert marks.findall(filled) == marks.findall(text)
+    assert markdown(HOSTILE) in filled
+    assert readme.filled(filled) == filled
+
+
+@given(st.text("".join(map(chr, range(32, 127))) + "±−\n"))
+@example(HOSTILE)
+def test_latex_says_the_text_and_nothing_else(text):
+    written = latex(text)
+    commands = {command: sign for sign, command in COMMANDS.items()}
+    known = re.compile("|".join(map(re.escape, sorted(commands, key=len, reverse=True))))
+    bare = known.sub("", written)
+    assert not set(bare) & set("\\{}_&%#$~^<>|`")
+    assert "--" not in written
+    assert known.sub(lambda found: commands[found[0]], written) == " ".join(text.split())
+
+
+def test_latex_has_no_sign_that_cannot_be_printed():
+    assert latex("a\0b\x1bc\N{NO-BREAK SPACE}d\N{ZERO WIDTH SPACE}e") == "abc de"
+
+
+DOCUMENT = r"""
+\documentclass{{article}}
+\usepackage[utf8]{{inputenc}}
+\usepackage{{booktabs}}
+{definitions}
+\begin{{document}}
+\input{{table1}}
+{uses}
+\nocite{{*}}
+\bibliographystyle{{plain}}
+\bibliography{{bibliography}}
+\end{{document}}
+"""
+
+
+def run_latex(*command, folder):
+    ended = subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    output = ended.stdout.decode(errors="replace")
+    assert ended.returncode == 0, output[-2000:]
+    return output
+
+
+@pytest.mark.skipif(
+    not (shutil.which("pdflatex") and shutil.which("bibtex")), reason="no LaTeX on this machine"
+)
+@pytest.mark.parametrize("profile", PROFILES)
+def test_latex_takes_table_metadata_and_bibliography(profile, tmp_path, monkeypatch):
+    results = spoiled(profile)
+    yaml = YAML(typ="safe", pure=True)
+    citation = yaml.load(ROOT / "CITATION.cff")
+    for named in (citation, citation["references"][0]):
+        named["title"] = HOSTILE
+    citation["authors"] = [
+        {"name": HOSTILE},
+        {"family-names": "By_ron & {Co", "given-names": "A%da #1", "affiliation": HOSTILE}
+        | {"email": "a_b@c.d"},
+    ]
+    YAML().dump(citation, tmp_path / "CITATION.cff")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bibliography.bib").write_text(bibliography())
+    (tmp_path / "table1.tex").write_text(tables.latex(results))
+    made = yaml.load(metadata(results))
+    fields = {
+        "title": made["title"],
+        # As the journal's converter does.
+        "abstract": made["abstract"].replace("&", r"\&"),
+        "cite": made["replication"][0]["cite"],
+        **{f"author{n:c}": author["name"] for n, author in enumerate(made["authors"], 97)},
+        **{f"email{n:c}": author["email"] or "" for n, author in enumerate(made["authors"], 97)},
+        **{f"place{n:c}": place["name"] for n, place in enumerate(made["affiliations"], 97)},
+    }
+    (tmp_path / "page.tex").write_text(
+        DOCUMENT.format(
+            definitions="\n".join(rf"\def\our{name}{{{text}}}" for name, text in fields.items()),
+            uses="\n\n".join(rf"\our{name}" for name in fields),
+        )
+    )
+    compiler = ("pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page")
+    run_latex(*compiler, folder=tmp_path)
+    assert "Warning" not in run_latex("bibtex", "page", folder=tmp_path)
+    output = run_latex(*compiler, folder=tmp_path)
+    assert "Missing character" not in output
+    assert (tmp_path / "page.pdf").stat().st_size > 10_000
+
+
+def test_the_bibliography_s_braces_are_even_whatever_a_title_holds(tmp_path, monkeypatch):
+    citation = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")
+    spoilt = copy.deepcopy(citation) | {"title": "a } b {{ \\} c"}
+    YAML().dump(spoilt, tmp_path / "CITATION.cff")
+    monkeypatch.chdir(tmp_path)
+    for entry in bibliography().split("\n\n"):
+        depth = 0
+        for sign in entry.strip()[:-1]:
+            depth += {"{": 1, "}": -1}.get(sign, 0)
+            assert depth > 0 or sign in "@inproceedingsmisc"
+        assert depth == 1
