@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import io
-import json
 import shutil
 
 import numpy as np
@@ -15,6 +14,7 @@ from paper_repro.core import provenance
 from paper_repro.core.dataset import processed_folder, write_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import params_path
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run, write_run_lists
 from paper_repro.figures.canvas import save_note
 from tests.small import PROFILES, ROOT, read_from_root, small_values
@@ -49,7 +49,7 @@ class Workspace:
     def write(self):
         for profile, content in self.files.items():
             text = io.StringIO()
-            YAML(typ="safe", pure=True).dump(content, text)
+            YAML(typ="safe", pure=True).dump(json.loads(json.dumps(content)), text)  # no aliases
             params_path(profile).parent.mkdir(parents=True, exist_ok=True)
             params_path(profile).write_text(text.getvalue())
         # Some tests want bad parameters.
@@ -84,7 +84,6 @@ class Workspace:
             "holds": True,
         }
         theory = {"checks": [check], "family": [], "descent": [], "settings": {}}
-        (folder / "theory.json").write_text(json.dumps(theory))
         panel = {
             "panel": "a",
             "discriminator_steps": 1,
@@ -98,9 +97,9 @@ class Workspace:
             "mean_of_p_g": 0.0,
         }
         figure1 = {"panels": [panel], "arrows": {}, "support": 0.01, "settings": {}}
-        (folder / "figure1.json").write_text(json.dumps(figure1))
-        for number, name in enumerate(("theory", "figure1")):
+        for number, (name, content) in enumerate((("theory", theory), ("figure1", figure1))):
             save_note(folder / f"{name}.png", f"{name} {number}")
+            write_record(folder / f"{name}.json", content, folder / f"{name}.png")
 
     @property
     def run(self):

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
@@ -13,12 +14,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from paper_repro.core.errors import UserError
 
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.\w+)?")  # what `replacing` calls its files
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LARGEST = 1 << 40  # bytes of any file here
 LARGEST_TEXT = 1 << 27  # bytes; the longest results have a few million
 
 
@@ -119,7 +121,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def open_regular(path: Path | str, largest: int) -> Iterator[BinaryIO]:
+def open_regular(path: Path | str, largest: int) -> Iterator[io.BufferedReader]:
     """Open a file for reading.
 
     Raises
@@ -146,13 +148,18 @@ def open_regular(path: Path | str, largest: int) -> Iterator[BinaryIO]:
         yield stream
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return a small file's bytes (errors as `open_regular`)."""
+    with open_regular(path, LARGEST_TEXT) as stream:
+        return stream.read()
+
+
 def read_text(path: Path) -> str:
     """Return a UTF-8 text (errors as `open_regular`; also a `UserError` if it is none)."""
-    with open_regular(path, LARGEST_TEXT) as stream:
-        try:
-            return stream.read().decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not UTF-8 text ({error}); restore it") from None
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error}); restore it") from None
 
 
 def _no_number(name: str) -> None:
@@ -185,8 +192,8 @@ def sha256_bytes(content: bytes | memoryview) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
+    """Return the hexadecimal SHA-256 of a file's bytes (errors as `open_regular`)."""
+    with open_regular(path, LARGEST) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

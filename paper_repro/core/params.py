@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text
@@ -22,6 +23,7 @@ from paper_repro.core.files import read_text
 PAPER = "paper"
 PARAMS = Path("params.yaml")
 PROFILES = Path("profiles")
+DEEPEST = 20  # levels of a file of parameters
 
 M = TypeVar("M", bound="Model")
 
@@ -70,6 +72,21 @@ def profiles() -> list[str]:
     return [PAPER, *sorted(path.parent.name for path in PROFILES.glob(f"*/{PARAMS.name}"))]
 
 
+def _require_plain(text: str) -> None:
+    """Raise a `ValueError` for YAML that is deeper than any parameter, or has aliases.
+
+    The parser in C overruns the stack on deep ones. With an alias two keys share a value, so that
+    ``dvc exp run -S`` on one of them changes both or none.
+    """
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels deep")
+        if getattr(event, "anchor", None):
+            raise ValueError(f"anchors and aliases (here {event.anchor}) are not allowed")
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of parameters into plain values.
 
@@ -79,7 +96,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If the file is absent, no YAML, or no mapping.
     """
     try:
-        content = YAML(typ="safe").load(read_text(path))
+        text = read_text(path)
+        _require_plain(text)
+        content = YAML(typ="safe").load(text)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file in {Path.cwd()}; run from the repository's root"

@@ -257,6 +257,14 @@ class SampleChecks(Sealed):
     provenance: Environment
 
 
+class Weights(Sealed):
+    """``generator.json``: what is published as ``generator.safetensors``."""
+
+    status: Literal["ok"]
+    epoch: int
+    parameters: int
+
+
 class Estimate(Closed):
     """The Parzen estimate of the test images at the σ best on validation images."""
 
@@ -357,6 +365,9 @@ SAMPLE_CHECKS: TypeAdapter[SampleChecks | NotRun] = TypeAdapter(
 AUDIT: TypeAdapter[Audit | NotRun] = TypeAdapter(
     Annotated[Audit | NotRun, Field(discriminator="status")]
 )
+WEIGHTS: TypeAdapter[Weights | NotRun] = TypeAdapter(
+    Annotated[Weights | NotRun, Field(discriminator="status")]
+)
 THEORY = TypeAdapter(Theory)
 DATASET = TypeAdapter(DataRecord)
 STATUS: TypeAdapter[Fetched | NotFetched] = TypeAdapter(
@@ -426,7 +437,7 @@ def read_record(
             raise UserError(f"{path}: its content is not what its checksum says; {advice}")
         for name, expected in content.get(FILES, {}).items():
             file = path.with_name(Path(name).name)
-            if file.is_file() and sha256_file(file) != expected:
+            if file.exists() and sha256_file(file) != expected:
                 raise UserError(f"{file}: not the file that {path} is of; {advice}")
     return cast("R", content)  # as it stands there: order of keys, whole numbers
 

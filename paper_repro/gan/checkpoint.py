@@ -83,7 +83,7 @@ class CheckpointFile:
 
     def updates(self) -> int:
         """Return how many updates the file holds, 0 if there is none (`UserError` if damaged)."""
-        if not self.path.is_file():
+        if not self.path.exists():
             return 0
         return self._progress(read_metadata(self.path), self.path).update
 
@@ -185,7 +185,7 @@ class CheckpointFile:
         UserError
             If the file is damaged, or the state of another run.
         """
-        if not self.path.is_file():
+        if not self.path.exists():
             return None
         tensors, progress = self._read(self.path, device)
         return tensors, tensors.pop(DRAWS).cpu(), progress
@@ -266,7 +266,7 @@ def checkpoint_file(
         return CheckpointFile(CHECKPOINTS / run.key, digest(made_by), code)
 
     own = of(device.type)
-    if own.path.is_file():
+    if own.path.exists():
         return own
     total = experiment.epochs * experiment.updates_per_epoch(dataset.counts["train"])
     others = [of(kind) for kind in DEVICE_KINDS if kind != device.type]

@@ -176,7 +176,7 @@ class Loop:
         self.per_epoch = experiment.updates_per_epoch(len(self.images))
         self.total = experiment.epochs * self.per_epoch
         self.clock = time.monotonic()
-        found = checkpoint.path.is_file()  # then what is drawn here is overwritten
+        found = checkpoint.path.exists()  # then what is drawn here is overwritten
         self.trainer = new_trainer(
             experiment, dataset.shape, self.images, seed, device, None if found else start
         )

@@ -153,10 +153,9 @@ def study(profile: str) -> None:
     write_json(FOLDER / "ablations.json", results)
     draw_ablations(results, FOLDER / "curves.png")
     samples = {
-        run["run"]: data_address(FOLDER / "runs" / run["run"] / "figure2.png")
-        for row in results["rows"]
-        for run in row["runs"]
-        if run["status"] == "ok"
+        files.run.key: data_address(files.picture("figure2"))
+        for files in run_files(read_params(ABLATIONS))
+        if files.trained
     }
     page = environment("HTML").get_template("ablations.html.j2")
     write_text(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.files import write_text
+from paper_repro.core.files import read_bytes, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import FIGURE3, Sitting, read_record
 from paper_repro.core.runs import presentation
@@ -27,7 +27,7 @@ def deviations() -> list[dict[str, str]]:
 
 def data_address(picture: Path) -> str:
     """Return a PNG as an address that holds the picture itself."""
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    return "data:image/png;base64," + base64.b64encode(read_bytes(picture)).decode()
 
 
 def records(table: pd.DataFrame) -> dict[str, list[Any]]:

@@ -52,9 +52,9 @@ def _pictures(row: Row, runs: list[RunFiles], profile: str, folder: Path) -> dic
     """Draw an experiment's curves; return them and the figures of its first seed that has them."""
     curves = folder / "curves" / f"{row['experiment']}.png"
     _draw_curves(row, runs, profile, curves)
-    pictures = {"figure2": runs[0].run.folder / "figure2.png", "curves": curves}
-    drawn = (files.run.folder / "figure3.png" for files in runs)
-    figure3 = next((path for path in drawn if path.is_file()), None)
+    pictures = {"figure2": runs[0].picture("figure2"), "curves": curves}
+    examined = (files.picture("figure3") for files in runs if files.has("figure3.json"))
+    figure3 = next(examined, None)
     return pictures | ({"figure3": figure3} if figure3 else {})
 
 

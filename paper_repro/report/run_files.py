@@ -1,18 +1,23 @@
 """What the stages left of a run in its folder in ``reports/``, each file read once."""
 
+import io
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import TypeAdapter
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, sha256_file
+from paper_repro.core.files import read_json, read_text
 from paper_repro.core.params import Params
 from paper_repro.core.records import (
     CURVE,
     EVALUATION,
+    FIGURE2,
+    FIGURE3,
     VALIDATION,
+    WEIGHTS,
     Evaluation,
     NotRun,
     Trained,
@@ -87,8 +92,19 @@ class RunFiles:
     @property
     def weights_sha256(self) -> str | None:
         """The hash of the published generator; None if there is none."""
-        path = weights_path(self.run)
-        return sha256_file(path) if path.is_file() else None
+        path = weights_path(self.run).with_suffix(".json")
+        if not path.is_file():
+            return None
+        return self.measured(path.name, WEIGHTS)["files"][weights_path(self.run).name]
+
+    def picture(self, name: Literal["figure2", "figure3"]) -> Path:
+        """Return where a trained run's picture is, once it and its record are checked."""
+        kinds: dict[str, TypeAdapter[Any]] = {"figure2": FIGURE2, "figure3": FIGURE3}
+        self.measured(f"{name}.json", kinds[name])
+        path = self.run.folder / f"{name}.png"
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; run `{self._again(name)}`")
+        return path
 
     def _again(self, stage: str) -> str:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
@@ -129,7 +145,7 @@ class RunFiles:
         trouble = "no such table"
         try:
             if name not in self._read:
-                table = pd.read_csv(path, encoding="utf-8")
+                table = pd.read_csv(io.StringIO(read_text(path)))
                 numbers = table.select_dtypes("number").columns
                 if tuple(numbers) == COLUMNS[name] == tuple(table.columns) and len(table):
                     self._read[name] = table

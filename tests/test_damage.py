@@ -1,0 +1,201 @@
+"""A campaign: random damage to every file that the package writes, against all who read it.
+
+Each command that runs on damaged files either ends in one line and writes nothing new, or gives the
+right result. A new file is covered the day it appears: files are found on the disk, not listed.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from paper_repro.__main__ import main
+from tests.small import rewrite
+
+KEY = "quick-mnist-0"
+RUN = Path("reports/quick/runs", KEY)
+# What each command leaves that may depend on its inputs alone, not on time or machine.
+COMMANDS = {
+    ("train", KEY): [
+        Path("models", f"{KEY}.safetensors"),
+        RUN / "curve.csv",
+        RUN / "validation.csv",
+    ],
+    ("evaluate", KEY): [RUN / "metrics.json"],
+    ("figure2", KEY): [RUN / "figure2.png", RUN / "figure2.json"],
+    ("weights", KEY): [RUN / "generator.safetensors", RUN / "generator.json"],
+    ("report", "quick"): [
+        Path("reports/quick", name)
+        for name in ("results.json", "results.csv", "table1.md", "index.html", "metadata.yaml")
+    ],
+    ("verify", KEY): [],
+}
+ROOTS = ("data/processed", "models", "checkpoints", "reports")
+
+
+def run(*command):
+    """Return the exit code and what was said on stderr, without progress bars."""
+    said, shown = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(shown):
+        code = main(command)
+    lines = [line.rpartition("\r")[2] for line in said.getvalue().splitlines()]
+    return code, [line for line in lines if "update/s" not in line]
+
+
+@pytest.fixture
+def pristine(workspace, tmp_path_factory):
+    """All stages' outputs, kept aside."""
+    for command in COMMANDS:
+        assert run(*command)[0] == 0
+    kept = tmp_path_factory.mktemp("pristine")
+    for root in ROOTS:
+        shutil.copytree(root, kept / root)
+    return kept
+
+
+def restore(kept):
+    for root in ROOTS:
+        shutil.rmtree(root)
+        shutil.copytree(kept / root, root)
+
+
+def flip(path, place, bit):
+    content = bytearray(path.read_bytes())
+    if content:
+        content[int(place * (len(content) - 1))] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def cut(path, place, bit):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(place * len(content))])
+
+
+def lengthen(path, place, bit):
+    path.write_bytes(path.read_bytes() + bytes([bit]) * (1 + int(place * 100)))
+
+
+def remove(path, place, bit):
+    path.unlink()
+
+
+def make_folder(path, place, bit):
+    path.unlink()
+    path.mkdir()
+
+
+def replace(path, place, bit):
+    path.write_text(("null", "{}", "[]", "[" * 100_000, "NaN", '"\\ud800"', "\ufeff{}", "")[bit])
+
+
+def swap(path, place, bit):
+    """Put another file of the same kind in its place."""
+    others = [p for root in ROOTS for p in sorted(Path(root).rglob(f"*{path.suffix}"))]
+    others = [other for other in others if other.is_file()]
+    path.write_bytes(others[int(place * (len(others) - 1))].read_bytes())
+
+
+KINDS = (flip, flip, flip, cut, lengthen, remove, make_folder, replace, swap)
+
+
+@pytest.mark.slow
+def test_damage_is_one_line_or_makes_no_difference(pristine):
+    files = sorted(path for root in ROOTS for path in Path(root).rglob("*") if path.is_file())
+    assert len(files) > 25
+
+    @settings(
+        max_examples=120,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        phases=[Phase.generate],  # to shrink takes minutes, and the example says enough
+    )
+    @given(
+        st.sampled_from(files),
+        st.sampled_from(KINDS),
+        st.floats(0, 1),
+        st.integers(0, 7),
+        st.sampled_from(list(COMMANDS)),
+    )
+    def harmless(path, damage, place, bit, command):
+        restore(pristine)
+        damage(path, place, bit)
+        before = {p: p.read_bytes() for p in files if p.is_file()}
+        code, said = run(*command)
+        told = [line for line in said if line.startswith("paper_repro: ")]
+        assert code in (0, 2), said
+        if code:
+            assert said == told, said
+            assert len(told) == 1, said
+            outputs = COMMANDS[command] if command[0] != "report" else []  # one after another
+            for output in outputs:
+                assert not output.is_file() or output.read_bytes() in (
+                    before.get(output),
+                    (pristine / output).read_bytes(),
+                )
+        else:
+            for output in COMMANDS[command]:
+                assert output.read_bytes() == (pristine / output).read_bytes(), output
+
+    harmless()
+
+
+def changed(name, **values):
+    rewrite(RUN / name, lambda record: record.update(values))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda: (RUN / "metrics.json").write_text("null"), "metrics.json: states other numbers"),
+        (
+            lambda: (RUN / "metrics.json").write_text(
+                (RUN / "metrics.json").read_text().replace('"epochs": 2', '"epochs": 3')
+            ),
+            "metrics.json: states other numbers than evaluation.json and training.json",
+        ),
+        (lambda: changed("training.json", epochs="2"), "training.json: ok.epochs: Input should be"),
+        (lambda: changed("training.json", status="good"), "training.json: content: Input tag"),
+        (lambda: changed("training.json", sittings=[]), "training.json: ok.sittings: List should"),
+        (lambda: changed("training.json", seed=1), "training.json: the record of another run"),
+        (lambda: changed("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
+        (lambda: changed("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
+        (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; run `dvc repro"),
+        (
+            lambda: (RUN / "figure2.png").write_bytes(b"x"),
+            "figure2.png: not the file that reports/quick/runs/quick-mnist-0/figure2.json is of",
+        ),
+    ],
+)
+def test_a_record_that_contradicts_another_or_its_type_is_one_line(pristine, change, message):
+    change()
+    code, said = run("report", "quick")
+    assert code == 2
+    assert message in said[0]
+    assert len(said) == 1
+
+
+def test_a_foreign_model_is_refused_by_all_who_read_it(pristine, workspace):
+    workspace.list(mnist=[0, 1])
+    assert run("train", "quick-mnist-1")[0] == 0
+    shutil.copy("models/quick-mnist-1.safetensors", f"models/{KEY}.safetensors")
+    for command in (("evaluate", KEY), ("figure2", KEY), ("weights", KEY)):
+        code, said = run(*command)
+        assert code == 2
+        assert f"models/{KEY}.safetensors: damaged, or not the model that" in said[0]
+
+
+def test_published_weights_are_told_by_their_hash(pristine):
+    results = json.loads(Path("reports/quick/results.json").read_text())
+    record = json.loads((RUN / "generator.json").read_text())
+    seed = results["rows"][0]["seeds"][0]
+    assert seed["weights_sha256"] == record["files"]["generator.safetensors"]
+    flip(RUN / "generator.safetensors", 0.9, 3)
+    code, said = run("verify", KEY)
+    assert code == 2
+    assert "generator.safetensors: damaged, or not the weights" in said[0]

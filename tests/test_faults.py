@@ -1,0 +1,450 @@
+"""What comes from outside: kills, signals, second processes, full disks, locales, odd files."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from paper_repro.__main__ import main
+from paper_repro.core import files, provenance
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.runs import model_path
+from paper_repro.core.tensor_file import content_digest, load_tensors, save_tensors
+from paper_repro.gan import checkpoint, loop
+from paper_repro.gan.train import train
+from tests.small import PROFILES, ROOT
+
+KEY = "quick-mnist-0"
+
+
+def started(*arguments, **options):
+    """Start a command as a user does, in the present folder."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.Popen(
+        [*options.pop("prefix", []), sys.executable, "-m", "paper_repro", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        **options,
+    )
+
+
+def left():
+    return [path for path in Path().rglob(".*.tmp*") if path.is_file()]
+
+
+def saved():
+    return sorted(Path("checkpoints").rglob("*.safetensors"))
+
+
+def outputs(workspace):
+    paths = [model_path(KEY), *(workspace.run.folder / f"{n}.csv" for n in ("curve", "validation"))]
+    return [path.read_bytes() for path in paths]
+
+
+# Temporary files.
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from paper_repro.core.files import replacing\n"
+        "with replacing(Path('a.txt')) as path:\n"
+        "    path.write_text('half'); print(path, flush=True); sys.stdin.read()"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    half = tmp_path / writer.stdout.readline().strip()
+    files.write_text(tmp_path / "b.txt", "whole")
+    assert half.read_text() == "half"  # its writer lives
+    writer.kill()
+    writer.communicate()
+    files.write_text(tmp_path / "b.txt", "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.txt"]
+
+
+def test_files_of_other_names_are_never_swept(tmp_path):
+    for name in (
+        ".notes.tmp",
+        ".a.tmp.txt",
+        "a.abcdefgh.tmp",
+        ".a.ABCDEFGH.tmp",
+    ):
+        (tmp_path / name).touch()
+    before = sorted(tmp_path.iterdir())
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace, monkeypatch):
+    workspace.change(epochs=400, validate_every=1)
+    train(KEY)
+    expected = outputs(workspace)
+    for path in (*saved(), model_path(KEY)):
+        path.unlink()
+    code = (
+        "import sys; from paper_repro.gan import loop; from paper_repro.__main__ import main\n"
+        "loop.CHECKPOINT_SECONDS = loop.SAVING_RATIO = 0\n"
+        "sys.exit(main(['train', 'quick-mnist-0']))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    killed = 0
+    for _ in range(6):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + 60
+        while not left() and process.poll() is None and time.monotonic() < until:
+            pass  # until it is inside a save
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert killed >= 3
+    train(KEY)
+    assert outputs(workspace) == expected
+    assert not left()
+
+
+# Two processes.
+
+
+def test_a_second_process_is_told_who_trains_the_run(workspace):
+    workspace.change(epochs=1000000)
+    first = started("train", KEY)
+    try:
+        lock, until = Path("checkpoints", KEY, "lock"), time.monotonic() + 60
+        while not (lock.is_file() and lock.read_text()) and time.monotonic() < until:
+            time.sleep(0.01)
+        with pytest.raises(UserError, match=rf"process {first.pid} on .* is training this run"):
+            train(KEY)
+    finally:
+        first.terminate()
+        said = first.communicate()[1]
+    assert first.returncode == 130
+    assert "the same command goes on from there" in said or "nothing is lost" in said
+    workspace.change(epochs=2)
+    train(KEY)  # a lock is gone with its process
+
+
+# Signals.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_modules_are_imported_is_told(workspace, number):
+    code = (
+        "import importlib, os, sys; from paper_repro.__main__ import main\n"
+        "importing = importlib.import_module\n"
+        f"def slow(name): os.kill(os.getpid(), {int(number)}); return importing(name)\n"
+        "importlib.import_module = slow\nsys.exit(main(['train', 'quick-mnist-0']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130
+    assert done.stderr.startswith("paper_repro: interrupted; nothing is lost")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspace, monkeypatch):
+    workspace.change(epochs=3, validate_every=1)
+    train(KEY)
+    expected = outputs(workspace)
+    saved()[0].unlink()
+    validate, ended = loop.validate, []
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        ended.append("too late")
+        return validate(*arguments)
+
+    for epoch in (1, 2, 3):
+        monkeypatch.setattr(loop, "validate", interrupted)
+        with pytest.raises(Interrupted, match=f"stopped at update {7 * epoch} of 21, saved"):
+            train(KEY)
+        assert not ended
+        monkeypatch.setattr(loop, "validate", validate)
+        if epoch < 3:  # go on to the next epoch's
+            monkeypatch.setattr(loop, "validate", lambda *a, e=epoch: _pass(validate, a, e))
+            with pytest.raises(Interrupted):
+                train(KEY)
+    train(KEY)
+    assert outputs(workspace) == expected
+
+
+def _pass(validate, arguments, epoch):
+    """Validate one epoch, and ask for an end at its end."""
+    row = validate(*arguments)
+    if arguments[-1] == epoch:
+        loop.interrupt.signal.raise_signal(signal.SIGTERM)
+    return row
+
+
+# Checkpoints.
+
+
+def trained_checkpoint():
+    (path,) = saved()
+    return path, *load_tensors(path)
+
+
+def seal(path, tensors, record):
+    record.pop(checkpoint.SEAL, None)
+    save_tensors(path, tensors, record | {checkpoint.SEAL: content_digest(tensors, record)})
+
+
+def test_every_flipped_bit_of_a_checkpoint_is_noticed(workspace):
+    train(KEY)
+    path = saved()[0]
+    content = path.read_bytes()
+    for position in range(0, len(content), len(content) // 40):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"checkpoints/.*(damaged|version|another run)"):
+            train(KEY)
+
+
+def test_another_seed_s_checkpoint_is_refused(workspace):
+    workspace.list(mnist=[0, 1])
+    train(KEY)
+    train("quick-mnist-1")
+    ours, theirs = saved()
+    shutil.copy(theirs, ours)
+    with pytest.raises(UserError, match="the state of another run or of other code"):
+        train(KEY)
+
+
+def without_a_tensor(tensors):
+    del tensors["best.generator.layers.0.bias"]
+
+
+def of_another_shape(tensors):
+    tensors["best.generator.layers.0.bias"] = torch.zeros(3)
+
+
+def of_another_type(tensors):
+    name = "best.generator.layers.0.bias"
+    tensors[name] = tensors[name].double()
+
+
+def with_one_more(tensors):
+    tensors["best.generator.layers.9.bias"] = torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    "change", [without_a_tensor, of_another_shape, of_another_type, with_one_more]
+)
+def test_all_entries_of_a_checkpoint_are_checked(workspace, change):
+    train(KEY)
+    path, tensors, record = trained_checkpoint()
+    change(tensors)
+    seal(path, tensors, record)
+    with pytest.raises(UserError, match=r"best\.generator\.layers\.\d\.bias: holds .*, expected"):
+        train(KEY)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("curve", None), ("update", "7"), ("sittings", {}), ("more", 1)]
+)
+def test_progress_of_another_form_is_refused(workspace, name, value):
+    train(KEY)
+    path, tensors, record = trained_checkpoint()
+    record[name] = value
+    seal(path, tensors, record)
+    with pytest.raises(UserError, match="not a checkpoint of this version"):
+        train(KEY)
+
+
+def test_a_run_that_goes_on_under_other_threads_says_so(workspace, capsys):
+    train(KEY)
+    assert "thread(s)" not in capsys.readouterr().err
+    workspace.change(epochs=3)
+    torch.set_num_threads(2)
+    try:
+        train(KEY)
+    finally:
+        torch.set_num_threads(1)
+    assert (
+        f"{KEY}: goes on with 2 thread(s) after 1; the bytes may differ" in capsys.readouterr().err
+    )
+    training = json.loads((workspace.run.folder / "training.json").read_text())
+    assert [sitting["threads"] for sitting in training["sittings"]] == [1, 2]
+
+
+def test_a_run_that_diverges_before_its_first_save_names_no_checkpoint(workspace, capsys):
+    sgd = workspace.experiment["sgd"] | {"learning_rate": 1e6}
+    workspace.change(sgd=sgd)
+    train(KEY)
+    said = capsys.readouterr().err
+    assert "training diverged" in said
+    assert "checkpoint" not in said
+    assert not saved()
+
+
+# A full disk: the system lets no file grow beyond a bound, and a write fails in its middle.
+
+
+@pytest.mark.parametrize("blocks", [1, 4, 16])  # of 1024 bytes
+def test_a_full_disk_is_one_line_and_a_later_run_goes_on(workspace, blocks):
+    process = started("train", KEY, prefix=["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"])
+    said = process.communicate()[1].rpartition("\r")[2].splitlines()
+    assert process.returncode == 2
+    assert "can't be written: File too large: it needs" in said[-1]
+    assert "make room and run the same command again" in said[-1]
+    assert not left()
+    train(KEY)
+    assert model_path(KEY).is_file()
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"a": torch.zeros(4)}, {})
+    before = path.read_bytes()
+    code = (
+        "import sys, torch; from pathlib import Path\n"
+        "from paper_repro.core.tensor_file import save_tensors\n"
+        "from paper_repro.core.errors import UserError\n"
+        "try: save_tensors(Path('a.safetensors'), {'a': torch.zeros(10**6)}, {})\n"
+        "except UserError as error: sys.exit(str(error))"
+    )
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr.startswith(
+        "a.safetensors: can't be written: File too large: it needs 4,000,"
+    )
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_one_line(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(UserError, match="a: can't be written: Permission denied"):
+        files.write_text(tmp_path / "a", "x")
+
+
+def test_a_folder_where_a_file_should_go_is_one_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UserError, match="a: can't be written: Is a directory"):
+        files.write_text(tmp_path / "a", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+# Files that are none, or without end.
+
+READ = [
+    (Path("params.yaml"), ("train", KEY)),
+    (Path("profiles/quick/params.yaml"), ("train", KEY)),
+    (Path("data/processed/quick/mnist/dataset.json"), ("train", KEY)),
+    (Path("data/processed/quick/mnist/train.npy"), ("train", KEY)),
+    (Path("checkpoints") / KEY / "{}", ("train", KEY)),
+    (Path("models") / f"{KEY}.safetensors", ("evaluate", KEY)),
+    (Path("reports/quick/runs") / KEY / "training.json", ("evaluate", KEY)),
+    (Path("reports/quick/runs") / KEY / "curve.csv", ("report", "quick")),
+    (Path("reports/quick/theory.json"), ("report", "quick")),
+    (Path("CITATION.cff"), ("report", "quick")),
+]
+
+
+def folder(path):
+    path.mkdir()
+
+
+def without_end(path):
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("make", [os.mkfifo, folder, without_end], ids=["pipe", "folder", "zero"])
+@pytest.mark.parametrize(("path", "command"), READ, ids=[path.name for path, _ in READ])
+def test_what_is_no_file_is_refused_in_one_line(workspace, capsys, path, command, make):
+    for stage in ("train", "evaluate", "figure2"):
+        assert main([stage, KEY]) == 0
+    if path.name == "{}":
+        (path,) = saved()
+    path.unlink()
+    make(path)
+    capsys.readouterr()
+    assert main(command) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if "update/s" not in line]
+    assert len(said) == 1
+    assert str(path) in said[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 10**5, "a: 2020-99-99", "a: " + "9" * 5000, "\0", "a: &a [*a]"]
+)
+def test_odd_yaml_is_one_line(workspace, capsys, text):
+    Path("params.yaml").write_text(text)
+    assert main(["train", KEY]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("paper_repro: params.yaml: ")
+    assert said.count("\n") == 1
+
+
+# The environment.
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONIOENCODING": "latin-1"},
+    ],
+)
+def test_a_report_has_the_same_bytes_in_every_locale(tmp_path, environment):
+    for name in ("params.yaml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "reports/stand-in", tmp_path / "reports/stand-in")
+    for profile in PROFILES[1:]:
+        source = ROOT / "profiles" / profile / "params.yaml"
+        (tmp_path / "profiles" / profile).mkdir(parents=True)
+        shutil.copy(source, tmp_path / "profiles" / profile)
+    written = sorted(p for p in (tmp_path / "reports").rglob("*") if p.is_file())
+    before = {path: path.read_bytes() for path in written}
+    process = started("report", "stand-in", cwd=tmp_path, env=environment)
+    said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert {path: path.read_bytes() for path in written} == before
+
+
+def test_git_s_refusal_is_recorded_as_what_it_said(tmp_path, monkeypatch):
+    refusal = "fatal: detected dubious ownership in repository"
+    (tmp_path / "git").write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 128\n")
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    expected = {"commit": None, "uncommitted_changes": None, "git": refusal}
+    assert provenance.commit.__wrapped__() == expected
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    assert "No such file" in provenance.commit.__wrapped__()["git"]
+
+
+def test_an_outer_git_s_variables_do_not_change_the_commit(tmp_path, monkeypatch):
+    expected = provenance.commit.__wrapped__()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    assert provenance.commit.__wrapped__() == expected
