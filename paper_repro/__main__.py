@@ -8,7 +8,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from paper_repro import system
 from paper_repro.core.errors import UserError
+
+system.check()  # before anything that another Python or system lacks
 
 
 def _parser() -> argparse.ArgumentParser:
