@@ -4,8 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-# DVC's stages call `python`: let it be the environment's.
+# All paths are relative to the repository's folder, whose own path may have spaces.
+ifneq ($(realpath $(lastword $(MAKEFILE_LIST))),$(realpath Makefile))
+$(error This must run in the folder of its Makefile: make -C <that folder> $(MAKECMDGOALS))
+endif
+
+# DVC's stages call `python`: let it be the environment's, with no other packages than its own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONHOME PYTHONPATH
 
 .PHONY: help install quick repro add verify bench test lint readme lock
 
@@ -22,11 +28,23 @@ help:
 
 install: $(READY)
 
+# An environment is made anew if its Python is gone or not supported, or if the folder was moved.
+SOUND := $(shell unset PYTHONHOME PYTHONPATH; ($(VENV)/bin/python paper_repro/system.py && \
+  $(VENV)/bin/pip --version) > /dev/null 2>&1 && echo yes)
+ifneq ($(SOUND),yes)
+$(READY): environment
+endif
+
+.PHONY: environment
+environment:
+	@$(PYTHON) paper_repro/system.py
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || \
+	  { echo "$(PYTHON) can't make environments: apt install python3-venv (Debian)" >&2; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+
 $(READY): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s: make PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	python -m pip install --disable-pip-version-check --requirement requirements.lock
-	python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/python paper_repro/install.py --requirement requirements.lock
+	$(VENV)/bin/python paper_repro/install.py --no-deps --no-build-isolation --editable .
 	@[ -e .git ] || dvc config --local core.no_scm true  # a tarball: DVC must not look for git
 	@touch $(READY)
 

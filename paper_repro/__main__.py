@@ -11,7 +11,10 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from paper_repro import system
 from paper_repro.core.errors import UserError
+
+system.check()  # before anything that another Python or system lacks
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 
-from paper_repro.figures.canvas import new_figure, save
+from paper_repro.figures.canvas import drawing, sns
 
 
 def draw_ablations(results: dict[str, Any], path: Path) -> None:
@@ -21,11 +20,10 @@ def draw_ablations(results: dict[str, Any], path: Path) -> None:
         ],
         columns=["epoch", "nats", "experiment"],
     )
-    figure = new_figure(9, 4.5)
-    axes = figure.subplots()
-    sns.lineplot(curves, x="epoch", y="nats", hue="experiment", errorbar=None, ax=axes)
-    axes.set(ylabel="nats, validation", title="Parzen estimate, one change at a time")
-    if len(curves):
-        sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
-    sns.despine(figure)
-    save(figure, path)
+    with drawing(path, 9, 4.5) as figure:
+        axes = figure.subplots()
+        sns.lineplot(curves, x="epoch", y="nats", hue="experiment", errorbar=None, ax=axes)
+        axes.set(ylabel="nats, validation", title="Parzen estimate, one change at a time")
+        if len(curves):
+            sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
+        sns.despine(figure)

@@ -1,28 +1,70 @@
-"""What all figures share: a canvas without a screen, and files with the same bytes every time."""
+"""What all figures share: a canvas that no screen and no setting of the user's reaches.
 
+matplotlib and seaborn are imported here and nowhere else. A user's ``matplotlibrc`` or
+``MPLBACKEND`` can neither stop that nor change a picture: same numbers, same bytes.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from paper_repro.core.files import replacing
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of that many inches, independent of any screen or global state."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Have matplotlib imported by its own settings; then give it the user's, if they are sound."""
+    found = importlib.util.find_spec("matplotlib")
+    if "matplotlib" in sys.modules or found is None or found.origin is None:
+        yield
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        # A matplotlibrc of the present folder comes before any other. This one has the defaults.
+        with chdir(Path(found.origin).parent / "mpl-data"):
+            yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    with suppress(Exception):
+        matplotlib.rcParams.update(matplotlib.rc_params())
+    if backend:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend
 
 
-def save(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Write a PNG, whole or not at all, without a date or version in it."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, format="png", metadata={"Software": None})
+with _own_settings():
+    import matplotlib
+    import matplotlib.style
+    import seaborn as sns
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import ConnectionPatch
+
+__all__ = ["Axes", "ConnectionPatch", "Line2D", "drawing", "save_note", "sns"]
+
+
+@contextmanager
+def drawing(path: Path, width: float, height: float, dpi: int = 150) -> Iterator[Figure]:
+    """Give an empty figure of that many inches to draw on; at the end write it as a PNG.
+
+    Within, matplotlib's defaults hold in place of the user's settings. The file is written whole
+    or not at all, without a date or version in it.
+    """
+    with matplotlib.style.context("default"):
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        FigureCanvasAgg(figure)
+        yield figure
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=dpi, format="png", metadata={"Software": None})
 
 
 def save_note(path: Path, text: str) -> None:
     """Write a picture that says why there is none."""
-    figure = new_figure(6, 2)
-    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
-    save(figure, path)
+    with drawing(path, 6, 2) as figure:
+        figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)

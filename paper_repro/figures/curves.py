@@ -4,9 +4,8 @@ import math
 from pathlib import Path
 
 import pandas as pd
-import seaborn as sns
 
-from paper_repro.figures.canvas import new_figure, save
+from paper_repro.figures.canvas import drawing, sns
 
 MANY = 60  # estimates: no markers, and no place for the first ones
 
@@ -25,68 +24,74 @@ def draw_curves(
     runs : by label, the per-epoch table and the table of measured epochs.
     paper_mean : the paper's test mean in nats, drawn for orientation where it is comparable.
     """
-    figure = new_figure(10, 3.4)
-    nats, probability, value = figure.subplots(1, 3)
-    curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
-    measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
-    sns.lineplot(
-        measured,
-        x="epoch",
-        y="valid_nats",
-        hue="run",
-        marker="o" if len(measured) < MANY else None,
-        markersize=3,
-        linewidth=1 if len(runs) == 1 else 0.5,  # or one seed would hide another
-        estimator=None,
-        ax=nats,
-    )
-    if len(measured) >= MANY:  # the first steps would press all that follows together
-        later = measured[measured.epoch > measured.epoch.max() / 10].valid_nats
-        highest = max(measured.valid_nats.max(), paper_mean or -math.inf)
-        nats.set_ylim(later.min(), highest + 0.05 * (highest - later.min()))
-    if paper_mean is not None:
-        nats.axhline(paper_mean, color="black", linestyle=":")
-        nats.annotate(
-            f"paper, test: {paper_mean:g}",
-            (0.02, paper_mean),
+    with drawing(path, 10, 3.4) as figure:
+        nats, probability, value = figure.subplots(1, 3)
+        curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
+        measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
+        sns.lineplot(
+            measured,
+            x="epoch",
+            y="valid_nats",
+            hue="run",
+            marker="o" if len(measured) < MANY else None,
+            markersize=3,
+            linewidth=1 if len(runs) == 1 else 0.5,  # or one seed would hide another
+            estimator=None,
+            ax=nats,
+        )
+        if len(measured) >= MANY:  # the first steps would press all that follows together
+            later = measured[measured.epoch > measured.epoch.max() / 10].valid_nats
+            highest = max(measured.valid_nats.max(), paper_mean or -math.inf)
+            nats.set_ylim(later.min(), highest + 0.05 * (highest - later.min()))
+        if paper_mean is not None:
+            nats.axhline(paper_mean, color="black", linestyle=":")
+            nats.annotate(
+                f"paper, test: {paper_mean:g}",
+                (0.02, paper_mean),
+                xycoords=("axes fraction", "data"),
+                va="bottom",
+                fontsize=8,
+            )
+        nats.set(ylabel="nats", title="Parzen estimate, validation")
+        lines = curve.melt(
+            ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
+        ).replace({"d_data": "on data", "d_samples": "on samples"})
+        sns.lineplot(
+            lines,
+            x="epoch",
+            y="D",
+            hue="mean of D",
+            units="run",
+            estimator=None,
+            linewidth=1,
+            ax=probability,
+        )
+        probability.axhline(0.5, color="black", linestyle=":")
+        probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
+        sns.lineplot(
+            curve,
+            x="epoch",
+            y="value",
+            hue="run",
+            estimator=None,
+            linewidth=1,
+            legend=False,
+            ax=value,
+        )
+        value.axhline(-math.log(4), color="black", linestyle=":")
+        value.annotate(
+            "−log 4",
+            (0.98, -math.log(4)),
             xycoords=("axes fraction", "data"),
+            ha="right",
             va="bottom",
             fontsize=8,
         )
-    nats.set(ylabel="nats", title="Parzen estimate, validation")
-    lines = curve.melt(
-        ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
-    ).replace({"d_data": "on data", "d_samples": "on samples"})
-    sns.lineplot(
-        lines,
-        x="epoch",
-        y="D",
-        hue="mean of D",
-        units="run",
-        estimator=None,
-        linewidth=1,
-        ax=probability,
-    )
-    probability.axhline(0.5, color="black", linestyle=":")
-    probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
-    sns.lineplot(
-        curve, x="epoch", y="value", hue="run", estimator=None, linewidth=1, legend=False, ax=value
-    )
-    value.axhline(-math.log(4), color="black", linestyle=":")
-    value.annotate(
-        "−log 4",
-        (0.98, -math.log(4)),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        fontsize=8,
-    )
-    value.set(ylabel="V(D, G), nats, dropout on", title="Value")
-    value.ticklabel_format(axis="y", useOffset=False)
-    for axes in (nats, probability, value):
-        legend = axes.get_legend()
-        if legend is not None:
-            sns.move_legend(axes, "best", fontsize=7, title=None)
-    sns.despine(figure)
-    figure.suptitle(title.replace("$", r"\$"), fontsize=10)
-    save(figure, path)
+        value.set(ylabel="V(D, G), nats, dropout on", title="Value")
+        value.ticklabel_format(axis="y", useOffset=False)
+        for axes in (nats, probability, value):
+            legend = axes.get_legend()
+            if legend is not None:
+                sns.move_legend(axes, "best", fontsize=7, title=None)
+        sns.despine(figure)
+        figure.suptitle(title.replace("$", r"\$"), fontsize=10)

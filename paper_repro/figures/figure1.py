@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import ConnectionPatch
 
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
-from paper_repro.figures.canvas import new_figure, save
+from paper_repro.figures.canvas import Axes, ConnectionPatch, Line2D, drawing
 from paper_repro.theory import settings
 from paper_repro.theory.density import Array, density, integral, points, total_variation
 from paper_repro.theory.optimal import optimal_discriminator
@@ -141,22 +138,21 @@ def draw(panels: list[Panel], p_data: Array, x: Array, path: Path) -> None:
     """
     highest = np.max([p_data, *(panel.p_g for panel in panels)], axis=0)  # (n,)
     shown = x[highest > SHOWN * highest.max()]
-    figure = new_figure(11, 4)
-    rows = figure.subplots(1, len(panels), sharey=True)
-    for axes, panel in zip(rows, panels, strict=True):
-        _draw(axes, panel, p_data, x, shown[0], shown[-1])
-    rows[0].set_ylim(LINE_Z - 0.05, 1.05 * max(1.0, float(highest.max())))
-    figure.legend(
-        handles=[
-            Line2D([], [], color="blue", linestyle=(0, (5, 2.5)), label="$D(x)$"),
-            Line2D([], [], color="black", linestyle=(0, (1, 1.4)), label="$p_{data}(x)$"),
-            Line2D([], [], color="green", label="$p_g(x)$"),
-        ],
-        loc="outside upper center",
-        ncols=3,
-        frameon=False,
-    )
-    save(figure, path)
+    with drawing(path, 11, 4) as figure:
+        rows = figure.subplots(1, len(panels), sharey=True)
+        for axes, panel in zip(rows, panels, strict=True):
+            _draw(axes, panel, p_data, x, shown[0], shown[-1])
+        rows[0].set_ylim(LINE_Z - 0.05, 1.05 * max(1.0, float(highest.max())))
+        figure.legend(
+            handles=[
+                Line2D([], [], color="blue", linestyle=(0, (5, 2.5)), label="$D(x)$"),
+                Line2D([], [], color="black", linestyle=(0, (1, 1.4)), label="$p_{data}(x)$"),
+                Line2D([], [], color="green", label="$p_g(x)$"),
+            ],
+            loc="outside upper center",
+            ncols=3,
+            frameon=False,
+        )
 
 
 def figure1(profile: str) -> None:

@@ -4,6 +4,8 @@
 the training image nearest (squared L2) to that row's fifth sample.
 """
 
+from pathlib import Path
+
 import torch
 from torchvision.utils import make_grid
 
@@ -12,7 +14,7 @@ from paper_repro.core.records import write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.figures.canvas import drawing, save_note
 
 ROWS, SAMPLES_A_ROW = 4, 5
 FRAME = 2  # pixels
@@ -67,6 +69,16 @@ def title(run: Run, dataset: Dataset, epoch: int) -> str:
     return f"{data}\nseed {run.seed}, epoch {epoch}{reduced}"
 
 
+def draw(picture: torch.Tensor, heading: str, path: Path) -> None:
+    """Draw a (3, height, width) picture under its heading."""
+    height, width = picture.shape[1:]
+    with drawing(path, 6, 6 * height / width + 0.5) as figure:
+        axes = figure.subplots()
+        axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(heading, fontsize=8)
+
+
 def figure2(key: str) -> None:
     """Draw a run's figure 2, or write that it was not run (`UserError` on bad inputs)."""
     trained = open_run(key, "figure2.png", "figure2.json", draw_note=save_note)
@@ -82,13 +94,8 @@ def figure2(key: str) -> None:
     if dataset.name in NORMALISED:
         neighbours, samples = displayed(neighbours, samples), displayed(samples, samples)
     picture = grid(samples, neighbours, dataset.shape)
-    height, width = picture.shape[1:]
-    figure = new_figure(6, 6 * height / width + 0.5)
-    axes = figure.subplots()
-    axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(title(run, dataset, record["best_epoch"]), fontsize=8)
-    save(figure, run.folder / "figure2.png")
+    heading = title(run, dataset, record["best_epoch"])
+    draw(picture, heading, run.folder / "figure2.png")
     write_record(
         run.folder / "figure2.json",
         {

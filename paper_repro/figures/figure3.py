@@ -6,16 +6,16 @@ the ends; the rule here (`RULE`) was fixed before any picture was seen.
 
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torchvision.utils import make_grid
 
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.digit_classifier import train_classifier
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.figures.canvas import drawing, save_note
 from paper_repro.figures.figure2 import title
 from paper_repro.gan.model.noise import draw_noise
 
@@ -68,22 +68,22 @@ def strip(images: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     return picture[0]
 
 
-def _drawn(pictures: list[torch.Tensor], strips: list[list[End]], heading: str) -> Figure:
-    """Return the strips one below the other, with the digits over their ends."""
+def draw(pictures: list[torch.Tensor], strips: list[list[End]], heading: str, path: Path) -> None:
+    """Draw the strips one below the other, with the digits over their ends."""
     longest = max(picture.shape[1] for picture in pictures)
-    figure = new_figure(7, 7 * sum(1.8 * len(picture) for picture in pictures) / longest + 0.35)
-    figure.suptitle(heading, fontsize=8)
-    for axes, picture, ends in zip(
-        figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strips, strict=True
-    ):
-        axes.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set(xlim=(-0.5, longest - 0.5), anchor="W", xticks=[], yticks=[], frame_on=False)
-        columns = (picture.shape[1] - 1) // ((len(ends) - 1) * (IMAGES - 1) + 1)  # of an image
-        for index, end in enumerate(ends):
-            doubt = "" if end.sure else f" (p = {end.probability:.2f})"
-            middle = (index * (IMAGES - 1) + 0.5) * columns
-            axes.text(middle, -2, f"{end.digit}{doubt}", ha="center", va="bottom", fontsize=8)
-    return figure
+    height = 7 * sum(1.8 * len(picture) for picture in pictures) / longest + 0.35
+    with drawing(path, 7, height, dpi=300) as figure:
+        figure.suptitle(heading, fontsize=8)
+        for axes, picture, ends in zip(
+            figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strips, strict=True
+        ):
+            axes.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set(xlim=(-0.5, longest - 0.5), anchor="W", xticks=[], yticks=[], frame_on=False)
+            columns = (picture.shape[1] - 1) // ((len(ends) - 1) * (IMAGES - 1) + 1)  # of an image
+            for index, end in enumerate(ends):
+                doubt = "" if end.sure else f" (p = {end.probability:.2f})"
+                middle = (index * (IMAGES - 1) + 0.5) * columns
+                axes.text(middle, -2, f"{end.digit}{doubt}", ha="center", va="bottom", fontsize=8)
 
 
 @torch.no_grad()
@@ -107,8 +107,8 @@ def figure3(key: str) -> None:
     pictures = [
         strip(network(interpolate(z[[end.draw for end in ends]])), dataset.shape) for ends in strips
     ]
-    figure = _drawn(pictures, strips, title(run, dataset, record["best_epoch"]))
-    save(figure, run.folder / "figure3.png", dpi=300)
+    heading = title(run, dataset, record["best_epoch"])
+    draw(pictures, strips, heading, run.folder / "figure3.png")
     write_record(
         run.folder / "figure3.json",
         {

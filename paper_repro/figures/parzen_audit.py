@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 import torch
 
 from paper_repro.core import provenance
@@ -12,22 +11,23 @@ from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.parzen_audit import AuditSettings, measure
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures.canvas import new_figure, save, save_note
+from paper_repro.figures.canvas import drawing, save_note, sns
 
 
 def draw(measured: dict[str, Any], path: Path) -> None:
     """Draw the estimate over the number of samples, and the references as lines across it."""
-    figure = new_figure(7, 4)
-    axes = figure.subplots()
-    curve = pd.DataFrame(measured["curve"])
-    sns.lineplot(curve, x="n", y="test_mean", marker="o", ax=axes, color="black", label="ours")
-    for row, colour in zip(measured["rows"][1:], sns.color_palette(), strict=False):
-        axes.axhline(row["fine"]["test_mean"], color=colour, linestyle="--", label=row["samples"])
-    axes.set(xscale="log", xlabel="number of samples", ylabel="nats, test, σ on a fine grid")
-    axes.set_title("Parzen estimate: our samples, and what is no model", fontsize=10)
-    axes.legend(fontsize=8)
-    sns.despine(figure)
-    save(figure, path)
+    with drawing(path, 7, 4) as figure:
+        axes = figure.subplots()
+        curve = pd.DataFrame(measured["curve"])
+        sns.lineplot(curve, x="n", y="test_mean", marker="o", ax=axes, color="black", label="ours")
+        for row, colour in zip(measured["rows"][1:], sns.color_palette(), strict=False):
+            axes.axhline(
+                row["fine"]["test_mean"], color=colour, linestyle="--", label=row["samples"]
+            )
+        axes.set(xscale="log", xlabel="number of samples", ylabel="nats, test, σ on a fine grid")
+        axes.set_title("Parzen estimate: our samples, and what is no model", fontsize=10)
+        axes.legend(fontsize=8)
+        sns.despine(figure)
 
 
 @fast_float32()

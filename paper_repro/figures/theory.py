@@ -4,11 +4,10 @@ import math
 from pathlib import Path
 
 import numpy as np
-import seaborn as sns
 
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
-from paper_repro.figures.canvas import new_figure, save
+from paper_repro.figures.canvas import drawing, sns
 from paper_repro.theory.checks import LOG4, SUPPORT, Checked, run_checks
 from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.settings import Checks
@@ -17,46 +16,45 @@ from paper_repro.theory.settings import Checks
 def draw(found: Checked, path: Path) -> None:
     """Draw the trained D beside D*, C(G) against JSD, and C along proposition 2's procedure."""
     x, p_data, p_g = found.x, found.p_data, found.p_g
-    figure = new_figure(10.5, 3.3)
-    trained, identity, descent = figure.subplots(1, 3)
-    shown = p_data + p_g > SUPPORT
-    trained.plot(x[shown], p_data[shown], color="black", linestyle=":", label="$p_{data}$")
-    trained.plot(x[shown], p_g[shown], color="green", label="$p_g$")
-    best = optimal_discriminator(p_data, p_g)
-    trained.plot(x[shown], best[shown], color="0.7", linewidth=4, label="$D^*$")
-    trained.plot(x[shown], found.d[shown], color="blue", linestyle="--", label="D, trained")
-    trained.set(xlabel="x", ylim=(0, None), title="Proposition 1: D for a fixed G")
-    trained.legend(fontsize=8, frameon=False)
-    ends = np.array([0, math.log(2)])
-    identity.plot(ends, -LOG4 + 2 * ends, color="0.6", label="−log 4 + 2·JSD")
-    identity.scatter(
-        [m.jsd for m in found.members],
-        [m.criterion for m in found.members],
-        s=10,
-        zorder=2,
-        label="a $p_g$",
-    )
-    identity.set(xlabel="JSD, nats", ylabel="C(G), nats", title="Theorem 1: C(G) and JSD")
-    identity.legend(fontsize=8, frameon=False)
-    descent.plot(found.descent)
-    descent.axhline(-LOG4, color="black", linestyle=":")
-    descent.annotate(
-        "−log 4",
-        (0.98, -LOG4),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
-        textcoords="offset points",
-        ha="right",
-        va="bottom",
-        fontsize=8,
-    )
-    descent.set(
-        xlabel="step of $p_g$", ylabel="C(G), nats", title="Proposition 2: D = D* each step"
-    )
-    for axes in (trained, identity, descent):
-        axes.title.set_fontsize(10)
-    sns.despine(figure)
-    save(figure, path)
+    with drawing(path, 10.5, 3.3) as figure:
+        trained, identity, descent = figure.subplots(1, 3)
+        shown = p_data + p_g > SUPPORT
+        trained.plot(x[shown], p_data[shown], color="black", linestyle=":", label="$p_{data}$")
+        trained.plot(x[shown], p_g[shown], color="green", label="$p_g$")
+        best = optimal_discriminator(p_data, p_g)
+        trained.plot(x[shown], best[shown], color="0.7", linewidth=4, label="$D^*$")
+        trained.plot(x[shown], found.d[shown], color="blue", linestyle="--", label="D, trained")
+        trained.set(xlabel="x", ylim=(0, None), title="Proposition 1: D for a fixed G")
+        trained.legend(fontsize=8, frameon=False)
+        ends = np.array([0, math.log(2)])
+        identity.plot(ends, -LOG4 + 2 * ends, color="0.6", label="−log 4 + 2·JSD")
+        identity.scatter(
+            [m.jsd for m in found.members],
+            [m.criterion for m in found.members],
+            s=10,
+            zorder=2,
+            label="a $p_g$",
+        )
+        identity.set(xlabel="JSD, nats", ylabel="C(G), nats", title="Theorem 1: C(G) and JSD")
+        identity.legend(fontsize=8, frameon=False)
+        descent.plot(found.descent)
+        descent.axhline(-LOG4, color="black", linestyle=":")
+        descent.annotate(
+            "−log 4",
+            (0.98, -LOG4),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=8,
+        )
+        descent.set(
+            xlabel="step of $p_g$", ylabel="C(G), nats", title="Proposition 2: D = D* each step"
+        )
+        for axes in (trained, identity, descent):
+            axes.title.set_fontsize(10)
+        sns.despine(figure)
 
 
 def theory(profile: str) -> None:

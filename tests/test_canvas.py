@@ -1,0 +1,122 @@
+"""Pictures have the same bytes whatever a user's matplotlibrc and MPLBACKEND say."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+DRAW = """
+from pathlib import Path
+from types import SimpleNamespace
+import numpy as np
+import pandas as pd
+import torch
+from paper_repro.figures import (
+    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, parzen_audit, theory
+)
+
+x = np.linspace(-1, 1, 50)
+p = 0.5 + 0 * x
+run = {"status": "ok", "validation_epochs": [1, 2], "valid_nats": [3.0, 5.0]}
+ablations.draw_ablations({"rows": [{"experiment": "one", "runs": [run]}]}, Path("ablations.png"))
+benchmarks.draw_growth(
+    [
+        {"axis": a, "images": n, "samples": 2 * n, "pixels": 3, "seconds": {"median": n / 7}}
+        for a in ("images", "samples", "pixels") for n in (10, 20)
+    ],
+    Path("benchmarks.png"),
+)
+canvas.save_note(Path("canvas.png"), "not run: there are no data")
+curve = pd.DataFrame({"epoch": [1, 2], "d_data": [0.6, 0.7], "d_samples": [0.4, 0.3],
+                      "value": [-1.3, -1.2]})
+measured = pd.DataFrame({"epoch": [1, 2], "valid_nats": [3.0, 5.0]})
+curves.draw_curves({"one": (curve, measured)}, Path("curves.png"), title="t", paper_mean=4.0)
+panel = figure1.Panel("a", 1, 1, -1.3, p, p, figure1.arrow_feet())
+figure1.draw([panel, panel], 1.5 * p, x, Path("figure1.png"))
+ramp = torch.linspace(0, 1, 3 * 8 * 9).reshape(3, 8, 9)
+figure2.draw(ramp, "seed 0", Path("figure2.png"))
+ends = [figure3.End(1, 0, 0.95), figure3.End(5, 0, 0.5)]
+figure3.draw([torch.linspace(0, 1, 6 * 45).reshape(6, 45)], [ends], "seed 0", Path("figure3.png"))
+rows = [{"samples": name, "fine": {"test_mean": mean}} for name, mean in (("a", 1), ("b", 2))]
+audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "rows": rows}
+parzen_audit.draw(audit, Path("parzen_audit.png"))
+members = [SimpleNamespace(jsd=0.1, criterion=-1.2)]
+found = SimpleNamespace(x=x, p_data=p, p_g=p, d=p, members=members, descent=[-1.2, -1.3])
+theory.draw(found, Path("theory.png"))
+"""
+DRAWN = sorted(p.stem for p in (ROOT / "paper_repro/figures").glob("*.py") if p.stem != "__init__")
+HOSTILE = """
+image.origin: lower
+image.cmap: hot
+font.family: serif
+savefig.dpi: 40
+savefig.bbox: tight
+lines.linewidth: 7
+axes.prop_cycle: cycler('color', ['r', 'k'])
+path.sketch: 1, 100, 2
+text.usetex: True
+backend: tkagg
+"""
+SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
+    "hostile": ("module://matplotlib_inline.backend_inline", HOSTILE.encode()),
+    "damaged": ("nonsense", b"\xff\xfe: no text\n"),
+}
+
+
+def python(folder, code, backend, settings):
+    if settings is not None:
+        (folder / "matplotlibrc").write_bytes(settings)
+    own = {"PYTHONPATH": str(ROOT)} | ({} if backend is None else {"MPLBACKEND": backend})
+    plain = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "MATPLOTLIBRC")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=plain | own, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """All pictures by the surroundings that they were drawn in."""
+    drawn = {}
+    for name, surroundings in {"clean": (None, None), **SURROUNDINGS}.items():
+        folder = tmp_path_factory.mktemp(name)
+        python(folder, DRAW, *surroundings)
+        drawn[name] = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
+    return drawn
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_setting_of_the_user_changes_a_picture(pictures, surroundings, name):
+    assert pictures[surroundings][name] == pictures["clean"][name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["matplotlib", "paper_repro.figures.canvas"])
+def test_a_notebook_keeps_its_settings(tmp_path, first):
+    code = (
+        f"import json, os, {first}, matplotlib as m, pathlib\n"
+        "from paper_repro.figures.canvas import save_note\n"
+        "save_note(pathlib.Path('note.png'), 'a')\n"
+        "found = [m.rcParams[k] for k in ('lines.linewidth', 'font.family', 'backend')]\n"
+        "print(json.dumps([*found, os.environ['MPLBACKEND'], os.getcwd()]))"
+    )
+    found = json.loads(python(tmp_path, code, "svg", b"lines.linewidth: 7\nfont.family: serif\n"))
+    assert found == [7.0, ["serif"], "svg", "svg", str(tmp_path)]
+
+
+def test_only_the_canvas_imports_what_draws():
+    for path in (ROOT / "paper_repro").rglob("*.py"):
+        if path.stem == "canvas":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            assert not {n.split(".")[0] for n in names} & {"matplotlib", "seaborn"}, path

@@ -1,0 +1,208 @@
+"""`make install` in a small copy of the repository, with surroundings that could lead it astray."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from paper_repro import install
+from tests.conftest import ROOT
+
+
+def write_wheel(folder, name):
+    """A package of one empty module."""
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", "")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+BACKEND = """
+import shutil
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    return shutil.copy("own-1.0-py3-none-any.whl", folder).rpartition("/")[2]
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def copy(folder):
+    """A repository that locks one small package, which pip finds only with `links`."""
+    shutil.copytree(ROOT / "paper_repro", folder / "paper_repro", ignore=lambda *_: ["__pycache__"])
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / ".git").mkdir()
+    (folder / "backend.py").write_text(BACKEND)
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "requirements.lock").write_text("locked==1.0\n")
+    links = folder.parent / "links"
+    links.mkdir()
+    write_wheel(links, "locked")
+    write_wheel(folder, "own")
+    return folder
+
+
+def make(folder, *arguments, **variables):
+    """Run make there with a plain environment and these variables."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON", "MAKE"))}
+    return subprocess.run(
+        ["make", f"PYTHON={sys.executable}", *arguments],
+        cwd=folder,
+        env=plain | {name: str(value) for name, value in variables.items()},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A copy in a folder with spaces in its path, installed among hostile settings."""
+    base = tmp_path_factory.mktemp("base")
+    folder = base / "my folder" / "x y"
+    folder.mkdir(parents=True)
+    copy(folder)
+    settings = base / "pip.conf"
+    settings.write_text(
+        f"[global]\nno-index = true\nuser = true\nprefix = {base}/prefix\nrequire-hashes = true\n"
+        f"[install]\nfind-links = {(folder.parent / 'links').as_uri()}\n"
+        f"target = {base}/target\nroot = {base}/root\nconstraint = {base}/absent.txt\n"
+    )
+    (base / "astray").mkdir()
+    (base / "astray" / "pip.py").write_text("raise SystemExit('from PYTHONPATH')")
+    done = make(
+        folder,
+        "install",
+        HOME=base / "home",
+        PIP_CONFIG_FILE=settings,
+        PIP_USER=1,
+        PIP_TARGET=base / "target",
+        PIP_PREFIX=base / "prefix",
+        PIP_REQUIRE_VIRTUALENV=1,
+        PIP_CONSTRAINT=base / "absent.txt",
+        PYTHONPATH=base / "astray",
+        PYTHONHOME=base / "astray",
+        PYTHONUSERBASE=base / "user",
+        CONDA_PREFIX=base / "conda",
+        VIRTUAL_ENV=base / "other",
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_it_installs_into_its_own_folder_whatever_the_user_s_settings(installed):
+    base = installed.parent.parent
+    (packages,) = installed.glob(".venv/lib/python*/site-packages")
+    assert set(base.rglob("locked.py")) == {packages / "locked.py"}
+    assert set(base.rglob("own.py")) == {packages / "own.py"}
+    again = make(installed, "install", PYTHONHOME=base / "astray")
+    assert "Nothing to be done" in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", [None, "import sys; sys.exit(2)"])
+def test_an_environment_whose_python_is_gone_or_unsupported_is_made_anew(
+    installed, tmp_path, python
+):
+    link = installed / ".venv/bin/python"
+    link.rename(tmp_path / "python")
+    if python is None:
+        link.symlink_to(tmp_path / "gone")
+    else:
+        link.write_text(f"#!{sys.executable}\n{python}\n")
+        link.chmod(0o755)
+    try:
+        assert "-m venv --clear .venv" in make(installed, "--dry-run", "install").stdout
+    finally:
+        link.unlink()
+        (tmp_path / "python").rename(link)
+    assert "venv" not in make(installed, "--dry-run", "install").stdout
+
+
+@pytest.mark.slow
+def test_an_environment_that_was_moved_is_made_anew(installed, tmp_path):
+    moved = installed.rename(tmp_path / "moved")
+    try:
+        assert "-m venv --clear .venv" in make(moved, "--dry-run", "install").stdout
+    finally:
+        moved.rename(installed)
+
+
+def test_from_another_folder_it_says_what_to_do(tmp_path):
+    elsewhere = make(tmp_path, "-f", ROOT / "Makefile", "quick")
+    assert elsewhere.returncode == 2
+    assert elsewhere.stdout == ""
+    assert elsewhere.stderr.count("\n") == 1
+    assert "make -C <that folder> quick" in elsewhere.stderr
+    assert "make quick" in make(tmp_path, "-C", ROOT, "help").stdout
+    assert "make quick" in make(ROOT, "-f", ROOT / "Makefile", "help").stdout
+
+
+@pytest.mark.parametrize(
+    ("lacks", "told"),
+    [
+        ("import ensurepip", "can't make environments: apt install python3-venv"),
+        ("paper_repro/system.py", "CPython 3.15"),
+    ],
+)
+def test_a_python_that_will_not_do_is_one_line_before_anything_is_made(tmp_path, lacks, told):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    copy(folder)
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in *"{lacks}"*) echo "CPython 3.15" >&2; exit 2;; esac\n'
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    python.chmod(0o755)
+    done = make(folder, "install", f"PYTHON={python}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert told in lines[0]
+    assert len(lines) == 2  # the second is make's
+    assert not (folder / ".venv").exists()
+
+
+def test_pip_gets_the_user_s_sources_and_no_other_setting(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    settings = tmp_path / "pip.conf"
+    settings.write_text(
+        "[global]\nindex-url = https://global.example/simple\nproxy = http://proxy.example:1\n"
+        "timeout = 7\ncert = /global.pem\nuser = true\n"
+        "[install]\nindex-url = https://install.example/simple\nno-deps = true\n"
+        "extra-index-url =\n    https://one.example/simple\n    https://two.example/simple\n"
+        "[download]\nretries = 9\n"
+    )
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("PIP_CERT", "/variable.pem")
+    monkeypatch.setenv("PIP_NO_DEPS", "1")
+    found = install.environment()
+    pips = {name: value for name, value in found.items() if name.startswith("PIP_")}
+    assert pips.pop("PIP_EXTRA_INDEX_URL").split() == [
+        "https://one.example/simple",
+        "https://two.example/simple",
+    ]
+    assert pips == {
+        "PIP_INDEX_URL": "https://install.example/simple",
+        "PIP_PROXY": "http://proxy.example:1",
+        "PIP_TIMEOUT": "7",
+        "PIP_CERT": "/variable.pem",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    assert found["PATH"] == os.environ["PATH"]
+
+
+def test_settings_that_pip_can_not_read_are_its_own_one_line(tmp_path, monkeypatch, capfd):
+    settings = tmp_path / "pip.conf"
+    settings.write_text("index-url = https://no.section.example\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    with pytest.raises(SystemExit) as end:
+        install.environment()
+    assert end.value.code
+    assert str(settings) in capfd.readouterr().err
