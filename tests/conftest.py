@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+import json
 import shutil
 
 import numpy as np
