@@ -803,3 +803,26 @@ def test_cifar10_is_kept_as_its_archive_and_told_by_its_md5(place, monkeypatch):
     kept.write_bytes(PACKED[:-1])
     with pytest.raises(UserError, match=f"{file.name}: damaged, and no source has it"):
         fetch_source(source)
+
+
+def test_a_variable_that_nothing_reads_is_refused(prepared, monkeypatch):
+    monkeypatch.setenv("PAPER_REPRO_MIROR", "here")
+    with pytest.raises(UserError, match="PAPER_REPRO_MIROR: nothing reads this variable; there"):
+        fetching.fetch()
+
+
+def test_a_temporary_file_of_a_killed_download_is_swept(prepared):
+    left = Path("data/raw/mnist/.train-images-idx3-ubyte.abcdefgh.tmp")
+    left.parent.mkdir(parents=True)
+    left.touch()
+    fetching.fetch()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("content", ["null", "{}", '{"status": "ok"}', "[]"])
+def test_a_damaged_status_is_one_line(prepared, content):
+    path = Path("data/raw/mnist/status.json")
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"mnist/status\.json: .*delete it and run `dvc repro`"):
+        fetching.fetch()

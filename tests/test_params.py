@@ -425,6 +425,21 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "named"),
+    [
+        (("sedes",), {"mnist": [0]}, "sedes: nothing reads this"),
+        (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
+        (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
+        (("presentation", "planned_seeds"), {"mnits": 3}, "planned_seeds.mnits: nothing reads"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(files, keys, value, named):
+    change(Path("params.yaml"), keys, value)
+    with pytest.raises(UserError, match=rf"params\.yaml: .*{named}"):
+        run_list(read_params())
+
+
 def test_an_absent_parameter_file_says_where_to_run(tmp_path):
     with pytest.raises(UserError, match="repository's root"):
         read_yaml(tmp_path / "params.yaml")

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import (
+    OWN,
     PAPER,
     PROFILES,
     Count,
@@ -24,11 +25,13 @@ from paper_repro.core.params import (
     profiles,
     read_params,
 )
+from paper_repro.core.titles import TITLES
 
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
 RANDOM = "paper_repro/models/random_weights.txt"
 LAYER = Path("paper_repro/gan/model/layer.py")  # DVC wants a file: this one draws random weights
+GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "own_copies"}  # of a params file
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
 NAME = r"^[a-z0-9_]+$"  # of an experiment: it becomes part of files' names
 
@@ -169,12 +172,35 @@ def run_list_path(profile: str) -> Path:
     return params_path(profile).with_name("runs.yaml")
 
 
+def _require_effect(params: Params) -> None:
+    """Raise a `UserError` for a group or an entry that nothing would ever read."""
+    experiments = {name for file in params.files for name in file.values.get("experiments") or {}}
+    known = {
+        "": GROUPS,
+        "data": set(TITLES),
+        "measure": set(TITLES) | experiments,
+        "presentation.planned_seeds": experiments,
+    }
+    for key, names in known.items():
+        values: Any = params.own.values
+        for part in filter(None, key.split(".")):
+            values = values.get(part) or {}
+        for name in values if isinstance(values, dict) else ():
+            if name not in names:
+                dotted = f"{key}.{name}".lstrip(".")
+                raise UserError(
+                    f"{params.own.path}: {dotted}: nothing reads this; possible are "
+                    f"{', '.join(sorted(names))}"
+                )
+
+
 def run_list(params: Params) -> str:
     """Return a profile's list of runs as DVC's pipeline takes it (`UserError` as `runs`).
 
     Written out, because DVC can't look anything up: the base of a variant, the data set, the
     measure's entry, the model that a run starts from.
     """
+    _require_effect(params)
     profile, shown, listed = params.profile, presentation(params), runs(params)
     entries: dict[str, dict[str, str]] = {}
     for key, run in listed.items():

@@ -50,6 +50,7 @@ from paper_repro.data.archives import decompress, tar_members
 from paper_repro.data.catalogue import SOURCES, Source, SourceFile
 from paper_repro.data.settings import RAW, STAND_INS, own_copies
 
+PREFIX = "PAPER_REPRO_"  # of all our variables
 MIRROR = "PAPER_REPRO_MIRROR"
 STAND_IN = "PAPER_REPRO_STAND_IN"
 PROBE_SECONDS = 5.0  # for all hosts together
@@ -511,6 +512,9 @@ def fetch_sources(
         If a source has a file that is not what it should be and no other has the right one, or as
         `fetch_stand_in`; what lay there before is left alone.
     """
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in (MIRROR, STAND_IN):
+            raise UserError(f"{name}: nothing reads this variable; there are {MIRROR}, {STAND_IN}")
     declared = _declared()
     for name in sources:
         for place in (RAW, STAND_INS):
