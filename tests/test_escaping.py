@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt  # comes with DVC
 from ruamel.yaml import YAML
 
+from paper_repro.core.records import write_record
 from paper_repro.report import readme, tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.escaping import COMMANDS, latex, markdown
@@ -171,7 +172,7 @@ def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch):
     for profile in ("paper", "stand-in"):
         folder = tmp_path / "reports" / profile
         folder.mkdir(parents=True)
-        (folder / "results.json").write_text(json.dumps(spoiled(profile)))
+        write_record(folder / "results.json", spoiled(profile))
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     filled = readme.filled(text)

@@ -4,12 +4,11 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
+from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
 from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.runs import model_path
-from paper_repro.core.tensor_file import save_tensors
 from paper_repro.diagnostics.parzen_audit import (
     AuditSettings,
     measure,
@@ -122,7 +121,8 @@ def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
 
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):
-    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
+    train(workspace.key)
     assert main(["parzen_audit", workspace.key]) == 0
     assert read_json(workspace.run.folder / "parzen_audit.json")["reason"] == "no data"
 

@@ -5,13 +5,15 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.core.files import read_json
+from paper_repro.core.dataset import processed_folder, write_not_run
+from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.nearest import nearest_distances
 from paper_repro.diagnostics.sample_checks import autocorrelation, interpolation, memorisation
 from paper_repro.gan.train import train
+from tests.small import rewrite
 
 
 def normal(n, d=20, stream=0):
@@ -80,6 +82,8 @@ def test_samples_that_are_all_alike_are_a_result(workspace):
         if name.endswith("generator.layers.2.weight"):
             tensor.zero_()  # whatever z, the last layer's bias
     save_tensors(model_path(workspace.key), tensors, record)
+    made = {"model_sha256": sha256_file(model_path(workspace.key))}
+    rewrite(workspace.run.folder / "training.json", lambda found: found.update(made))
     assert main(["sample_checks", workspace.key]) == 0
     measured = read_json(workspace.run.folder / "sample_checks.json")
     assert measured["autocorrelation"]["largest_z"] is None
@@ -91,6 +95,7 @@ def test_few_samples_have_fewer_lags():
 
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):
-    save_tensors(model_path(workspace.key), {}, {"status": "not run", "reason": "no data"})
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
+    train(workspace.key)
     assert main(["sample_checks", workspace.key]) == 0
     assert read_json(workspace.run.folder / "sample_checks.json")["reason"] == "no data"

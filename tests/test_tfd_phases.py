@@ -100,7 +100,7 @@ def test_phase_2_without_phase_1_is_one_line(phases, capsys):
     assert main(["train", SECOND]) == 2
     message = capsys.readouterr().err
     assert str(model_path(FIRST)) in message
-    assert "train that run first" in message
+    assert "no such file; run `dvc repro profiles/quick/dvc.yaml:train@" in message
 
 
 def test_another_phase_1_than_the_layers_describe_is_one_line(phases, capsys):
