@@ -68,8 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile")
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
+    command = add(
+        "sample_sets", "evaluation.sample_sets", "measure a published run on ten sets of samples"
+    )
+    command.add_argument("key", metavar="run")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
+    command.add_argument(
+        "--all", action="store_true", dest="every_set", help="every set of samples, not the first"
+    )
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")

@@ -191,29 +191,24 @@ def test_the_journal_s_authors_are_those_of_the_citation_file(results, tmp_path,
     ("verdicts", "prefix"),
     [
         ([None], "[Re]"),
-        ([True], "[Re]"),
-        ([True, False], "[Re]"),
-        ([False], "[¬Re]"),
-        ([None, False], "[¬Re]"),
+        (["reproduced"], "[Re]"),
+        (["inconclusive"], "[Re]"),
+        (["reproduced", "not reproduced"], "[Re]"),
+        (["not reproduced"], "[¬Re]"),
+        ([None, "not reproduced"], "[¬Re]"),
     ],
 )
 def test_a_replication_that_failed_says_so_in_its_title(results, verdicts, prefix):
     row = results["rows"][0]
 
-    def title(**provisional):
-        rows = [
-            row | {"verdict": row["verdict"] | {"reproduced": given, **provisional}}
-            for given in verdicts
-        ]
-        return YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
-
-    assert title(provisional=False) == f"{prefix} Generative Adversarial Nets"
-    assert title(provisional=True) == "[Re] Generative Adversarial Nets"
+    rows = [row | {"verdict": row["verdict"] | {"answer": given}} for given in verdicts]
+    title = YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
+    assert title == f"{prefix} Generative Adversarial Nets"
 
 
 def test_nothing_of_a_reduced_profile_counts_as_failed(results):
     rows = results["rows"]
-    assert not any(row["verdict"]["reproduced"] is False for row in rows if not row["comparable"])
+    assert not any(row["verdict"]["answer"] for row in rows if not row["comparable"])
     reduced = [row for row in rows if not row["comparable"]]
     assert "[Re]" in metadata(results | {"profile": "quick", "rows": reduced})
 

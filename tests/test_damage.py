@@ -29,6 +29,7 @@ COMMANDS = {
     ("evaluate", KEY): [RUN / "metrics.json"],
     ("figure2", KEY): [RUN / "figure2.png", RUN / "figure2.json"],
     ("weights", KEY): [RUN / "generator.safetensors", RUN / "generator.json"],
+    ("sample_sets", KEY): [],
     ("report", "quick"): [
         Path("reports/quick", name)
         for name in ("results.json", "results.csv", "table1.md", "index.html", "metadata.yaml")
@@ -198,4 +199,4 @@ def test_published_weights_are_told_by_their_hash(pristine):
     flip(RUN / "generator.safetensors", 0.9, 3)
     code, said = run("verify", KEY)
     assert code == 2
-    assert "generator.safetensors: damaged, or not the weights" in said[0]
+    assert "generator.safetensors: not the file that" in said[0]

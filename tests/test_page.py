@@ -95,25 +95,26 @@ def test_the_comparison_shows_the_numbers_of_the_results(committed):
             assert numbers(line["95 % interval of the mean"]) == shown(row["mean_interval"])
 
 
-def test_what_the_verdicts_hang_on_shows_the_results(committed):
+def test_other_grids_show_the_results(committed):
     results, tables = committed
-    choices = [
-        (row["experiment"], choice["what"], choice["interval"], choice["reproduced"])
-        for row in results["rows"]
-        if row["alternatives"]
-        for choice in ({"what": "nothing", **row["verdict"]}, *row["alternatives"])
-    ]
-    if not choices:
-        assert not any(text.startswith("What the verdict hangs on") for text in tables.found)
+    seeds = [seed for row in results["rows"] for seed in row["seeds"] if seed["sets"]]
+    if not seeds:
+        assert not any(text.startswith("Published generators by grid") for text in tables.found)
         return
-    lines = tables.starting("What the verdict hangs on")
-    for line, (experiment, what, interval, reproduced) in zip(lines, choices, strict=True):
-        assert (line["Experiment"], line["What is changed"]) == (experiment, what)
-        assert numbers(line["95 % prediction interval"]) == shown(interval)
-        low, high = numbers(line["95 % prediction interval"])
-        (paper,) = numbers(line["The paper's"])
-        assert (low <= paper <= high) is reproduced  # as they are shown
-        assert line["lies"].startswith("inside" if reproduced else "outside")
+    lines = iter(tables.starting("Published generators by grid"))
+    for seed in seeds:
+        for means in seed["sets"]["grids"].values():
+            line = next(lines)
+            assert line["Run"] == seed["run"]
+            assert numbers(line["σ on the first validation images"]) == [
+                shown(means["first_images"])
+            ]
+            assert numbers(line["σ on all of them"]) == [shown(means["all_images"])]
+    others = [other for row in results["rows"] for other in row["alternatives"]]
+    if others:
+        for line, other in zip(tables.starting("The same rule by other"), others, strict=True):
+            assert numbers(line["Mean over seeds (nats)"]) == [shown(other["mean"])]
+            assert line["Answer"] == (other["answer"] or "no verdict yet")
 
 
 def test_the_lengths_show_the_slopes_of_the_results(committed):

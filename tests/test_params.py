@@ -431,7 +431,7 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
         (("sedes",), {"mnist": [0]}, "sedes: nothing reads this"),
         (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
         (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
-        (("presentation", "planned_seeds"), {"mnits": 3}, "planned_seeds.mnits: nothing reads"),
+        (("presentation", "protocol"), {"mnits": {}}, "protocol.mnits: nothing reads"),
     ],
 )
 def test_what_nothing_would_read_is_refused(files, keys, value, named):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,14 @@ import torch
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import sha256_file
 from paper_repro.core.runs import model_path, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures.figure2 import figure2
+from paper_repro.evaluation.sample_sets import sample_sets, stream
+from paper_repro.evaluation.trained_run import open_published, open_run
 from paper_repro.gan.train import train
+from paper_repro.parzen.bandwidth import estimate
 from paper_repro.report import verify as verifying
-from paper_repro.report.report import report
 from paper_repro.report.verify import verify
 from paper_repro.report.weights import weights
 from tests.small import rewrite
@@ -23,61 +23,86 @@ from tests.small import rewrite
 
 @pytest.fixture
 def published(workspace):
-    """A run that is trained, measured, reported and published, and whose model is gone."""
+    """A run that is trained, published and measured on sets of samples; its model is gone."""
     train(workspace.key)
-    evaluate(workspace.key)
-    figure2(workspace.key)
     weights(workspace.key)
-    report("quick")
+    sample_sets(workspace.key)
+    model_path(workspace.key).unlink()
+    for path in Path("checkpoints").rglob("*.safetensors"):
+        path.unlink()
     return workspace
 
 
-def test_a_published_number_is_found_again_without_the_model(published, capsys):
-    model_path(published.key).unlink()
-    for path in Path("checkpoints").rglob("*.safetensors"):
-        path.unlink()
-    assert main(["verify", published.key]) == 0
-    assert "verified: within 0.0000 nats" in capsys.readouterr().out
+def sets(published):
+    return json.loads((published.run.folder / "sample_sets.json").read_text())
 
 
-def test_the_published_weights_are_those_of_the_selected_generator(published):
-    expected = open_run(published.key).sampler().network.state_dict()
-    tensors, _ = load_tensors(weights_path(published.run), "generator.")
+def change_number(published, **values):
+    def change(record):
+        record["sets"][0]["default"]["first_images"].update(values)
+
+    rewrite(published.run.folder / "sample_sets.json", change)
+
+
+def change_weights(published, change):
+    """Publish other weights, with the record that belongs to them."""
+    path = weights_path(published.run)
+    tensors, record = load_tensors(path)
+    change(tensors["generator.layers.2.bias"])
+    save_tensors(path, tensors, record)
+    rewrite(path.with_suffix(".json"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_a_published_number_is_found_again_without_the_model(published, capsys, arguments):
+    assert main(["verify", published.key, *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "verified: within 0.0000 nats" in said
+    numbers = [
+        f"{one['default']['first_images']['test_mean']:.4f}" for one in sets(published)["sets"]
+    ]
+    assert numbers[0] in said
+    assert all(number in said for number in numbers) == bool(arguments)
+
+
+def test_the_published_weights_are_those_of_the_last_epoch_in_half_precision(workspace):
+    train(workspace.key)
+    weights(workspace.key)
+    expected = open_run(workspace.key).sampler("last").network.state_dict()
+    tensors, _ = load_tensors(weights_path(workspace.run), "generator.")
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():
-        assert torch.equal(tensor, expected[name])
-    assert not load_tensors(weights_path(published.run), "discriminator.")[0]
-
-
-def change_number(change):
-    rewrite(Path("reports/quick/results.json"), lambda found: change(found["rows"][0]["seeds"][0]))
+        assert tensor.dtype == torch.float16
+        assert torch.equal(tensor, expected[name].half())
+    assert not load_tensors(weights_path(workspace.run), "discriminator.")[0]
+    record = json.loads(weights_path(workspace.run).with_suffix(".json").read_text())
+    assert record["epoch"] == 2
+    assert record["parameters"] == sum(tensor.numel() for tensor in expected.values())
 
 
 def test_other_weights_are_noticed(published, capsys):
     path = weights_path(published.run)
-    tensors, record = load_tensors(path)
-    tensors["generator.layers.2.bias"] += 0.5
-    save_tensors(path, tensors, record)
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     assert main(["verify", published.key]) == 2
-    assert "generator.safetensors: damaged, or not the weights" in capsys.readouterr().err
-    change_number(lambda seed: seed.update(weights_sha256=sha256_file(path)))
+    assert "generator.safetensors: not the file that" in capsys.readouterr().err
+    path.write_bytes(before)
+    change_weights(published, lambda bias: bias.add_(0.5))
     assert main(["verify", published.key]) == 2
-    assert "differs from reports/quick/results.json by" in capsys.readouterr().err
+    assert "sample_sets.json by" in capsys.readouterr().err
 
 
 def test_weights_that_are_no_numbers_are_not_verified(published, capsys):
     """The worst of numbers among which one is none is none; and σ would be the grid's first."""
-    path = weights_path(published.run)
-    tensors, record = load_tensors(path)
-    tensors["generator.layers.2.bias"][0] = torch.nan
-    save_tensors(path, tensors, record)
-    change_number(lambda seed: seed.update(sigma=[0.1], weights_sha256=sha256_file(path)))
+    change_weights(published, lambda bias: bias[:1].fill_(torch.nan))
+    change_number(published, sigma=0.1)
     assert main(["verify", published.key]) == 2
     assert "verified" not in capsys.readouterr().out
 
 
 def test_another_sigma_is_noticed(published):
-    change_number(lambda seed: seed.update(sigma=[1.001 * seed["sigma"][0]]))
+    sigma = sets(published)["sets"][0]["default"]["first_images"]["sigma"]
+    change_number(published, sigma=1.001 * sigma)
     with pytest.raises(UserError, match="or in σ"):
         verify(published.key)
 
@@ -95,18 +120,56 @@ def test_other_images_are_not_taken_for_other_weights(published):
         part: np.load(folder / f"{part}.npy")[::-1].copy() for part in ("train", "valid", "test")
     }
     write_dataset(folder, "mnist", parts, canonical=False, stand_in=None)
-    with pytest.raises(
-        UserError,
-        match=r"other images than .* run `dvc repro profiles/quick/dvc.yaml:prepare@quick-mnist`",
-    ):
+    with pytest.raises(UserError, match="other images than quick-mnist-0 was trained on"):
         verify(published.key)
 
 
 @pytest.mark.parametrize("name", ["test_mean", "test_se", "valid_mean"])
 def test_another_published_number_is_noticed(published, name):
-    change_number(lambda seed: seed.update({name: seed[name] + 0.06}))
+    stated = sets(published)["sets"][0]["default"]["first_images"][name]
+    change_number(published, **{name: stated + 0.06})
     with pytest.raises(UserError, match=r"by 0\.060 nats, more than 0\.05"):
         verify(published.key)
+
+
+def test_the_first_set_is_the_one_of_the_stage_evaluate(workspace):
+    train(workspace.key)
+    evaluate(workspace.key)
+    weights(workspace.key)
+    sample_sets(workspace.key)
+    last = json.loads((workspace.run.folder / "evaluation.json").read_text())["last"]
+    first = sets(workspace)["sets"][0]["default"]["first_images"]
+    assert first["sigma"] == pytest.approx(last["sigma"])
+    assert first["test_mean"] == pytest.approx(last["test_mean"], abs=0.05)  # half precision
+    assert first["test_mean"] != last["test_mean"]
+
+
+def test_every_grid_chooses_its_own_sigma_on_first_or_all_validation_images(workspace):
+    train(workspace.key)
+    weights(workspace.key)
+    sample_sets(workspace.key)
+    found = sets(workspace)
+    trained = open_published(workspace.key)
+    dataset, settings = trained.dataset(), trained.measure()
+    valid, test = dataset.load("valid"), dataset.load("test")
+    assert len(found["sets"]) == 10
+    assert {name: len(grid) for name, grid in found["grids"].items()} == {
+        "default": 10,
+        "log_15": 15,
+        "linear_10": 10,
+        "log_91": 91,
+    }
+    assert found["grids"]["linear_10"][:2] == pytest.approx([0.001, 0.112])
+    for index in (0, 7):
+        samples = trained.sampler().sample(50, 0, stream(index))
+        for name, grid in found["grids"].items():
+            for images, count in (("first_images", settings.sigma_images), ("all_images", None)):
+                one = found["sets"][index][name][images]
+                plain = estimate(lambda s=samples: s, grid, valid[:count], test)
+                assert one["sigma"] == pytest.approx(plain.bandwidth.sigma)
+                assert one["test_mean"] == pytest.approx(plain.mean)
+                assert one["test_se"] == pytest.approx(plain.se)
+    assert found["sets"][0] != found["sets"][1]
 
 
 def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch, capsys):
@@ -127,13 +190,13 @@ def test_what_is_absent_is_named(published):
         verify()
     with pytest.raises(UserError, match=r"no run paper-mnist-0"):
         verify("paper-mnist-0")
+    (published.run.folder / "sample_sets.json").unlink()
+    with pytest.raises(UserError, match=r"sample_sets\.json: no such file; run `dvc repro"):
+        verify(published.key)
     weights_path(published.run).unlink()
     with pytest.raises(
         UserError, match=r"generator\.safetensors: no such file; weights are published"
     ):
-        verify(published.key)
-    Path("reports/quick/results.json").unlink()
-    with pytest.raises(UserError, match=r"results\.json: no such file"):
         verify(published.key)
 
 

@@ -258,11 +258,43 @@ class SampleChecks(Sealed):
 
 
 class Weights(Sealed):
-    """``generator.json``: what is published as ``generator.safetensors``."""
+    """``generator.json``: what is published as ``generator.safetensors``, in half precision."""
 
     status: Literal["ok"]
     epoch: int
     parameters: int
+
+
+class OneSet(Closed):
+    """The estimate of one set of samples, σ from one grid and chosen on some validation images."""
+
+    sigma: float
+    valid_mean: float
+    test_mean: float
+    test_se: float
+
+
+class ByImages(Closed):
+    """Estimates by the validation images on which σ was chosen."""
+
+    first_images: OneSet  # those of the measure
+    all_images: OneSet
+
+
+SampleSet = dict[str, ByImages]  # by grid of σ
+
+
+class SampleSets(Sealed):
+    """``sample_sets.json``: a published generator on several sets of samples."""
+
+    status: Literal["ok"]
+    sets: Annotated[list[SampleSet], Field(min_length=1)]
+    samples: int
+    grids: dict[str, list[float]]
+    measure: dict[str, Any]
+    data: dict[str, str]
+    provenance: Environment
+    seconds: float
 
 
 class Estimate(Closed):
@@ -367,6 +399,9 @@ AUDIT: TypeAdapter[Audit | NotRun] = TypeAdapter(
 )
 WEIGHTS: TypeAdapter[Weights | NotRun] = TypeAdapter(
     Annotated[Weights | NotRun, Field(discriminator="status")]
+)
+SAMPLE_SETS: TypeAdapter[SampleSets | NotRun] = TypeAdapter(
+    Annotated[SampleSets | NotRun, Field(discriminator="status")]
 )
 THEORY = TypeAdapter(Theory)
 DATASET = TypeAdapter(DataRecord)

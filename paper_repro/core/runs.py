@@ -138,13 +138,20 @@ def read_run(key: str) -> tuple[Params, Run]:
     return params, listed[key]
 
 
+class Protocol(Model):
+    """Which runs of an experiment are judged; see ``reports/paper/protocol.md``."""
+
+    epochs: Count
+    seeds: tuple[NonNegativeInt, ...]
+
+
 class Presentation(Model):
     """What no stage tracks, because it decides no number."""
 
     diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
     published: tuple[str, ...] = ()  # runs whose generator is in git
-    # By experiment: stated before its second was trained.
-    planned_seeds: dict[str, Count] = Field(default_factory=dict)
+    # By experiment: the runs that are judged, fixed before they were trained.
+    protocol: dict[str, Protocol] = Field(default_factory=dict)
 
 
 def presentation(params: Params) -> Presentation:
@@ -179,7 +186,7 @@ def _require_effect(params: Params) -> None:
         "": GROUPS,
         "data": set(TITLES),
         "measure": set(TITLES) | experiments,
-        "presentation.planned_seeds": experiments,
+        "presentation.protocol": experiments,
     }
     for key, names in known.items():
         values: Any = params.own.values
@@ -248,7 +255,9 @@ def run_list(params: Params) -> str:
             first[name]: {k: entries[first[name]][k] for k in ("dataset", "measure")}
             for name in shown.diagnosed
         },
-        "published": {key: {"dataset": listed[key].dataset} for key in shown.published},
+        "published": {
+            key: {k: entries[key][k] for k in ("dataset", "measure")} for key in shown.published
+        },
     }
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)

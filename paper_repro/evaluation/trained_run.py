@@ -8,8 +8,16 @@ from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_json
 from paper_repro.core.params import Params
-from paper_repro.core.records import Trained, read_training, require_model, write_record
-from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro
+from paper_repro.core.records import (
+    WEIGHTS,
+    NotRun,
+    Trained,
+    read_record,
+    read_training,
+    require_model,
+    write_record,
+)
+from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro, weights_path
 from paper_repro.core.tensor_file import load_tensors
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Network
@@ -27,6 +35,7 @@ class TrainedRun:
     run: Run
     record: Trained
     experiment: recipe.Experiment
+    published: bool = False  # whether its samples are those of the published generator
 
     def dataset(self) -> Dataset:
         """Return the data set that the run was trained on.
@@ -59,6 +68,9 @@ class TrainedRun:
         UserError
             As `load_generator`.
         """
+        if self.published:
+            network = load_generator(weights_path(self.run), "", self.experiment)
+            return GeneratorSampler(network, self.experiment)
         prefix = f"{epoch or self.record['selected']}."
         network = load_generator(model_path(self.run.key), prefix, self.experiment)
         return GeneratorSampler(network, self.experiment)
@@ -96,6 +108,17 @@ def open_run(
         require_model(run)
         made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
         return TrainedRun(params, run, record, made)
+    _pass_on(run, record, outputs, draw_note)
+    return None
+
+
+def _pass_on(
+    run: Run,
+    record: NotRun,
+    outputs: tuple[str, ...],
+    draw_note: Callable[[Path, str], None] | None,
+) -> None:
+    """Write into a stage's outputs why there is no model."""
     why = f"{record['status']}: {record['reason']}"
     for name in outputs:
         if name.endswith(NOTE) and draw_note is not None:
@@ -104,8 +127,26 @@ def open_run(
             write_json(run.folder / name, {"status": record["status"]})
         else:
             write_record(run.folder / name, record)
-    print(f"{key}: {why}")
-    return None
+    print(f"{run.key}: {why}")
+
+
+def open_published(key: str, *outputs: str) -> TrainedRun | None:
+    """Return a run by its published generator; None of one without, whose outputs then say why.
+
+    Raises
+    ------
+    UserError
+        If parameters are bad, or the generator or a record is absent or damaged.
+    """
+    params, run = read_run(key)
+    record, path = read_training(run), weights_path(run)
+    if record["status"] != "ok":
+        _pass_on(run, record, outputs, None)
+        return None
+    again = repro(run.profile, f"weights@{key}")
+    read_record(path.with_suffix(".json"), WEIGHTS, again)  # which checks the weights, too
+    made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
+    return TrainedRun(params, run, record, made, published=True)
 
 
 def load_generator(path: Path, prefix: str, experiment: recipe.Experiment) -> Network:

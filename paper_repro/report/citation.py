@@ -110,9 +110,9 @@ def bibliography() -> str:
 
 def _prefix(results: Results) -> str:
     """Return ReScience C's prefix of a title: [¬Re] for a replication that failed for good."""
-    final = [row["verdict"] for row in results["rows"] if not row["verdict"]["provisional"]]
-    verdicts = [verdict["reproduced"] for verdict in final]
-    return "[¬Re]" if False in verdicts and True not in verdicts else "[Re]"
+    answers = {row["verdict"]["answer"] for row in results["rows"]}
+    failed = "not reproduced" in answers and "reproduced" not in answers
+    return "[¬Re]" if failed else "[Re]"
 
 
 def _authors(authors: list[dict[str, str]]) -> dict[str, list[dict[str, Any]]]:

@@ -23,14 +23,6 @@ def interval(ends: Sequence[float] | None) -> str:
     return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
 
-def interval_beside(ends: tuple[float, float], value: float) -> str:
-    """Return an interval of nats with as many digits as tell its ends from `value`."""
-    digits = 1
-    while digits < 9 and any(round(end, digits) == round(value, digits) != end for end in ends):
-        digits += 1
-    return " to ".join(f"{end:.{digits}f}".replace("-", "−") for end in ends)
-
-
 def commit(made: Commit) -> str:
     """Return the commit that something was made at, or what git said in place of one."""
     found = made["commit"]

@@ -96,6 +96,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             without_result=_by_reason(missing),
             ours=records(tables.ours(results)),
             alternatives=records(tables.alternatives(results)),
+            grids=records(tables.grids(results)),
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),
             variants=records(tables.variants(results)),

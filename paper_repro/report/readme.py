@@ -24,7 +24,9 @@ def _results(profile: str) -> str:
     results = read_record(path, RESULTS)
     parts: list[str] = [tables.markdown(tables.ours(results))]
     if others := tables.markdown(tables.alternatives(results)):
-        parts += ["What the verdict hangs on:", others]
+        parts += ["By other grids of σ:", others]
+    if found := tables.markdown(tables.grids(results)):
+        parts += ["Published generators by grid of σ, means over sets of samples (nats):", found]
     if any(row["seeds"] for row in results["rows"]):
         parts.append(tables.markdown(tables.seeds(results)))
     machines = []

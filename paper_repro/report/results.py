@@ -1,7 +1,7 @@
 """``results.json``: one row an experiment, from the runs' own JSON files."""
 
 import statistics
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,18 +10,29 @@ from scipy.stats import linregress
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import PARAMS, Params
-from paper_repro.core.records import AUDIT, FIGURE1, THEORY, Measured, OverFolds, read_record
-from paper_repro.core.runs import presentation, repro
+from paper_repro.core.records import (
+    AUDIT,
+    FIGURE1,
+    SAMPLE_SETS,
+    THEORY,
+    WEIGHTS,
+    Measured,
+    OverFolds,
+    read_record,
+)
+from paper_repro.core.runs import Protocol, presentation, repro
 from paper_repro.core.titles import TITLES
 from paper_repro.report import schema
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import PAPER, Published
+from paper_repro.report.published import margin as paper_margin
 from paper_repro.report.released import VARIANTS, changes
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import (
-    FEWEST_SEEDS,
     Verdict,
-    alternatives,
+    answer,
+    distance_interval,
+    explore,
     judge,
     mean_interval,
 )
@@ -44,6 +55,7 @@ EXPERIMENTS = {
     "mnist_notebook": "MNIST, the tutorial's small network, no part of the paper",
 }
 
+DEPENDS = "depends on the grid of σ, which the paper does not state"
 FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
 
 
@@ -125,6 +137,8 @@ def _seed_row(files: RunFiles) -> schema.Seed:
         "parameters": training["parameters"],
         "selected": training["selected"],
         "weights_sha256": files.weights_sha256,
+        "sets": _sets(files),
+        "number": selected["test_mean"],
         # None for runs that were trained before it was recorded.
         "peak_memory_bytes": max(
             (s["peak_memory_bytes"] for s in training["sittings"] if "peak_memory_bytes" in s),
@@ -133,23 +147,87 @@ def _seed_row(files: RunFiles) -> schema.Seed:
     }
 
 
-def _alternatives(seeds: list[schema.Seed], paper: Published) -> list[schema.Alternative]:
-    """Return what the verdict on these runs would be if one choice behind it were another."""
-    last = (
-        [seed["last_test_mean"] for seed in seeds],
-        [seed["last_test_se"] for seed in seeds],
-    )
-    found = alternatives(
-        [seed["test_mean"] for seed in seeds],
-        [seed["test_se"] for seed in seeds],
-        paper,
-        last if any(seed["selected"] == "best" for seed in seeds) else None,
-    )
-    return [cast("schema.Alternative", asdict(one)) for one in found]
+def _sets(files: RunFiles) -> schema.Sets | None:
+    """Return what a run's sets of samples make together, if it has any."""
+    if not files.has("sample_sets.json"):
+        return None
+    found = files.measured("sample_sets.json", SAMPLE_SETS)
+    sets = found["sets"]
+    numbers = [one["default"]["first_images"]["test_mean"] for one in sets]
+    return {
+        "epoch": files.measured("generator.json", WEIGHTS)["epoch"],
+        "count": len(sets),
+        "mean": statistics.fmean(numbers),
+        "sd": statistics.stdev(numbers),
+        "grids": {
+            name: {
+                "first_images": statistics.fmean(
+                    s[name]["first_images"]["test_mean"] for s in sets
+                ),
+                "all_images": statistics.fmean(s[name]["all_images"]["test_mean"] for s in sets),
+            }
+            for name in found["grids"]
+        },
+    }
+
+
+def _alternatives(
+    seeds: list[schema.Seed], paper: Published, margin: float, final: bool
+) -> list[schema.Alternative]:
+    """Return what other grids of σ would make of these runs; nothing if one has no sets."""
+    sets = [seed["sets"] for seed in seeds if seed["sets"]]
+    if len(sets) < len(seeds):
+        return []
+    lines: list[schema.Alternative] = []
+    for grid in sets[0]["grids"]:
+        means = [one["grids"][grid]["first_images"] for one in sets]
+        interval = distance_interval(means, paper.mean)
+        lines.append(
+            {
+                "grid": grid,
+                "mean": statistics.fmean(means),
+                "interval": interval,
+                "answer": answer(interval, margin) if interval and final else None,
+            }
+        )
+    return lines
 
 
 def _verdict(verdict: Verdict) -> schema.Verdict:
     return cast("schema.Verdict", asdict(verdict))
+
+
+def _judged(row: schema.Row, paper: Published, protocol: Protocol | None) -> Verdict:
+    """Return the verdict on a comparable row, and put what other grids say into the row."""
+    name, seeds = row["experiment"], row["seeds"]
+    numbers, margin = [seed["number"] for seed in seeds], paper_margin(name)
+    row["margin"] = margin
+    if protocol and not any(_in(protocol, seed) for seed in seeds):
+        return explore(numbers, paper.mean, len(protocol.seeds), protocol.epochs)
+    diverged = sum(failed["status"] == "diverged" for failed in row["failed"])
+    verdict = judge(numbers, paper.mean, margin, diverged=diverged)
+    row["alternatives"] = _alternatives(seeds, paper, margin, verdict.answer is not None)
+    opposite = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
+    against = opposite.get(verdict.answer or "")
+    if against and any(other["answer"] == against for other in row["alternatives"]):
+        return replace(verdict, text=f"{verdict.text}; {DEPENDS}")
+    return verdict
+
+
+def _in(protocol: Protocol, seed: schema.Seed) -> bool:
+    return seed["seed"] in protocol.seeds and seed["epochs"] == protocol.epochs
+
+
+def _numbered(seed: schema.Seed, protocol: Protocol | None, own: str) -> schema.Seed:
+    """Return a seed with the number that is judged (`UserError` if it was not measured)."""
+    if protocol is None or not _in(protocol, seed):
+        return seed
+    if seed["sets"] is None:
+        raise UserError(
+            f"{own}: presentation.published: lacks {seed['run']}, whose number is the mean over "
+            "sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
+        )
+    return {**seed, "number": seed["sets"]["mean"]}
 
 
 def _changed(files: RunFiles, listed: list[RunFiles]) -> list[str]:
@@ -211,6 +289,7 @@ def experiment_row(
         "mean": None,
         "seed_sd": None,
         "mean_interval": None,
+        "margin": None,
         "verdict": _verdict(Verdict("not run")),
         "alternatives": [],
     }
@@ -240,18 +319,16 @@ def experiment_row(
         row["stand_in"] = data.get("stand_in")
         return row
     _require_alike(trained)
-    seeds = [_seed_row(files) for files in trained]
-    means = [seed["test_mean"] for seed in seeds]
+    protocol = presentation(params).protocol.get(name)
+    own = str(params.own.path)
+    seeds = [_numbered(_seed_row(files), protocol, own) for files in trained]
+    numbers = [seed["number"] for seed in seeds]
     stand_in = trained[0].training["data"]["stand_in"]
     changed = sorted({key for files in trained for key in _changed(files, listed)})
+    row["seeds"] = seeds
     verdict = Verdict("not comparable")
     if comparable(profile, stand_in, changed):
-        verdict = Verdict("no number in the paper")
-        if paper:
-            errors = [seed["test_se"] for seed in seeds]
-            planned = presentation(params).planned_seeds.get(name, FEWEST_SEEDS)
-            verdict = judge(means, errors, paper, planned=planned)
-            row["alternatives"] = _alternatives(seeds, paper)
+        verdict = _judged(row, paper, protocol) if paper else Verdict("no number in the paper")
     row.update(
         {
             "status": "ok",
@@ -259,10 +336,9 @@ def experiment_row(
             "stand_in": stand_in,
             "comparable": comparable(profile, stand_in, changed),
             "changed": changed,
-            "seeds": seeds,
-            "mean": statistics.fmean(means),
-            "seed_sd": statistics.stdev(means) if len(means) > 1 else None,
-            "mean_interval": mean_interval(means),
+            "mean": statistics.fmean(numbers),
+            "seed_sd": statistics.stdev(numbers) if len(numbers) > 1 else None,
+            "mean_interval": mean_interval(numbers),
             "verdict": _verdict(verdict),
         }
     )

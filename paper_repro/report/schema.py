@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from paper_repro.core import records
 from paper_repro.core.records import Closed, DataRecord, Sealed
+from paper_repro.report.verdict import Answer
 
 
 class Published(Closed):
@@ -38,6 +39,20 @@ class Fold(Closed):
     test_images: int
 
 
+class Sets(Closed):
+    """The estimates of a published generator, of `epoch`, over `count` sets of samples.
+
+    `mean` and `sd` are over sets, by the default grid of σ; `grids` has the mean over sets of every
+    grid, σ chosen on the measure's validation images (`first_images`) or on all.
+    """
+
+    epoch: int
+    count: int
+    mean: float
+    sd: float
+    grids: dict[str, dict[Literal["first_images", "all_images"], float]]
+
+
 class Seed(Closed):
     """One run, by the generator that was selected; `last_…` by the last epoch's.
 
@@ -45,8 +60,9 @@ class Seed(Closed):
     standard deviation with divisor n − 1; `test_se_population` by that with n. `curve_mean` is the
     validation estimate of the epoch on the training curve, by which it was chosen, if it was, and
     `curve_se` its error over images; `valid_mean` is measured again, with fresh samples.
-    `valid_trend` is null for a run with too few validation estimates, `weights_sha256` without a
-    published generator.
+    `valid_trend` is null for a run with too few validation estimates; `weights_sha256` and `sets`
+    without a published generator. `number` is what is judged: the mean over sets of samples of a
+    run that a protocol names, else `test_mean`.
     """
 
     run: str
@@ -70,30 +86,31 @@ class Seed(Closed):
     parameters: dict[Literal["generator", "discriminator"], int]
     selected: Literal["best", "last"]
     weights_sha256: str | None
+    sets: Sets | None
+    number: float
     peak_memory_bytes: int | None
 
 
 class Verdict(Closed):
     """What is said of a number by the rule that the page prints.
 
-    `reproduced` is null where there is no verdict; `provisional` says that fewer seeds than planned
-    are in; `distance` is ours minus the paper's; `interval` the 95 % prediction interval for one
-    more run.
+    `answer` is null where there is no verdict; `distance` is ours minus the paper's, `interval` its
+    90 % interval.
     """
 
     text: str
-    reproduced: bool | None
-    provisional: bool
+    answer: Answer | None
     distance: float | None
     interval: tuple[float, float] | None
 
 
 class Alternative(Closed):
-    """What another choice behind a verdict would make of it: the interval, and whether it holds."""
+    """What another grid of σ would make of the verdict; `mean` is over seeds."""
 
-    what: str
-    interval: tuple[float, float]
-    reproduced: bool
+    grid: str
+    mean: float
+    interval: tuple[float, float] | None
+    answer: Answer | None
 
 
 class Failed(Closed):
@@ -108,7 +125,8 @@ class Failed(Closed):
 class Row(Closed):
     """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds.
 
-    `alternatives` has what other choices would make of the verdict; none where there is no verdict.
+    The mean is that of the seeds' `number`. `alternatives` has what other grids of σ would make of
+    it, if all seeds were measured by them. `margin` is that of the rule.
     """
 
     experiment: str
@@ -128,6 +146,7 @@ class Row(Closed):
     mean: float | None
     seed_sd: float | None
     mean_interval: tuple[float, float] | None
+    margin: float | None
     verdict: Verdict
     alternatives: list[Alternative]
 

@@ -1,4 +1,7 @@
-"""Stage ``weights@<run>``: the generator behind a number, small enough for git."""
+"""Stage ``weights@<run>``: the generator behind a number, small enough for git.
+
+In half precision: that moves the log-likelihood by some thousandths of a nat.
+"""
 
 from paper_repro.core.records import read_training, require_model, write_record
 from paper_repro.core.runs import read_run, weights_path
@@ -6,7 +9,9 @@ from paper_repro.core.tensor_file import load_tensors, save_tensors
 
 
 def weights(key: str) -> None:
-    """Write the generator that a run was measured by, or only a record if it was not trained.
+    """Write the last epoch's generator of a run, or only a record if it was not trained.
+
+    The last, because the released configuration keeps that one.
 
     Raises
     ------
@@ -18,16 +23,16 @@ def weights(key: str) -> None:
     tensors, record = load_tensors(require_model(run))
     kept = {}
     if trained["status"] == "ok":
-        prefix = f"{trained['selected']}.generator."
+        prefix = "last.generator."
         kept = {
-            f"generator.{name.removeprefix(prefix)}": tensor
+            f"generator.{name.removeprefix(prefix)}": tensor.half()
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }
     save_tensors(path, kept, record)
     count = sum(tensor.numel() for tensor in kept.values())
     if trained["status"] == "ok":
-        published = {"status": "ok", "epoch": trained["best_epoch"], "parameters": count}
+        published = {"status": "ok", "epoch": trained["epochs"], "parameters": count}
         write_record(path.with_suffix(".json"), published, path)
     else:
         write_record(path.with_suffix(".json"), trained, path)

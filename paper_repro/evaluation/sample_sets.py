@@ -1,0 +1,142 @@
+"""Stage ``sample_sets@<run>``: ten sets of samples of a published generator, by four grids of σ.
+
+What ``reports/paper/protocol.md`` asks for. A set of samples moves the number by about a nat, the
+grid of σ, which the paper does not state, by several. The generator is the published one, in half
+precision: whoever has the repository can measure it again.
+"""
+
+import time
+from collections.abc import Iterable
+
+import torch
+
+from paper_repro.core import provenance
+from paper_repro.core.dataset import Dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.records import OneSet, SampleSet, SampleSets, write_record
+from paper_repro.evaluation.trained_run import TrainedRun, open_published
+from paper_repro.gan.model.recipe import ParzenSettings
+from paper_repro.parzen.likelihood import log_likelihoods, mean_and_standard_error
+
+SETS = 10
+DEFAULT = "default"  # the grid of the released script, and of Table 1 here
+
+
+def grids(settings: ParzenSettings) -> dict[str, list[float]]:
+    """Return the grids of σ by name, in pixels' units.
+
+    The default one of the released ``parzen_ll.py``; two that earlier versions of it had (in the
+    authors' development repository, 30 and 31 May 2014); and a fine one.
+    """
+    linear = torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist()
+    return {
+        DEFAULT: settings.sigmas(),
+        "log_15": settings.model_copy(update={"sigma_points": 15}).sigmas(),
+        "linear_10": linear,
+        "log_91": settings.model_copy(update={"sigma_points": 91}).sigmas(),
+    }
+
+
+def stream(index: int) -> str:
+    """Return the name of a set's random draws; the first is that of the stage `evaluate`."""
+    return "evaluation" if index == 0 else f"evaluation/{index}"
+
+
+def measure(
+    samples: torch.Tensor,
+    by_grid: dict[str, list[float]],
+    valid: torch.Tensor,
+    test: torch.Tensor,
+    first: int | None,
+) -> SampleSet:
+    """Return the estimates of one set of samples, in nats, for every grid.
+
+    Parameters
+    ----------
+    samples : (n, d)
+    valid : (v, d) validation images; σ is chosen on the first `first` of them, and on all.
+    test : (m, d) test images, used for the mean and its error and nothing else.
+    """
+    sigmas = sorted({sigma for grid in by_grid.values() for sigma in grid})
+    on_valid = dict(zip(sigmas, log_likelihoods(valid, samples, sigmas), strict=True))
+
+    def best(grid: list[float], count: int | None) -> tuple[float, float]:
+        means = [float(on_valid[sigma][:count].mean()) for sigma in grid]
+        return grid[means.index(max(means))], max(means)  # the first of equals
+
+    chosen = {name: (best(grid, first), best(grid, None)) for name, grid in by_grid.items()}
+    needed = sorted({sigma for pair in chosen.values() for sigma, _ in pair})
+    on_test = dict(zip(needed, log_likelihoods(test, samples, needed), strict=True))
+
+    def found(sigma: float, valid_mean: float) -> OneSet:
+        mean, error = mean_and_standard_error(on_test[sigma])
+        return {"sigma": sigma, "valid_mean": valid_mean, "test_mean": mean, "test_se": error}
+
+    return {
+        name: {"first_images": found(*on_first), "all_images": found(*on_all)}
+        for name, (on_first, on_all) in chosen.items()
+    }
+
+
+def measured_sets(
+    trained: TrainedRun,
+    dataset: Dataset,
+    indices: Iterable[int],
+    by_grid: dict[str, list[float]],
+    *,
+    all_images: bool = True,
+) -> list[SampleSet]:
+    """Return the estimates of a published run's sets of samples.
+
+    Parameters
+    ----------
+    indices : of the sets.
+    by_grid : as in `measure`.
+    all_images : whether σ is chosen on all validation images, too; else only on the first ones.
+
+    Raises
+    ------
+    UserError
+        As `Dataset.load` and `TrainedRun.sampler`, or if the data have folds.
+    """
+    if len(dataset.folds) != 1:
+        raise UserError(f"{dataset.name}: sets of samples are measured on data without folds only")
+    settings, sampler = trained.measure(), trained.sampler()
+    valid, test = (dataset.load(part) for part in dataset.folds[0])
+    if not all_images:
+        valid = valid[: settings.sigma_images]
+    return [
+        measure(
+            sampler.sample(settings.samples, trained.run.seed, stream(index)),
+            by_grid,
+            valid,
+            test,
+            settings.sigma_images,
+        )
+        for index in indices
+    ]
+
+
+@fast_float32()
+def sample_sets(key: str) -> None:
+    """Measure a published run, or write that it was not run (`UserError` on bad inputs)."""
+    trained = open_published(key, "sample_sets.json")
+    if trained is None:
+        return
+    started = time.monotonic()
+    dataset = trained.dataset()
+    by_grid = grids(trained.measure())
+    found: SampleSets = {
+        "status": "ok",
+        "sets": measured_sets(trained, dataset, range(SETS), by_grid),
+        "samples": trained.measure().samples,
+        "grids": by_grid,
+        "measure": trained.measure().model_dump(mode="json"),
+        "data": {part: dataset.sha256[part] for part in dataset.counts},
+        "provenance": provenance.environment(__name__, torch.device("cpu")),
+        "seconds": time.monotonic() - started,
+    }
+    write_record(trained.run.folder / "sample_sets.json", found)
+    mean = sum(one[DEFAULT]["first_images"]["test_mean"] for one in found["sets"]) / SETS
+    print(f"{key}: {SETS} sets of samples: {mean:.1f} nats")
