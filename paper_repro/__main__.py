@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile")
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
+    command = add("explore", "report.explore", "write a page on which a published generator draws")
+    command.add_argument("profile")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")

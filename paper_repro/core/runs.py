@@ -249,6 +249,7 @@ def run_list(params: Params) -> str:
             for name in shown.diagnosed
         },
         "published": {key: {"dataset": listed[key].dataset} for key in shown.published},
+        "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
     }
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
