@@ -72,6 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "sample_sets", "evaluation.sample_sets", "measure a published run on ten sets of samples"
     )
     command.add_argument("key", metavar="run")
+    command = add("explore", "report.explore", "write a page on which a published generator draws")
+    command.add_argument("profile")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
     command.add_argument(

@@ -258,6 +258,7 @@ def run_list(params: Params) -> str:
         "published": {
             key: {k: entries[key][k] for k in ("dataset", "measure")} for key in shown.published
         },
+        "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
     }
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)

@@ -1,0 +1,93 @@
+"""Stage ``explore@<profile>``: a page on which a published generator draws, and its weights."""
+
+import base64
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import write_text
+from paper_repro.core.params import read_params
+from paper_repro.core.records import WEIGHTS, Trained, read_record, read_training
+from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
+from paper_repro.core.titles import TITLES
+from paper_repro.evaluation.trained_run import load_generator
+from paper_repro.gan.model import recipe
+from paper_repro.report.templating import environment
+
+# What explore.js can do.
+LAYERS = {"relu", "sigmoid"}
+BOUNDS = {"uniform": math.sqrt(3), "uniform_one": 1.0}  # of the numbers in z: see `draw_noise`
+
+
+def _base64(values: torch.Tensor) -> str:
+    """Return numbers in half precision, row by row and little-endian, in base64."""
+    return base64.b64encode(values.detach().numpy().astype("<f2").tobytes()).decode()
+
+
+def generator(run: Run, record: Trained) -> dict[str, Any]:
+    """Return a published generator as ``explore.js`` takes it.
+
+    Raises
+    ------
+    UserError
+        If the page can't draw from it, or its weights are absent or damaged.
+    """
+    path, shape = run.folder / "training.json", record["data"]["shape"]
+    made = recipe.recorded(record["experiment_parameters"], path)
+    others = {made.noise} - BOUNDS.keys() | {layer.layer for layer in made.generator} - LAYERS
+    if others or len(shape) != 2:
+        raise UserError(
+            f"{path}: explore.html can draw grey images by relu and sigmoid layers from uniform "
+            f"noise only, not {', '.join(sorted(others)) or f'images of shape {shape}'}; name "
+            "another run first under presentation.published"
+        )
+    return {
+        "shape": shape,
+        "dimension": made.noise_dimension,
+        "bound": BOUNDS[made.noise],
+        "layers": [
+            {
+                "layer": layer.settings.layer,
+                "weight": _base64(layer.weight),  # (inputs, units)
+                "bias": _base64(layer.bias),
+            }
+            for layer in load_generator(weights_path(run), "", made).stack
+        ],
+    }
+
+
+def explore(profile: str) -> None:
+    """Write ``explore.html`` and ``explore-weights.js`` for a profile's first published run.
+
+    Of a run that was not trained, the page says why.
+
+    Raises
+    ------
+    UserError
+        If no run is published, or as `generator`.
+    """
+    params = read_params(profile)
+    listed = presentation(params).published
+    if not listed:
+        raise UserError(f"{params.own.path}: presentation.published: names no run to draw from")
+    run = read_run(listed[0])[1]
+    record, again = read_training(run), repro(profile, f"weights@{run.key}")
+    read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)  # they are those meant
+    templates, folder = environment("HTML"), Path("reports", profile)
+    values = {
+        "profile": profile,
+        "run": run.key,
+        "record": record,
+        "generator": generator(run, record) if record["status"] == "ok" else None,
+        "title": TITLES[run.dataset],
+    }
+    pages = {
+        name: templates.get_template(f"{name}.j2").render(values)
+        for name in ("explore-weights.js", "explore.html")
+    }
+    for name, text in pages.items():
+        write_text(folder / name, text)
+        print(f"explore: {folder / name}: {len(text.encode()):,} bytes")

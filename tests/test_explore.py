@@ -1,0 +1,337 @@
+"""The page that draws in the browser: what it draws is what PyTorch draws."""
+
+import html
+import html.parser
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from paper_repro.__main__ import main
+from paper_repro.core.records import read_training, write_record
+from paper_repro.core.runs import read_run, weights_path
+from paper_repro.evaluation.trained_run import load_generator
+from paper_repro.gan.model import recipe
+from paper_repro.gan.model.noise import draw_noise
+from paper_repro.gan.train import train
+from paper_repro.report.explore import explore
+from paper_repro.report.weights import weights
+from tests.small import ROOT, rewrite
+from tests.test_page import BROWSER, browse
+
+PAGE, WEIGHTS = "explore.html", "explore-weights.js"
+COMMITTED = ROOT / "reports/paper"
+in_a_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
+
+
+def publish(workspace):
+    workspace.files["quick"]["presentation"] = {"published": [workspace.key]}
+    workspace.write()
+
+
+@pytest.fixture
+def small(workspace):
+    """The folder of a page for a small run with images of 4 rows and 5 columns."""
+    publish(workspace)
+    train(workspace.key)
+    weights(workspace.key)
+    assert main(["explore", "quick"]) == 0
+    return workspace.folder / "reports/quick"
+
+
+def ask(folder, tmp_path, script, head=""):
+    """Return what an expression is on a page that is opened as a file, and the document."""
+    place = tmp_path / "asked"
+    place.mkdir()
+    shutil.copy(folder / WEIGHTS, place)
+    answer = (
+        '<script>const answer = document.createElement("pre"); answer.id = "answer";'
+        f"answer.textContent = JSON.stringify({script}); document.body.append(answer);</script>"
+    )
+    text = (folder / PAGE).read_text().replace("</body>", f"{answer}</body>")
+    text = text.replace("<head>", f"<head>{head}")
+    (place / PAGE).write_text(text)
+    document, console = browse(place / PAGE, tmp_path / "profile")
+    assert console == []
+    return json.loads(html.unescape(re.search(r'<pre id="answer">(.*?)</pre>', document)[1]))
+
+
+def published_generator(key):
+    """A run's generator, the same with its weights in half precision, and some z."""
+    run = read_run(key)[1]
+    path = run.folder / "training.json"
+    made = recipe.recorded(read_training(run)["experiment_parameters"], path)
+    exact, rounded = (load_generator(weights_path(run), "", made) for _ in range(2))
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter.copy_(parameter.half())
+    z = draw_noise(8, made.noise_dimension, made.noise, torch.Generator().manual_seed(5))
+    return exact, rounded, torch.cat([z, 0 * z[:1]])
+
+
+def generate(folder, tmp_path, z):
+    script = f"{json.dumps(z.tolist())}.map(z => [...generate(Float32Array.from(z))])"
+    return torch.tensor(ask(folder, tmp_path, script))
+
+
+@pytest.mark.slow
+@in_a_browser
+class TestInABrowser:
+    def test_a_small_generator_draws_what_pytorch_draws(self, small, tmp_path):
+        _, rounded, z = published_generator("quick-mnist-0")
+        with torch.no_grad():
+            expected = rounded(z)
+        assert expected.std(dim=0).max() > 0.005  # images differ
+        torch.testing.assert_close(generate(small, tmp_path, z), expected, atol=1e-5, rtol=0)
+
+    def test_the_committed_generator_draws_what_pytorch_draws(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        exact, rounded, z = published_generator("paper-mnist-0")
+        found = generate(COMMITTED, tmp_path, z)
+        with torch.no_grad():
+            assert (found - rounded(z)).abs().max() < 1e-4
+            assert (found - exact(z)).abs().mean() < 1e-3
+        assert found.max() > 0.99
+
+    def test_half_precision_numbers_are_numpy_s(self, small, tmp_path):
+        bits = np.arange(1 << 16, dtype=np.uint16)
+        bits = bits[np.isfinite(bits.view(np.float16))]
+        found = ask(small, tmp_path, f"{bits.tolist()}.map(half)")
+        assert np.array_equal(found, bits.view(np.float16).astype(float))
+        assert 0 < found[1] < 2**-23  # the smallest subnormal
+
+    def test_a_seed_repeats_its_draw_and_draws_are_uniform(self, small, tmp_path):
+        script = "[0, 1, 2, 4294967295, 1].map(seed => Array.from({length: 300}, random(seed)))"
+        shares = np.array(ask(small, tmp_path, script))
+        assert np.array_equal(shares[1], shares[4])
+        assert len({tuple(row) for row in shares[:4]}) == 4
+        assert shares.min() >= 0
+        assert shares.max() < 1
+        assert stats.kstest(shares[:4].ravel(), "uniform").pvalue > 0.01
+        assert abs(np.corrcoef(shares[:4])[np.triu_indices(4, 1)]).max() < 4 / math.sqrt(300)
+
+    def test_z_is_within_the_bounds_of_training(self, tmp_path):
+        script = "Array.from({length: 50}, (_, seed) => [...draw(seed)])"
+        z = np.array(ask(COMMITTED, tmp_path, script))
+        assert z.shape == (50, 100)
+        assert abs(z).max() == pytest.approx(math.sqrt(3), abs=0.01)
+        assert abs(z).max() < math.sqrt(3) + 1e-6
+        assert z.var() == pytest.approx(1, abs=0.05)
+
+    def test_a_line_is_straight_from_end_to_end(self, small, tmp_path):
+        points = ", ".join(f"between(draw(3), draw(8), {share})" for share in (0, 0.25, 1))
+        script = f"[draw(3), draw(8), {points}].map(z => [...z])"
+        a, b, start, quarter, end = np.array(ask(small, tmp_path, script))
+        assert np.array_equal([start, end], [a, b])
+        assert np.allclose(quarter, 0.75 * a + 0.25 * b, atol=1e-6)
+
+    def test_the_slider_s_ends_show_the_two_draws(self, small, tmp_path):
+        script = """(() => {
+          const images = way => {
+            $("way").value = way; $("way").oninput();
+            return ["left-image", "point", "right-image"].map(id => $(id).toDataURL());
+          };
+          return [images(0), images(100), images(30), $("way").ariaValueText];
+        })()"""
+        start, end, way, said = ask(small, tmp_path, script)
+        left, point, right = start
+        assert left == point
+        assert left != right
+        assert end == [left, right, right]
+        assert way[1] not in (left, right)
+        assert said == "30 % of the way"
+
+    def test_a_seed_box_repeats_a_draw_and_takes_nothing_but_seeds(self, small, tmp_path):
+        script = """["3", "0", "4294967295", "4294967296", "-1", "1.5", "", "3"].map(text => {
+          const box = $("left-seed");
+          box.value = text;
+          for (const kind of ["input", "change"]) box.dispatchEvent(new Event(kind));
+          return [box.value, ends.left, $("left-image").toDataURL()];
+        })"""
+        found = ask(small, tmp_path, script)
+        values = [3, 0, *5 * [2**32 - 1], 3]
+        assert [line[:2] for line in found] == [[str(value), value] for value in values]
+        images = [line[2] for line in found]
+        assert images[0] == images[-1]
+        assert len(set(images)) == 3
+
+    def test_buttons_walk_on_and_picks_become_the_chosen_end(self, small, tmp_path):
+        script = """["left-next", "left-previous", "left-previous", "right-previous", "sheet-next",
+          2, "pick-right", 4, "sheet-previous", 1].map(what => {
+          (typeof what === "string" ? $(what) : $("sheet").children[what]).click();
+          return [ends.left, ends.right, $("sheet").children[0].ariaLabel];
+        })"""
+        at = ask(small, tmp_path, script)
+        assert [line[:2] for line in at] == [
+            *([4, 8], [3, 8], [2, 8], [2, 7], [2, 7], [12, 7], [12, 7], [12, 14], [12, 14], [12, 1])
+        ]
+        assert at[0][2] == "Seed 0: make it the left end"
+        assert at[4][2] == "Seed 10: make it the left end"
+        assert at[6][2] == "Seed 10: make it the right end"
+        assert at[8][2] == "Seed 0: make it the right end"
+
+    def test_the_page_needs_nothing_but_itself_and_a_script_beside_it(self, tmp_path):
+        policy = "default-src 'none'; script-src 'unsafe-inline' file:; style-src 'unsafe-inline'"
+        head = f'<meta http-equiv="Content-Security-Policy" content="{policy}; img-src data:">'
+        # The browser would complain of anything else on the console.
+        assert ask(COMMITTED, tmp_path, "$('play').hidden", head) is False
+
+    @pytest.mark.parametrize("width", [390, 900, 1400])
+    def test_nothing_hangs_over_the_edge(self, tmp_path, width):
+        shutil.copy(COMMITTED / WEIGHTS, tmp_path)
+        page = tmp_path / "frame.html"  # a window has a least width, a frame has none
+        page.write_text(
+            f'<iframe srcdoc="{html.escape((COMMITTED / PAGE).read_text())}" style="border: 0;'
+            f'width: {width}px; height: 5000px"></iframe><script>onload = () => {{'
+            "const inner = frames[0].document, root = inner.documentElement;"
+            "document.body.append(`${inner.getElementById('play').hidden} ${root.clientWidth} `"
+            "+ `${root.scrollWidth}`); };</script>"
+        )
+        document, console = browse(page, tmp_path / "profile")
+        assert console == []
+        assert f"false {width} {width}" in document
+
+    def test_without_the_weights_the_page_says_what_is_missing(self, small, tmp_path):
+        (small / WEIGHTS).unlink()
+        document, _ = browse(small / PAGE, tmp_path / "profile")
+        assert '<p class="banner" id="absent">' in document
+        assert '<div id="play" hidden="">' in document
+
+
+class Elements(html.parser.HTMLParser):
+    """All elements of a page: names and attributes; the texts of labels by what they are for."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def elements(*tags):
+    return [(t, a) for t, a in Elements((COMMITTED / PAGE).read_text()).found if t in tags]
+
+
+def test_the_page_names_no_address_but_in_links():
+    text = (COMMITTED / PAGE).read_text()
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
+    assert addresses == {a["href"] for _, a in elements("a") if ":" in a["href"]}
+    assert [a["src"] for _, a in elements("script", "img", "iframe") if "src" in a] == [WEIGHTS]
+    assert [a["href"] for _, a in elements("link")] == ["data:,"]
+    assert not re.search(r"fetch\(|XMLHttpRequest|import|url\(|WebSocket|sendBeacon", text)
+
+
+def test_the_links_to_files_lead_somewhere():
+    links = {a["href"] for _, a in elements("a") if ":" not in a["href"]}
+    assert {"index.html", WEIGHTS} < links
+    assert all((COMMITTED / link).is_file() for link in links)
+    assert 'href="explore.html"' in (COMMITTED / "index.html").read_text()
+
+
+def test_all_controls_are_native_and_have_names():
+    labelled = {a["for"] for _, a in elements("label") if "for" in a}
+    inputs = [a for _, a in elements("input")]
+    assert sorted(a["type"] for a in inputs) == ["number"] * 2 + ["radio"] * 2 + ["range"]
+    for a in inputs:
+        assert a["id"] in labelled or a["type"] == "radio"  # those lie within their label
+    assert all(a["type"] == "button" for _, a in elements("button"))
+    for _, a in elements("canvas"):
+        assert a["role"] == "img"
+        assert "aria-label" in a or a["id"] in ("left-image", "right-image")  # set by the script
+    assert "tabindex" not in (COMMITTED / PAGE).read_text()
+
+
+def test_the_committed_files_are_what_the_command_writes(tmp_path, monkeypatch):
+    for place in ("params.yaml", "runs.yaml", "profiles", COMMITTED.relative_to(ROOT) / "runs"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).symlink_to(ROOT / place)
+    monkeypatch.chdir(tmp_path)
+    explore("paper")
+    for name in (PAGE, WEIGHTS):
+        assert Path("reports/paper", name).read_bytes() == (COMMITTED / name).read_bytes()
+
+
+def test_the_page_says_which_network_it_is():
+    text = (COMMITTED / PAGE).read_text()
+    record = json.loads((COMMITTED / "runs/paper-mnist-0/training.json").read_text())
+    assert "<code>paper-mnist-0</code>" in text
+    assert f"after epoch {record['best_epoch']} of {record['epochs']}" in text
+
+
+def test_rounding_to_half_precision_changes_pixels_as_little_as_the_page_says(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    exact, rounded, z = published_generator("paper-mnist-0")
+    z = draw_noise(500, z.shape[1], "uniform", torch.Generator().manual_seed(6))
+    with torch.no_grad():
+        change = (exact(z) - rounded(z)).abs()
+    assert 0 < change.mean() < 1e-3
+    assert change.max() < 0.03
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        (lambda made: made["generator"][1].update(layer="linear"), "not linear;"),
+        (lambda made: made.update(noise="gaussian"), "not gaussian;"),
+    ],
+)
+def test_a_generator_that_the_page_can_t_draw_is_one_line(workspace, capsys, change, trouble):
+    publish(workspace)
+    train(workspace.key)
+    weights(workspace.key)
+    path = workspace.run.folder / "training.json"
+    rewrite(path, lambda made: change(made["experiment_parameters"]))
+    capsys.readouterr()
+    assert main(["explore", "quick"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"paper_repro: {path}: explore.html can draw ")
+    assert trouble in error
+    assert "\n" not in error
+    assert not list(Path("reports/quick").glob("explore*"))
+
+
+def test_colour_images_are_one_line(workspace, capsys):
+    publish(workspace)
+    train(workspace.key)
+    weights(workspace.key)
+    path = workspace.run.folder / "training.json"
+    rewrite(path, lambda made: made["data"].update(shape=[3, 4, 5]))
+    assert main(["explore", "quick"]) == 2
+    assert "not images of shape [3, 4, 5]" in capsys.readouterr().err
+
+
+def test_a_profile_that_publishes_nothing_is_one_line(workspace, capsys):
+    assert main(["explore", "quick"]) == 2
+    assert "presentation.published: names no run to draw from" in capsys.readouterr().err
+
+
+def test_other_weights_than_those_published_are_refused(small, capsys):
+    path = weights_path(read_run("quick-mnist-0")[1])
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    before = (small / WEIGHTS).read_bytes()
+    assert main(["explore", "quick"]) == 2
+    assert f"{path}: not the file that " in capsys.readouterr().err
+    assert (small / WEIGHTS).read_bytes() == before
+
+
+def test_of_a_run_that_was_not_trained_the_page_says_why(workspace):
+    publish(workspace)
+    run = {name: getattr(workspace.run, name) for name in ("profile", "experiment", "dataset")}
+    record = run | {"seed": 0, "start": workspace.run.start, "status": "not run"}
+    record |= {"reason": "MNIST is not there", "todo": "connect"}
+    for name in ("training.json", "generator.json"):
+        write_record(workspace.run.folder / name, record)
+    explore("quick")
+    text = Path("reports/quick", PAGE).read_text()
+    assert "There is nothing to draw from: not run." in text
+    assert "MNIST is not there; connect." in text
+    assert "<script" not in text
+    assert "GENERATOR = null" in Path("reports/quick", WEIGHTS).read_text()
