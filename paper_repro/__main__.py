@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
     command = add(
-        "sample_sets", "evaluation.sample_sets", "measure a published run on ten sets of samples"
+        "sample_sets", "diagnostics.sample_sets", "measure a published run on ten sets of samples"
     )
     command.add_argument("key", metavar="run")
     command = add("explore", "report.explore", "write a page on which a published generator draws")

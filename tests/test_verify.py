@@ -10,8 +10,8 @@ from paper_repro.core.dataset import processed_folder, write_dataset, write_not_
 from paper_repro.core.errors import UserError
 from paper_repro.core.runs import model_path, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
+from paper_repro.diagnostics.sample_sets import sample_sets, stream
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.evaluation.sample_sets import sample_sets, stream
 from paper_repro.evaluation.trained_run import open_published, open_run
 from paper_repro.gan.train import train
 from paper_repro.parzen.bandwidth import estimate

@@ -14,7 +14,7 @@ from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
 from paper_repro.data.settings import own_copies
-from paper_repro.evaluation.sample_sets import DEFAULT, measured_sets
+from paper_repro.diagnostics.sample_sets import DEFAULT, measured_sets
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 
 TOLERANCE = 0.05  # nats; machines round differently
