@@ -103,7 +103,7 @@ def test_runs_that_no_protocol_names_have_no_verdict():
     verdict = explore([218.3, 217.1, 219.9, 218.7], PAPER, 5, 2305)
     assert verdict.answer is None
     assert verdict.text == (
-        "no verdict: exploration, −6.5 nats; of the protocol's 5 seeds at 2305 epochs none is "
+        "none yet: exploration, −6.5 nats; of the protocol's 5 seeds at 2305 epochs none is "
         "finished"
     )
 

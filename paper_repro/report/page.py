@@ -64,13 +64,19 @@ def _by_reason(rows: list[dict[str, Any]]) -> list[tuple[tuple[str | None, ...],
     return list(found.items())
 
 
-def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: Path) -> None:
+def write_page(
+    results: Results,
+    pictures: dict[str, dict[str, Path]],
+    folder: Path,
+    grids: Path | None = None,
+) -> None:
     """Write the page into a profile's folder, where ``theory.png`` and ``figure1.png`` lie.
 
     Parameters
     ----------
     pictures : by experiment that was run, the paths of its ``figure2``, ``curves`` and, if it has
         one, ``figure3``.
+    grids : the picture of the published generators by grid of σ, if there is one.
     """
     shown, trained = [], []
     for row in results["rows"]:
@@ -97,6 +103,7 @@ def write_page(results: Results, pictures: dict[str, dict[str, Path]], folder: P
             ours=records(tables.ours(results)),
             alternatives=records(tables.alternatives(results)),
             grids=records(tables.grids(results)),
+            grids_picture=data_address(grids) if grids else None,
             seeds=records(tables.seeds(results)),
             folds=records(tables.folds(results)),
             variants=records(tables.variants(results)),

@@ -6,13 +6,14 @@ from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.figures.curves import draw_curves
+from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.page import summary, write_page
 from paper_repro.report.results import collect, results_path
 from paper_repro.report.run_files import RunFiles, run_files
-from paper_repro.report.schema import Row, json_schema
+from paper_repro.report.schema import Results, Row, json_schema
 
 # What a profile's folder holds beside its runs and their curves: by this stage and those before it.
 FILES = (
@@ -58,6 +59,21 @@ def _pictures(row: Row, runs: list[RunFiles], profile: str, folder: Path) -> dic
     return pictures | ({"figure3": figure3} if figure3 else {})
 
 
+def _draw_grids(results: Results, path: Path) -> Path | None:
+    """Draw the published generators by grid of σ, if there are any."""
+    for row in results["rows"]:
+        found = {seed["run"]: seed["sets"] for seed in row["seeds"] if seed["sets"]}
+        if found:
+            means = {
+                run: [(grid, by["first_images"]) for grid, by in sets["grids"].items()]
+                for run, sets in found.items()
+            }
+            number = row["paper"]["mean"] if row["comparable"] and row["paper"] else None
+            draw_grids(means, path, number=number, margin=row["margin"])
+            return path
+    return None
+
+
 def report(profile: str) -> None:
     """Write a profile's report (`UserError` if a run's files are absent or damaged)."""
     params = read_params(profile)
@@ -79,11 +95,13 @@ def report(profile: str) -> None:
         if row["status"] == "ok"
     }
     drawn = {paths["curves"] for paths in pictures.values()}
+    grids = _draw_grids(results, folder / "curves" / "sigma_grids.png")
+    drawn |= {grids} if grids else set()
     for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
         stale.unlink()
     write_text(folder / "bibliography.bib", bibliography())
     write_text(folder / "metadata.yaml", metadata(results))
-    write_page(results, pictures, folder)
+    write_page(results, pictures, folder, grids)
     files = [folder / name for name in FILES] + sorted(drawn)
     for found in listed.values():
         left = found.run.folder.glob("[!.]*")  # no temporary file of a killed stage

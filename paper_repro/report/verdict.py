@@ -118,7 +118,7 @@ def explore(means: Sequence[float], number: float, seeds: int, epochs: int) -> V
     """
     distance, interval = statistics.fmean(means) - number, distance_interval(means, number)
     text = (
-        f"no verdict: exploration, {signed(distance)} nats; of the protocol's {seeds} seeds at "
+        f"none yet: exploration, {signed(distance)} nats; of the protocol's {seeds} seeds at "
         f"{epochs} epochs none is finished"
     )
     return Verdict(text, None, distance, interval)
