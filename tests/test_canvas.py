@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 from paper_repro.figures import (
-    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, parzen_audit, theory
+    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, parzen_audit, sample_sets,
+    theory,
 )
 
 x = np.linspace(-1, 1, 50)
@@ -45,6 +46,8 @@ figure3.draw([torch.linspace(0, 1, 6 * 45).reshape(6, 45)], [ends], "seed 0", Pa
 rows = [{"samples": name, "fine": {"test_mean": mean}} for name, mean in (("a", 1), ("b", 2))]
 audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "rows": rows}
 parzen_audit.draw(audit, Path("parzen_audit.png"))
+means = {"one": [("a", 217.0), ("b", 221.0)], "two": [("a", 219.0), ("b", 222.0)]}
+sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
 members = [SimpleNamespace(jsd=0.1, criterion=-1.2)]
 found = SimpleNamespace(x=x, p_data=p, p_g=p, d=p, members=members, descent=[-1.2, -1.3])
 theory.draw(found, Path("theory.png"))

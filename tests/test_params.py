@@ -342,7 +342,8 @@ def read_anew(before, after, profile, stages):
             found |= {f"train@{name}"} if now["recipe"] != was["recipe"] else set()
             found |= {f"prepare@{profile}-{dataset}"} if now["data"] != was["data"] else set()
             if now["measure"] != was["measure"]:
-                found |= {f"evaluate@{name}"} | ({f"parzen_audit@{name}"} & names)
+                others = {f"parzen_audit@{name}", f"sample_sets@{name}"}
+                found |= {f"evaluate@{name}"} | (others & names)
         found |= {n for n in names if name == "parzen_audit" and n.startswith("parzen_audit@")}
         found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
     return {(profile, stage) for stage in found}
