@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from paper_repro.__main__ import main
+from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run, runs
 from paper_repro.data.settings import data_size
@@ -16,6 +17,7 @@ from paper_repro.gan.model import recipe
 from paper_repro.gan.train import train
 from paper_repro.report import ablations
 from paper_repro.report.released import changes
+from paper_repro.report.run_files import run_files
 from tests.small import read_from_root, rewrite
 from tests.test_page import Tables, numbers
 
@@ -94,7 +96,7 @@ def test_a_shorter_run_is_set_against_none(study):
     rewrite(folder / "training.json", lambda record: record.update(epochs=6))
     metrics = json.loads((folder / "metrics.json").read_text())
     (folder / "metrics.json").write_text(json.dumps(metrics | {"epochs": 6}))
-    first, second = ablations.collect()["rows"][1]["runs"]
+    first, second = ablations.collect(run_files(read_params("ablations")))["rows"][1]["runs"]
     assert first["difference"] is None
     assert second["difference"] is not None
 

@@ -166,6 +166,8 @@ def changed(name, **values):
         (lambda: changed("training.json", seed=1), "training.json: the record of another run"),
         (lambda: changed("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
         (lambda: changed("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
+        (lambda: changed("generator.json", epoch="2"), "yaml:weights@quick-mnist-0`"),
+        (lambda: changed("evaluation.json", seconds=""), "yaml:evaluate@quick-mnist-0`"),
         (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; run `dvc repro"),
         (
             lambda: (RUN / "figure2.png").write_bytes(b"x"),

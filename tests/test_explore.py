@@ -259,6 +259,15 @@ def test_the_committed_files_are_what_the_command_writes(tmp_path, monkeypatch):
         assert Path("reports/paper", name).read_bytes() == (COMMITTED / name).read_bytes()
 
 
+def test_the_page_names_the_epoch_that_is_published(workspace):
+    publish(workspace)
+    train(workspace.key)
+    weights(workspace.key)
+    rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=1))
+    explore("quick")
+    assert "after epoch 2 of 2" in Path("reports/quick", PAGE).read_text()
+
+
 def test_the_page_says_which_network_it_is():
     text = (COMMITTED / PAGE).read_text()
     record = json.loads((COMMITTED / "runs/paper-mnist-0/training.json").read_text())

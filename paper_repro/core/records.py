@@ -379,36 +379,26 @@ class Figure1(Sealed):
     settings: dict[str, Any]
 
 
-TRAINING: TypeAdapter[Trained | NotRun] = TypeAdapter(
-    Annotated[Trained | NotRun, Field(discriminator="status")]
-)
-EVALUATION: TypeAdapter[Evaluation | NotRun] = TypeAdapter(
-    Annotated[Evaluation | NotRun, Field(discriminator="status")]
-)
-FIGURE2: TypeAdapter[Figure2 | NotRun] = TypeAdapter(
-    Annotated[Figure2 | NotRun, Field(discriminator="status")]
-)
-FIGURE3: TypeAdapter[Figure3 | NotRun] = TypeAdapter(
-    Annotated[Figure3 | NotRun, Field(discriminator="status")]
-)
-SAMPLE_CHECKS: TypeAdapter[SampleChecks | NotRun] = TypeAdapter(
-    Annotated[SampleChecks | NotRun, Field(discriminator="status")]
-)
-AUDIT: TypeAdapter[Audit | NotRun] = TypeAdapter(
-    Annotated[Audit | NotRun, Field(discriminator="status")]
-)
-WEIGHTS: TypeAdapter[Weights | NotRun] = TypeAdapter(
-    Annotated[Weights | NotRun, Field(discriminator="status")]
-)
-SAMPLE_SETS: TypeAdapter[SampleSets | NotRun] = TypeAdapter(
-    Annotated[SampleSets | NotRun, Field(discriminator="status")]
-)
+def _or_not_run(kind: type[R]) -> TypeAdapter[R | NotRun]:
+    """Return what reads a stage's record, or in its place why there is none."""
+    form: Any = Annotated[kind | NotRun, Field(discriminator="status")]
+    return TypeAdapter(form)
+
+
+TRAINING = _or_not_run(Trained)
+EVALUATION = _or_not_run(Evaluation)
+FIGURE2 = _or_not_run(Figure2)
+FIGURE3 = _or_not_run(Figure3)
+SAMPLE_CHECKS = _or_not_run(SampleChecks)
+AUDIT = _or_not_run(Audit)
+WEIGHTS = _or_not_run(Weights)
+SAMPLE_SETS = _or_not_run(SampleSets)
 THEORY = TypeAdapter(Theory)
+FIGURE1 = TypeAdapter(Figure1)
 DATASET = TypeAdapter(DataRecord)
 STATUS: TypeAdapter[Fetched | NotFetched] = TypeAdapter(
     Annotated[Fetched | NotFetched, Field(discriminator="status")]
 )
-FIGURE1 = TypeAdapter(Figure1)
 
 
 def metrics(training: Trained, evaluation: Evaluation) -> dict[str, Any]:

@@ -39,7 +39,6 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import (
     open_regular,
     sha256_bytes,
-    sweep,
     write_bytes,
     write_json,
 )
@@ -516,9 +515,6 @@ def fetch_sources(
         if name.startswith(PREFIX) and name not in (MIRROR, STAND_IN):
             raise UserError(f"{name}: nothing reads this variable; there are {MIRROR}, {STAND_IN}")
     declared = _declared()
-    for name in sources:
-        for place in (RAW, STAND_INS):
-            sweep(place / name)
     copies = {name: path for name, path in (own_copies or {}).items() if path.exists()}
     for source in sources.values():
         _fetch_official(source, copies.get(source.name), source.name in declared)

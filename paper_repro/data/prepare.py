@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import open_regular, sha256_bytes, sweep
+from paper_repro.core.files import open_regular, sha256_bytes
 from paper_repro.core.params import read_params
 from paper_repro.core.records import STATUS, read_record
 from paper_repro.data import fallbacks
@@ -160,7 +160,6 @@ def prepare(profile: str, name: str) -> None:
     raw = (STAND_INS if size.stand_in else RAW) / name
     status = read_record(raw / "status.json", STATUS, in_git=False)
     folder = processed_folder(profile, name)
-    sweep(folder)
     canonical, stand_in = False, None
     if status["status"] == "ok":
         canonical, stand_in = status["canonical"], status["stand_in"]

@@ -102,14 +102,39 @@ def open_run(
     UserError
         If parameters are bad, or the run's model or record is absent or damaged.
     """
+    return _opened(key, outputs, draw_note, published=False)
+
+
+def open_published(key: str, *outputs: str) -> TrainedRun | None:
+    """Return a run by its published generator; None of one without, whose outputs then say why.
+
+    Raises
+    ------
+    UserError
+        If parameters are bad, or the generator or a record is absent or damaged.
+    """
+    return _opened(key, outputs, None, published=True)
+
+
+def _opened(
+    key: str,
+    outputs: tuple[str, ...],
+    draw_note: Callable[[Path, str], None] | None,
+    *,
+    published: bool,
+) -> TrainedRun | None:
     params, run = read_run(key)
     record = read_training(run)
-    if record["status"] == "ok":
+    if record["status"] != "ok":
+        _pass_on(run, record, outputs, draw_note)
+        return None
+    if published:  # its record checks the weights, too
+        again = repro(run.profile, f"weights@{key}")
+        read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
+    else:
         require_model(run)
-        made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
-        return TrainedRun(params, run, record, made)
-    _pass_on(run, record, outputs, draw_note)
-    return None
+    made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
+    return TrainedRun(params, run, record, made, published)
 
 
 def _pass_on(
@@ -128,25 +153,6 @@ def _pass_on(
         else:
             write_record(run.folder / name, record)
     print(f"{run.key}: {why}")
-
-
-def open_published(key: str, *outputs: str) -> TrainedRun | None:
-    """Return a run by its published generator; None of one without, whose outputs then say why.
-
-    Raises
-    ------
-    UserError
-        If parameters are bad, or the generator or a record is absent or damaged.
-    """
-    params, run = read_run(key)
-    record, path = read_training(run), weights_path(run)
-    if record["status"] != "ok":
-        _pass_on(run, record, outputs, None)
-        return None
-    again = repro(run.profile, f"weights@{key}")
-    read_record(path.with_suffix(".json"), WEIGHTS, again)  # which checks the weights, too
-    made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
-    return TrainedRun(params, run, record, made, published=True)
 
 
 def load_generator(path: Path, prefix: str, experiment: recipe.Experiment) -> Network:

@@ -50,15 +50,18 @@ def _run(files: RunFiles) -> dict[str, Any]:
     }
 
 
-def collect() -> dict[str, Any]:
+def collect(listed: list[RunFiles]) -> dict[str, Any]:
     """Return the study's results: a row an experiment, the original first.
+
+    Parameters
+    ----------
+    listed : the files of the study's runs.
 
     Raises
     ------
     UserError
         If a run's files are absent or damaged.
     """
-    listed = run_files(read_params(ABLATIONS))
     found = {files.run: _run(files) for files in listed}
     originals = {  # at the length of each: shorter runs are set against none
         (run.seed, record["epochs"]): record["last_valid_mean"]
@@ -149,13 +152,12 @@ def brief(results: dict[str, Any]) -> pd.DataFrame:
 
 def study(profile: str) -> None:
     """Write the study's results, picture and page (`UserError` if a run's files are absent)."""
-    results = collect()
+    listed = run_files(read_params(ABLATIONS))
+    results = collect(listed)
     write_json(FOLDER / "ablations.json", results)
     draw_ablations(results, FOLDER / "curves.png")
     samples = {
-        files.run.key: data_address(files.picture("figure2"))
-        for files in run_files(read_params(ABLATIONS))
-        if files.trained
+        files.run.key: data_address(files.picture("figure2")) for files in listed if files.trained
     }
     page = environment("HTML").get_template("ablations.html.j2")
     write_text(

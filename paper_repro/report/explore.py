@@ -75,12 +75,13 @@ def explore(profile: str) -> None:
         raise UserError(f"{params.own.path}: presentation.published: names no run to draw from")
     run = read_run(listed[0])[1]
     record, again = read_training(run), repro(profile, f"weights@{run.key}")
-    read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)  # they are those meant
+    published = read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
     templates, folder = environment("HTML"), Path("reports", profile)
     values = {
         "profile": profile,
         "run": run.key,
         "record": record,
+        "epoch": published.get("epoch"),
         "generator": generator(run, record) if record["status"] == "ok" else None,
         "title": TITLES[run.dataset],
     }

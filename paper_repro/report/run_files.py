@@ -27,6 +27,7 @@ from paper_repro.core.records import (
 )
 from paper_repro.core.runs import Run, repro, runs, weights_path
 
+STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 
@@ -122,8 +123,8 @@ class RunFiles:
             If the file is absent or damaged, or was written when there was no model yet.
         """
         if name not in self._read:
-            path, again = self.run.folder / name, self._again(name.removesuffix(".json"))
-            self._read[name] = read_record(path, kind, again.replace("evaluation", "evaluate"))
+            again = self._again(STAGES.get(name, name.removesuffix(".json")))
+            self._read[name] = read_record(self.run.folder / name, kind, again)
         found: Any = self._read[name]
         if found["status"] != "ok":
             raise UserError(

@@ -3,6 +3,8 @@
 In half precision: that moves the log-likelihood by some thousandths of a nat.
 """
 
+from typing import Any
+
 from paper_repro.core.records import read_training, require_model, write_record
 from paper_repro.core.runs import read_run, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
@@ -21,7 +23,7 @@ def weights(key: str) -> None:
     run = read_run(key)[1]
     trained, path = read_training(run), weights_path(run)
     tensors, record = load_tensors(require_model(run))
-    kept = {}
+    kept, told = {}, dict[str, Any](trained)
     if trained["status"] == "ok":
         prefix = "last.generator."
         kept = {
@@ -29,11 +31,8 @@ def weights(key: str) -> None:
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }
+        count = sum(tensor.numel() for tensor in kept.values())
+        told = {"status": "ok", "epoch": trained["epochs"], "parameters": count}
     save_tensors(path, kept, record)
-    count = sum(tensor.numel() for tensor in kept.values())
-    if trained["status"] == "ok":
-        published = {"status": "ok", "epoch": trained["epochs"], "parameters": count}
-        write_record(path.with_suffix(".json"), published, path)
-    else:
-        write_record(path.with_suffix(".json"), trained, path)
-    print(f"weights: {path}: {count:,} parameters")
+    write_record(path.with_suffix(".json"), told, path)
+    print(f"weights: {path}: {told.get('parameters', 0):,} parameters")
