@@ -95,3 +95,30 @@ def draw_curves(
                 sns.move_legend(axes, "best", fontsize=7, title=None)
         sns.despine(figure)
         figure.suptitle(title.replace("$", r"\$"), fontsize=10)
+
+
+def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
+    """Draw the norms of G's gradient under its two losses, and their ratio, over the first epochs.
+
+    Parameters
+    ----------
+    curves : by label, the epochs of the per-epoch table in which both were measured.
+    """
+    losses = {"g_grad_norm_non_saturating": "−log D", "g_grad_norm_minimax": "log(1 − D)"}
+    table = pd.concat([curve.assign(run=label) for label, curve in curves.items()])
+    table["ratio"] = table.g_grad_norm_non_saturating / table.g_grad_norm_minimax
+    with drawing(path, 8, 3.2) as figure:
+        norms, ratio = figure.subplots(1, 2)
+        lines = table.rename(columns=losses).melt(
+            ["run", "epoch"], list(losses.values()), var_name="loss", value_name="norm"
+        )
+        sns.lineplot(
+            lines, x="epoch", y="norm", hue="loss", style="loss", units="run", estimator=None, ax=norms
+        )
+        norms.set(yscale="log", ylabel="norm of G's gradient, mean of an epoch")
+        sns.lineplot(
+            table, x="epoch", y="ratio", units="run", estimator=None, marker="o", color="black", ax=ratio
+        )
+        ratio.axhline(1, color="black", linestyle=":")
+        ratio.set(yscale="log", ylabel="ratio, a line a seed")
+        sns.despine(figure)

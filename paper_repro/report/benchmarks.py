@@ -3,14 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, write_text
+from paper_repro.core.files import read_json
 from paper_repro.figures.benchmarks import draw_growth
-from paper_repro.report.page import data_address, records
-from paper_repro.report.tables import duration
-from paper_repro.report.templating import environment
+from paper_repro.report import tables
+from paper_repro.report.escaping import Markdown, code
+from paper_repro.report.formatting import duration
+from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
 PARTS = ("summary", "update", "parzen", "growth", "many_samples", "experiments", "command_line")
@@ -72,67 +71,60 @@ def read() -> dict[str, Any] | None:
     return {name: read_json(FOLDER / f"{name}.json") for name in PARTS}
 
 
-def times(parts: dict[str, Any], name: str, labels: dict[str, str]) -> pd.DataFrame:
+def times(parts: dict[str, Any], name: str, labels: dict[str, str]) -> Markdown:
     """Return what was timed in a part, a line each, with the quartiles."""
     part = parts[name]
     known = part | part.get("products", {})
-    return pd.DataFrame(
-        [
-            {"What": label.format_map(known), "Median (quartiles)": _seconds(part["seconds"][key])}
-            for key, label in labels.items()
-            if key in part["seconds"]
-        ]
+    return tables.markdown(
+        {"What": label.format_map(known), "Median (quartiles)": _seconds(part["seconds"][key])}
+        for key, label in labels.items()
+        if key in part["seconds"]
     )
 
 
-def ratios(parts: dict[str, Any], name: str) -> pd.DataFrame:
+def ratios(parts: dict[str, Any], name: str) -> Markdown:
     """Return a part's ratios, a line each, with the quartiles over its rounds."""
-    return pd.DataFrame(
-        [
-            {"Ratio": RATIOS[key], "Median (quartiles)": _ratio(spread)}
-            for key, spread in parts[name]["ratios"].items()
-        ]
+    return tables.markdown(
+        {"Ratio": RATIOS[key], "Median (quartiles)": _ratio(spread)}
+        for key, spread in parts[name]["ratios"].items()
     )
 
 
-def experiments(parts: dict[str, Any]) -> pd.DataFrame:
+def experiments(parts: dict[str, Any]) -> Markdown:
     """Return what each experiment of the paper takes on this machine."""
-    return pd.DataFrame(
-        [
-            {
-                "Experiment": row["experiment"],
-                "Precision": row["precision"],
-                "Parameters": f"{row['parameters'] / 1e6:.1f} M",
-                "An update": _seconds(row["seconds_an_update"]),
-                "Against its autograd twin": _ratio(row["against_autograd_twin"])
-                if row["against_autograd_twin"]
-                else "no faster update than the twin",
-                "Epochs an hour": f"{row['epochs_an_hour']:.1f}",
-                "The whole": f"{duration(row['hours'] * 3600)} for {row['epochs']} epochs",
-                "Peak memory": f"{row['peak_memory_bytes'] / 2**30:.1f} GiB",
-            }
-            for row in parts["experiments"]["rows"]
-        ]
+    return tables.markdown(
+        {
+            "Experiment": code(row["experiment"]),
+            "Precision": row["precision"],
+            "Parameters": f"{row['parameters'] / 1e6:.1f} M",
+            "An update": _seconds(row["seconds_an_update"]),
+            "Against its autograd twin": _ratio(row["against_autograd_twin"])
+            if row["against_autograd_twin"]
+            else "no faster update",
+            "The whole": f"{duration(row['hours'] * 3600)} for {row['epochs']} epochs",
+            "Peak memory": f"{row['peak_memory_bytes'] / 2**30:.1f} GiB",
+        }
+        for row in parts["experiments"]["rows"]
     )
 
 
-def write_page() -> None:
-    """Write ``index.html`` beside the numbers (`UserError` if there are none)."""
+def page() -> None:
+    """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()
     if parts is None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
     draw_growth(parts["growth"]["rows"], FOLDER / "growth.png")
-    page = (
-        environment("HTML")
-        .get_template("benchmarks.html.j2")
-        .render(
-            parts=parts,
-            updates=records(times(parts, "update", UPDATES)),
-            update_ratios=records(ratios(parts, "update")),
-            parzen=records(times(parts, "parzen", PARZEN)),
-            parzen_ratios=records(ratios(parts, "parzen")),
-            experiments=records(experiments(parts)),
-            growth=data_address(FOLDER / "growth.png"),
-        )
+    errors = parts["parzen"]["largest_error_nats"]
+    shown = text(
+        "benchmarks.md.j2",
+        parts=parts,
+        machine=parts["summary"]["provenance"],
+        updates=times(parts, "update", UPDATES),
+        update_ratios=ratios(parts, "update"),
+        parzen=times(parts, "parzen", PARZEN),
+        parzen_ratios=ratios(parts, "parzen"),
+        experiments=experiments(parts),
+        errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),
+        gib=f"{parts['many_samples']['peak_memory_bytes'] / 2**30:.2f}",
     )
-    write_text(FOLDER / "index.html", page)
+    write_page(shown, FOLDER)

@@ -1,6 +1,8 @@
-"""How numbers of nats are shown: one decimal, and a minus sign that is one; and a commit."""
+"""How numbers are shown: nats with one decimal, a minus sign that is one, times, a commit."""
 
+import string
 from collections.abc import Sequence
+from typing import Any
 
 from paper_repro.core.records import Commit
 
@@ -18,9 +20,17 @@ def signed(difference: float | None) -> str:
     return "–" if difference is None else f"{difference:+.1f}".replace("-", "−")
 
 
-def interval(ends: Sequence[float] | None) -> str:
-    """Return an interval of nats as shown."""
-    return "–" if ends is None else f"{number(ends[0])} to {number(ends[1])}"
+def interval(ends: Sequence[float] | None, show: Any = number) -> str:
+    """Return an interval of nats as shown, or of differences, by `signed`."""
+    return "–" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size, least in (("days", 86400, 2), ("h", 3600, 1), ("min", 60, 1)):
+        if seconds >= least * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def commit(made: Commit) -> str:
@@ -29,3 +39,13 @@ def commit(made: Commit) -> str:
     if found is None:
         return f"none, git: {made.get('git', 'nothing recorded')}"
     return found[:10] + (" + changes" if made["uncommitted_changes"] else "")
+
+
+class _Shown(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return "–" if value is None else str(format(value, format_spec)).replace("-", "−")
+
+
+def filled(text: str, values: dict[str, Any]) -> str:
+    """Return a text with numbers in its braces, as `str.format` takes them."""
+    return _Shown().vformat(text, (), values)

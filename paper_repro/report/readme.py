@@ -1,117 +1,39 @@
-"""The README's numbers: text between its markers, from the committed results."""
+"""The README's one generated part: the result, the pictures and what each experiment costs."""
 
 import difflib
 from pathlib import Path
 
-import pandas as pd
-
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, read_text, write_text
-from paper_repro.core.records import read_record
-from paper_repro.report import ablations, benchmarks, tables
-from paper_repro.report.escaping import code, markdown
-from paper_repro.report.page import deviations
-from paper_repro.report.results import results_path
-from paper_repro.report.schema import RESULTS
+from paper_repro.core.files import read_text, write_text
+from paper_repro.report import benchmarks
+from paper_repro.report.report import values
+from paper_repro.report.results import read_results
+from paper_repro.report.templating import text
 
 README = Path("README.md")
+BEGIN, END = "<!-- results: filled by `make readme` -->", "<!-- end of results -->"
 
 
-def _results(profile: str) -> str:
-    path = results_path(profile)
-    if not path.is_file():
-        return f"No run of the {profile} profile is committed yet ({path})."
-    results = read_record(path, RESULTS)
-    parts: list[str] = [tables.markdown(tables.ours(results))]
-    if others := tables.markdown(tables.alternatives(results)):
-        parts += ["By other grids of σ:", others]
-    if found := tables.markdown(tables.grids(results)):
-        parts += ["Published generators by grid of σ, means over sets of samples (nats):", found]
-    if any(row["seeds"] for row in results["rows"]):
-        parts.append(tables.markdown(tables.seeds(results)))
-    machines = []
-    for row in results["rows"]:
-        for seed in row["seeds"]:
-            sittings = results["provenance"][seed["run"]]["training"]
-            last = sittings[-1]
-            count = sum(1 for sitting in sittings if sitting["seconds"])
-            machines.append(
-                f"- {code(seed['run'])}: {tables.duration(seed['training_seconds'])} on "
-                f"{markdown(last['device'])} ({last['threads']} threads), "
-                f"torch {markdown(last['versions']['torch'])}; "
-                f"{count} sitting{'s' if count > 1 else ''}."
-            )
-    return "\n\n".join([*parts, "\n".join(machines)])
-
-
-def _resources() -> str:
-    committed = [path for path in map(results_path, ("paper", "stand-in")) if path.is_file()]
-    found = [tables.resources(read_record(path, RESULTS)) for path in committed]
-    return tables.markdown(pd.concat([pd.DataFrame(), *found])) or "No run is committed yet."
-
-
-def _benchmarks() -> str:
-    parts = benchmarks.read()
-    if parts is None:
-        return f"Nothing is measured yet; `make bench` fills {benchmarks.FOLDER}."
-    machine = parts["summary"]["provenance"]
-    found = [benchmarks.ratios(parts, name) for name in ("update", "parzen")]
-    return "\n\n".join(
-        [
-            f"On {markdown(machine['device'])}, {machine['threads']} threads, torch "
-            f"{markdown(machine['versions']['torch'])}:",
-            tables.markdown(benchmarks.experiments(parts)),
-            tables.markdown(pd.concat(found)),
-        ]
-    )
-
-
-def _deviations() -> str:
-    lines = [
-        {
-            "#": number,
-            "Topic": item["topic"],
-            "Paper's text": item["text"],
-            "Released code": item["code"],
-            "Here": item["ours"],
-            "Switch": "–" if item["switch"] == "none" else code(item["switch"]),
-        }
-        for number, item in enumerate(deviations(), 1)
-    ]
-    # As objects: pandas' own type for text forgets that code is Markdown already.
-    return tables.markdown(pd.DataFrame(lines, dtype=object))
-
-
-def _ablations() -> str:
-    path = ablations.FOLDER / "ablations.json"
-    if not path.is_file():
-        return f"Nothing is measured yet; `dvc repro profiles/ablations/dvc.yaml` writes {path}."
-    return tables.markdown(ablations.brief(read_json(path)))
-
-
-def filled(text: str) -> str:
-    """Return the README with every marked part made anew.
-
-    Raises
-    ------
-    UserError
-        If a pair of markers is missing.
-    """
-    for name, content in (
-        ("results", _results("paper")),
-        ("stand-in results", _results("stand-in")),
-        ("resources", _resources()),
-        ("benchmarks", _benchmarks()),
-        ("deviations", _deviations()),
-        ("ablations", _ablations()),
-    ):
-        begin, end = f"<!-- {name}: filled by `make readme` -->", f"<!-- end of {name} -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise UserError(f"{README}: the markers {begin} and {end} are missing; restore them")
-        text = f"{before}{begin}\n\n{content}\n\n{end}{after}"
-    return text
+def filled(old: str) -> str:
+    """Return the README with the marked part made anew (`UserError` if a marker is missing)."""
+    before, found, rest = old.partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise UserError(f"{README}: the markers {BEGIN} and {END} are missing; restore them")
+    results, measured = read_results("paper"), benchmarks.read()
+    costs = {
+        row["experiment"]: row
+        for row in (measured["experiments"]["rows"] if measured else [])
+        if row["precision"] == "float32" or row["experiment"] == "mnist_bfloat16"
+    }
+    mnist = results.row("mnist")
+    shown = values(results, None, {}) | {
+        "first": mnist.seeds[0].run if mnist and mnist.seeds else None,
+        "costs": costs,
+        "here": "reports/paper/",
+        "rule": "reports/paper/README.md#the-rule-for-verdicts",
+    }
+    return f"{before}{BEGIN}\n\n{text('readme.md.j2', **shown)}\n{END}{after}"
 
 
 def readme(*, check: bool = False) -> None:

@@ -5,10 +5,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-# Experiments of ours that are another one's recipe with something changed: the same epochs of the
-# same seed are shown beside each other.
-VARIANTS = {"mnist_bfloat16": "mnist"}
-
 
 def content(name: str) -> Any:
     """Return one of the YAML files beside this module."""
@@ -33,18 +29,23 @@ def _differences(released: Any, ours: Any, place: str) -> list[str]:
     return [] if released == ours else [place.removeprefix(".")]
 
 
-def changes(name: str, parameters: dict[str, Any], counts: dict[str, int]) -> list[str]:
-    """Return the dotted keys in which a run differs from the released recipe.
+def released_recipe(name: str, base: str) -> dict[str, Any] | None:
+    """Return the released recipe of an experiment, else of its base; None if there is neither."""
+    recipes = content("released.yaml")
+    found: dict[str, Any] | None = recipes.get(name) or recipes.get(base)
+    return found
+
+
+def changes(
+    released: dict[str, Any], parameters: dict[str, Any], counts: dict[str, int]
+) -> list[str]:
+    """Return the dotted keys in which a run differs from a released recipe.
 
     Parameters
     ----------
-    name : the experiment's.
     parameters : the experiment's parameters, as the run's record holds them.
     counts : images of each part of the data; only the parts that the recipe names count.
     """
-    released = content("released.yaml").get(VARIANTS.get(name, name))
-    if released is None:  # an experiment of the user's own
-        return [f"experiments.{name}"]
     counts = {part: counts.get(part, 0) for part in released["data"]}
     compared = {key: parameters.get(key) for key in released["parameters"]}
     return [

@@ -1,113 +1,273 @@
-"""Stage ``report@<profile>``: results, table, figures and page from the listed runs' files."""
+"""Stage ``report@<profile>``: results, tables, figures and page from the listed runs' files."""
 
+import html
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
-from paper_repro.figures.curves import draw_curves
+from paper_repro.core.runs import ABLATIONS, presentation
+from paper_repro.figures.curves import draw_curves, draw_gradients
+from paper_repro.figures.forest import Mark, draw_forest
+from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
+from paper_repro.figures.variants import draw_variants
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
-from paper_repro.report.crate import crate
-from paper_repro.report.page import summary, write_page
-from paper_repro.report.results import collect, results_path
+from paper_repro.report.claims import NUMBERS
+from paper_repro.report.collect import collect
+from paper_repro.report.escaping import Markdown
+from paper_repro.report.formatting import filled, number
+from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
+from paper_repro.report.release import SAME, Release, read_release
+from paper_repro.report.released import content
+from paper_repro.report.results import Claim, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
-from paper_repro.report.schema import Results, Row, json_schema
+from paper_repro.report.templating import notes, text, write_page
+from paper_repro.report.verdict import ROUNDING, SEEDS
 
-# What a profile's folder holds beside its runs and their curves: by this stage and those before it.
-FILES = (
-    "index.html",
-    "results.json",
-    "results.schema.json",
-    "results.csv",
-    "table1.md",
-    "table1.tex",
-    "summary.md",
-    "metadata.yaml",
-    "bibliography.bib",
-    "theory.json",
-    "theory.png",
-    "figure1.json",
-    "figure1.png",
+# How a verdict shows in the ledger: its sign, and the group that it belongs to.
+HOLDS, FAILS, OPEN, OURS = (
+    "Measured, and it holds",
+    "Measured, and it does not hold",
+    "Not decided, or not run",
+    "Questions of ours",
 )
+BADGES = {
+    "holds": ("✔", HOLDS),
+    "reproduced": ("✔", HOLDS),
+    "does not hold": ("✘", FAILS),
+    "not reproduced": ("✘", FAILS),
+}
+ANSWERS = {"holds": "yes", "does not hold": "no"}  # to a question
 
 
-def _draw_curves(row: Row, runs: list[RunFiles], profile: str, path: Path) -> None:
-    curves = {
-        f"seed {files.run.seed}": (
-            files.table("curve.csv"),
-            files.table("validation.csv"),
-        )
-        for files in runs
+def _claim(claim: Claim) -> dict[str, Any]:
+    """Return a claim as the texts show it: its words from claims.yaml, with the numbers in them."""
+    about = content("claims.yaml")[claim.id]
+    words = {
+        name: filled(filled(about.get(name, ""), claim.values), NUMBERS)
+        for name in ("where", "claim", "number", "measure", "rule", "note")
     }
-    draw_curves(
-        curves,
-        path,
-        title=f"{row['experiment']}, {profile} profile: {tables.remark(row, profile)}",
-        paper_mean=row["paper"]["mean"] if row["comparable"] and row["paper"] else None,
-    )
+    question = about.get("question", False)
+    word = ANSWERS.get(claim.verdict, claim.verdict) if question else claim.verdict
+    sign, group = BADGES.get(claim.verdict, ("○", OPEN))
+    shown = words["number"] if any(v is not None for v in claim.values.values()) else ""
+    if group is OPEN:
+        shown = "; ".join(filter(None, (shown, f"needs {about['needs']}")))
+    badge = f'<span class="badge {claim.verdict.split()[0]}">{sign} {word}</span>'
+    line = html.escape(f"{words['claim']}: {shown}" if shown else words["claim"], quote=False)
+    return words | {
+        "word": word,
+        "summary": Markdown(f"{badge} {line}"),
+        "group": OURS if question else group,
+        "run": claim.run,
+        "file": claim.file,
+    }
 
 
-def _pictures(row: Row, runs: list[RunFiles], profile: str, folder: Path) -> dict[str, Path]:
-    """Draw an experiment's curves; return them and the figures of its first seed that has them."""
-    curves = folder / "curves" / f"{row['experiment']}.png"
-    _draw_curves(row, runs, profile, curves)
-    pictures = {"figure2": runs[0].picture("figure2"), "curves": curves}
-    examined = (files.picture("figure3") for files in runs if files.has("figure3.json"))
-    figure3 = next(examined, None)
-    return pictures | ({"figure3": figure3} if figure3 else {})
+def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the ledger in its groups, those without a claim left out."""
+    shown = [_claim(claim) for claim in claims]
+    groups = ((name, [c for c in shown if c["group"] == name]) for name in (HOLDS, FAILS, OPEN, OURS))
+    return [(name, found) for name, found in groups if found]
 
 
-def _draw_grids(results: Results, path: Path) -> Path | None:
-    """Draw the published generators by grid of σ, if there are any."""
-    for row in results["rows"]:
-        found = {seed["run"]: seed["sets"] for seed in row["seeds"] if seed["sets"]}
-        if found:
+def forest_marks(results: Results, row: Row) -> list[Mark]:
+    """Return the lines of the forest plot of MNIST."""
+
+    def mark(group: str, label: str, mean: float, kind: Any, se: float | None = None) -> Mark:
+        ends = (None, None) if se is None else (mean - se, mean + se)
+        return Mark(group, label, mean, *ends, kind, number(mean, se))
+
+    marks, low_high = [], row.mean_interval or (None, None)
+    for model in sorted(TABLE1, key=lambda model: model is not ADVERSARIAL):
+        own = model is ADVERSARIAL
+        marks.append(
+            mark(
+                "The paper" if own else "Other models of its Table 1, as printed",
+                model.name,
+                model.mnist.mean,
+                "paper" if own else "cited",
+                model.mnist.se,
+            )
+        )
+    ours = f"Ours, {row.seeds[0].epochs:,} epochs"
+    found = []
+    if row.mean is not None and len(row.seeds) > 1:
+        found.append(Mark(ours, "mean over seeds", row.mean, *low_high, "ours", number(row.mean)))
+    found += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
+    for seed in [seed for seed in row.seeds if seed.sets][:1]:
+        found += [
+            mark(
+                f"Seed {seed.seed} by other grids of σ",
+                tables.SHORT_GRIDS[grid],
+                means["first_images"],
+                "grid",
+            )
+            for grid, means in (seed.sets.grids.items() if seed.sets else ())
+        ]
+    audited = [
+        mark("No model", one["samples"], one["test_mean"], "reference", one["test_se"])
+        for one in (results.audit["rows"] if results.audit else [])
+        if one["samples"] == "training images"
+    ]
+    return [*marks[:1], *found, *marks[1:], *audited]
+
+
+class Pictures:
+    """What the report draws, and which of the runs' pictures it shows; places from its folder."""
+
+    def __init__(self, results: Results, listed: dict[str, RunFiles], folder: Path):
+        self.results, self.listed, self.folder = results, listed, folder / "curves"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.drawn: set[Path] = set()
+
+    def path(self, name: str) -> Path:
+        """Return where a picture is to be drawn, and remember it with the vector file beside it."""
+        path = self.folder / f"{name}.png"
+        self.drawn |= {path, path.with_suffix(".pdf")}
+        return path
+
+    def draw(self) -> dict[str, Any]:
+        """Draw all, remove what no experiment has any longer, and return what the texts name."""
+        rows = [row for row in self.results.rows if row.seeds]
+        shown: dict[str, Any] = {
+            "figure2": {row.experiment: self._first(row, "figure2") for row in rows},
+            "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
+            "forest": False,
+            "curves": [],
+        }
+        shown["figure2"] = {name: run for name, run in shown["figure2"].items() if run}
+        if self.results.profile == ABLATIONS:
+            self._ablations(rows)
+        else:
+            shown["curves"] = [self._curves(row) for row in rows]
+        mnist = self.results.row("mnist")
+        if mnist and mnist.comparable:
+            marks, path = forest_marks(self.results, mnist), self.path("forest")
+            draw_forest(marks, path, number=PAPER["mnist"].mean, margin=margin("mnist"))
+            shown["forest"] = True
+        self._gradients(mnist)
+        self._grids(rows)
+        if self.results.audit:
+            draw_audit(self.results.audit, self.path("parzen_audit"))
+        for stale in set(self.folder.iterdir()) - self.drawn:
+            stale.unlink()
+        return shown
+
+    def _files(self, row: Row) -> list[RunFiles]:
+        return [self.listed[seed.run] for seed in row.seeds]
+
+    def _first(self, row: Row, name: Any) -> str | None:
+        """Return the first run of an experiment that has a picture, once that is checked."""
+        for files in self._files(row):
+            if files.has(f"{name}.json"):
+                files.picture(name)
+                return files.run.key
+        return None
+
+    def _curves(self, row: Row) -> str:
+        title = f"{row.experiment}, {self.results.profile} profile"
+        tables_of = {
+            f"seed {files.run.seed}": (files.table("curve.csv"), files.table("validation.csv"))
+            for files in self._files(row)
+        }
+        mean = row.paper.mean if row.comparable and row.paper else None
+        draw_curves(
+            tables_of,
+            self.path(row.experiment),
+            title=f"{title}: stand-in data, {row.stand_in}" if row.stand_in else title,
+            paper_mean=mean,
+        )
+        return f"curves/{row.experiment}.png"
+
+    def _gradients(self, row: Row | None) -> None:
+        """Draw the norms of G's gradient under both losses, of the runs that measured them."""
+        curves = {
+            f"seed {files.run.seed}": files.table("curve.csv").dropna(subset=["g_grad_norm_minimax"])
+            for files in (self._files(row) if row else [])
+        }
+        measured = {label: curve for label, curve in curves.items() if len(curve)}
+        if measured and self.results.claims:
+            draw_gradients(measured, self.path("gradients"))
+
+    def _grids(self, rows: list[Row]) -> None:
+        for row in rows:
             means = {
-                run: [(grid, by["first_images"]) for grid, by in sets["grids"].items()]
-                for run, sets in found.items()
+                seed.run: [(grid, by["first_images"]) for grid, by in seed.sets.grids.items()]
+                for seed in row.seeds
+                if seed.sets
             }
-            number = row["paper"]["mean"] if row["comparable"] and row["paper"] else None
-            draw_grids(means, path, number=number, margin=row["margin"])
-            return path
-    return None
+            if means:
+                paper = row.paper.mean if row.comparable and row.paper else None
+                draw_grids(means, self.path("sigma_grids"), number=paper, margin=row.margin)
+
+    def _ablations(self, rows: list[Row]) -> None:
+        curves = [
+            files.table("validation.csv").assign(experiment=row.experiment)
+            for row in rows
+            for files in self._files(row)
+        ]
+        draw_variants(pd.concat(curves) if curves else None, self.path("ablations"))
+
+
+def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
+    """Return what the texts put in: numbers and names, no sentences."""
+    sets = [seed for row in results.rows for seed in row.seeds if seed.sets]
+    checks = results.theory["checks"] if results.theory else []
+    machines = [f"{run.device} ({run.threads} threads)" for run in (release.runs if release else [])]
+    return {
+        "results": results,
+        "release": release,
+        "pictures": pictures,
+        "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
+        "claims": grouped(results.claims),
+        "sets": sets,
+        "missing": [row for row in results.rows if row.status == "not run"],
+        "comparable": any(row.comparable for row in results.rows),
+        "audit_rows": {row["samples"]: row for row in results.audit["rows"]} if results.audit else {},
+        "draws": [one["test_mean"] for one in results.audit["draws"]] if results.audit else [],
+        "held": sum(check["holds"] for check in checks),
+        "devices": list(dict.fromkeys(machines)),
+        "margins": {name: f"{margin(name):g}" for name in PAPER},
+        "rounding": ROUNDING,
+        "seeds": SEEDS,
+        "here": "",
+        "rule": "#the-rule-for-verdicts",
+        "same": SAME,
+        "unstated": [
+            item["topic"] for item in content("deviations.yaml") if "not stated" in item["text"]
+        ],
+        "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
+    }
 
 
 def report(profile: str) -> None:
     """Write a profile's report (`UserError` if a run's files are absent or damaged)."""
     params = read_params(profile)
     listed = {files.run.key: files for files in run_files(params)}
-    results = collect(params, list(listed.values()))
-    folder = results_path(profile).parent
-    write_record(results_path(profile), results)
-    write_json(folder / "results.schema.json", json_schema())
-    write_text(folder / "table1.md", tables.table1(results))
-    write_text(folder / "table1.tex", tables.latex(results))
-    write_text(folder / "summary.md", summary(results))
-    write_text(folder / "results.csv", tables.runs(results).to_csv(index=False))
-    (folder / "curves").mkdir(parents=True, exist_ok=True)
-    pictures = {
-        row["experiment"]: _pictures(
-            row, [listed[seed["run"]] for seed in row["seeds"]], profile, folder
-        )
-        for row in results["rows"]
-        if row["status"] == "ok"
-    }
-    drawn = {paths["curves"] for paths in pictures.values()}
-    grids = _draw_grids(results, folder / "curves" / "sigma_grids.png")
-    drawn |= {grids} if grids else set()
-    for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
-        stale.unlink()
-    write_text(folder / "bibliography.bib", bibliography())
-    write_text(folder / "metadata.yaml", metadata(results))
-    write_page(results, pictures, folder, grids)
-    files = [folder / name for name in FILES] + sorted(drawn)
-    for found in listed.values():
-        left = found.run.folder.glob("[!.]*")  # no temporary file of a killed stage
-        files += sorted(path for path in left if path.is_file())
-    write_json(folder / "ro-crate-metadata.json", crate(results, folder, files))
+    results, folder = collect(params, list(listed.values())), results_path(profile).parent
+    write_record(results_path(profile), results.model_dump(mode="json"))
+    drawn = Pictures(results, listed, folder).draw()
+    shown = values(results, read_release(profile), drawn) | {"notes": notes(folder)}
+    shown["explore"] = (folder / "explore.html").is_file()
+    if profile == ABLATIONS:
+        write_page(text("ablations.md.j2", **shown), folder)
+    else:
+        write_page(text("report.md.j2", **shown), folder)
+        write_json(folder / "results.schema.json", json_schema())
+        write_text(folder / "results.csv", tables.runs(results).to_csv(index=False))
+        write_text(folder / "table1.tex", tables.latex(results))
+        write_text(folder / "summary.md", text("summary.md.j2", **shown))
+        write_text(folder / "bibliography.bib", bibliography())
+        write_text(folder / "metadata.yaml", metadata(results))
     print(f"report: {folder / 'index.html'}")
-    for row in results["rows"]:
-        todo = f"; {row['todo']}" if "todo" in row else ""
-        print(f"report: {row['experiment']}: {tables.remark(row, profile)}{todo}")
+    for row in results.rows:
+        todo = f"; {row.failed[0].reason}; {row.failed[0].todo}" if not row.seeds else ""
+        print(f"report: {row.experiment}: {tables.ours(row)}; {tables.short(row.verdict)}{todo}")

@@ -1,0 +1,26 @@
+"""Validation curves of an experiment and its variants."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from paper_repro.figures.canvas import drawing, sns
+
+
+def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
+    """Draw all validation curves, one line an experiment, the mean where there are more seeds.
+
+    Parameters
+    ----------
+    curves : with columns ``experiment``, ``epoch`` and ``valid_nats``; None if nothing was trained.
+    """
+    with drawing(path, 9, 4.5) as figure:
+        axes = figure.subplots()
+        axes.set(xlabel="epoch", ylabel="nats, validation")
+        if curves is not None:
+            sns.lineplot(
+                curves, x="epoch", y="valid_nats", hue="experiment", errorbar=None, ax=axes
+            )
+            sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
+        axes.set(ylabel="nats, validation")
+        sns.despine(figure)

@@ -1,0 +1,387 @@
+"""From the runs' own files to ``results.json``: one row an experiment."""
+
+import statistics
+from typing import Any, cast
+
+import pandas as pd
+from scipy.stats import linregress
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import digest
+from paper_repro.core.params import PARAMS, Params
+from paper_repro.core.records import (
+    AUDIT,
+    FIGURE1,
+    SAMPLE_SETS,
+    THEORY,
+    WEIGHTS,
+    Audit,
+    Measured,
+    OverFolds,
+    read_record,
+)
+from paper_repro.core.runs import ABLATIONS, Protocol, presentation, repro
+from paper_repro.core.titles import TITLES
+from paper_repro.report.claims import ledger
+from paper_repro.report.published import PAPER, margin
+from paper_repro.report.release import against_release
+from paper_repro.report.released import changes, released_recipe
+from paper_repro.report.results import (
+    Against,
+    Alternative,
+    Failed,
+    Fold,
+    Inputs,
+    Published,
+    Results,
+    Row,
+    Seed,
+    Sets,
+    Trend,
+    Variant,
+    Verdict,
+    results_path,
+)
+from paper_repro.report.run_files import RunFiles
+from paper_repro.report.verdict import answer, distance_interval, explore, judge, mean_interval
+
+FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
+LAST = 5  # validation estimates neighbouring in a run differ by some nats: the mean of so many
+
+
+def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
+    """Return whether a number may be held against the paper's: its recipe on its data.
+
+    Parameters
+    ----------
+    stand_in : what replaces the data set.
+    changed : the keys in which a run differs from the released recipe.
+    """
+    return profile == "paper" and stand_in is None and not changed
+
+
+def _at_end_of_grid(measured: Measured) -> bool:
+    """Return whether the grid of σ ends where it was chosen: a better one may lie beyond."""
+    means = list(measured["valid_mean_by_sigma"].values())
+    return max(means) in (means[0], means[-1])
+
+
+def _folds(measured: Measured | OverFolds) -> list[Measured]:
+    """Return the estimate of each fold; of data without folds, the one that there is."""
+    found: list[Any] = cast("dict[str, Any]", measured).get("folds", [measured])
+    return found
+
+
+def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> Trend | None:
+    """Return the slope of the last third of the validation estimates, with its error.
+
+    None under `FEWEST_OF_TREND` estimates in that third.
+    """
+    last = len(nats) // 3
+    if last < FEWEST_OF_TREND:
+        return None
+    line = linregress(epochs[-last:], nats[-last:])
+    return Trend(slope=100 * float(line.slope), se=100 * float(line.stderr))
+
+
+def _seed(files: RunFiles) -> Seed:
+    run, training = files.run, files.training
+    selected, last = files.evaluation["selected"], files.evaluation["last"]
+    folds = _folds(selected)
+    validation = files.table("validation.csv")
+    chosen = validation[validation.epoch == training["best_epoch"]].to_dict("records")
+    if not chosen:
+        raise UserError(
+            f"{run.folder / 'validation.csv'}: has no epoch {training['best_epoch']}, of which "
+            "training.json tells; restore it with git, or run "
+            f"`{repro(run.profile, f'train@{run.key}')}`"
+        )
+    return Seed(
+        run=run.key,
+        seed=run.seed,
+        **{
+            name: training[name]  # type: ignore[literal-required]
+            for name in ("epochs", "updates", "best_epoch", "selected", "parameters")
+        },
+        sigma=[fold["sigma"] for fold in folds],
+        sigma_at_end_of_grid=any(_at_end_of_grid(fold) for fold in folds),
+        curve_mean=chosen[0]["valid_nats"],
+        curve_se=chosen[0]["valid_se"],
+        valid_mean=selected["valid_mean"],
+        valid_trend=trend(validation.epoch, validation.valid_nats),
+        test_mean=selected["test_mean"],
+        test_se=selected["test_se"],
+        test_se_population=cast("dict[str, float]", selected).get("test_se_population"),
+        folds=[
+            Fold(**{name: fold[name] for name in Fold.model_fields})  # type: ignore[literal-required]
+            for fold in folds
+            if fold is not selected
+        ],
+        last_test_mean=last["test_mean"],
+        last_test_se=last["test_se"],
+        recipe_sha256=digest(list(_made_of(files).values())),
+        weights_sha256=files.weights_sha256,
+        sets=_sets(files),
+        number=selected["test_mean"],
+    )
+
+
+def _sets(files: RunFiles) -> Sets | None:
+    """Return what a run's sets of samples make together, if it has any."""
+    if not files.has("sample_sets.json"):
+        return None
+    found = files.measured("sample_sets.json", SAMPLE_SETS)
+
+    def means(grid: str, images: str) -> list[float]:
+        return [one[grid][images]["test_mean"] for one in found["sets"]]  # type: ignore[literal-required]
+
+    numbers = means("default", "first_images")
+    return Sets(
+        epoch=files.measured("generator.json", WEIGHTS)["epoch"],
+        count=len(numbers),
+        mean=statistics.fmean(numbers),
+        sd=statistics.stdev(numbers),
+        grids={
+            grid: {
+                "first_images": statistics.fmean(means(grid, "first_images")),
+                "all_images": statistics.fmean(means(grid, "all_images")),
+            }
+            for grid in found["grids"]
+        },
+    )
+
+
+def _alternatives(
+    seeds: list[Seed], paper: Published, margin: float, *, final: bool
+) -> list[Alternative]:
+    """Return what other grids of σ would make of these runs; nothing if one has no sets."""
+    sets = [seed.sets for seed in seeds if seed.sets]
+    if len(sets) < len(seeds):
+        return []
+    lines = []
+    for grid in sets[0].grids:
+        means = [one.grids[grid]["first_images"] for one in sets]
+        interval = distance_interval(means, paper.mean)
+        said = answer(interval, margin) if interval and final else None
+        mean = statistics.fmean(means)
+        lines.append(Alternative(grid=grid, mean=mean, interval=interval, answer=said))
+    return lines
+
+
+def _in(protocol: Protocol, seed: Seed) -> bool:
+    return seed.seed in protocol.seeds and seed.epochs == protocol.epochs
+
+
+def _judged(row: Row, paper: Published, protocol: Protocol | None) -> Verdict:
+    """Return the verdict on a comparable row, and put what other grids say into the row."""
+    numbers = [seed.number for seed in row.seeds]
+    row.margin = margin(row.experiment)
+    if protocol and not any(_in(protocol, seed) for seed in row.seeds):
+        return explore(numbers, paper.mean, len(protocol.seeds))
+    diverged = sum(failed.status == "diverged" for failed in row.failed)
+    verdict = judge(numbers, paper.mean, row.margin, diverged=diverged)
+    final = verdict.answer is not None
+    row.alternatives = _alternatives(row.seeds, paper, row.margin, final=final)
+    opposite = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
+    against = opposite.get(verdict.kind)
+    decides = any(against and other.answer == against for other in row.alternatives)
+    return verdict.model_copy(update={"grid_decides": decides})
+
+
+def _numbered(seed: Seed, protocol: Protocol | None, own: str) -> Seed:
+    """Return a seed with the number that is judged (`UserError` if it was not measured)."""
+    if protocol is None or not _in(protocol, seed):
+        return seed
+    if seed.sets is None:
+        raise UserError(
+            f"{own}: presentation.published: lacks {seed.run}, whose number is the mean over "
+            "sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
+        )
+    return seed.model_copy(update={"number": seed.sets.mean})
+
+
+def _made_of(files: RunFiles) -> dict[str, Any]:
+    record = files.training
+    return {
+        "on other data": record["data"]["sha256"],
+        "by another recipe": record["experiment_parameters"] | {"device": None},
+    }
+
+
+def _require_alike(trained: list[RunFiles]) -> None:
+    """Raise a `UserError` if seeds that would be averaged have other data or another recipe."""
+    first = trained[0]
+    expected = _made_of(first)
+    for files in trained[1:]:
+        for what, found in _made_of(files).items():
+            if found != expected[what]:
+                raise UserError(
+                    f"{files.run.folder / 'training.json'}: trained {what} than {first.run.key}; "
+                    f"run `{repro(files.run.profile, f'report@{files.run.profile}')}`"
+                )
+
+
+class Collected:
+    """A profile's runs, on the way to its results."""
+
+    def __init__(self, params: Params, listed: list[RunFiles]):
+        self.params, self.listed = params, listed
+        self.by_key = {files.run.key: files for files in listed}
+
+    def changed(self, files: RunFiles) -> list[str]:
+        """Return in what a run, and the one that it is stacked on, differ from the released one."""
+        run = files.run
+        released = released_recipe(run.experiment, self.params.base(run.experiment))
+        if released is None:  # an experiment of the user's own
+            return [f"experiments.{run.experiment}"]
+        found = changes(released, files.parameters, files.training["data"]["counts"])
+        if run.stacked_on:
+            lower = self.by_key[run.stacked_on.stem]
+            found += [f"{lower.run.experiment}.{name}" for name in self.changed(lower)]
+        return found
+
+    def row(self, name: str) -> Row:
+        """Return one experiment's row: its seeds and their mean, or why it was not run."""
+        profile, (values, _) = self.params.profile, self.params.recipe(name)
+        runs = [files for files in self.listed if files.run.experiment == name]
+        trained = [files for files in runs if files.trained]
+        row = Row(
+            experiment=name,
+            dataset=TITLES[values["dataset"]],
+            status="not run",
+            adam=values.get("adam") is not None,
+            paper=PAPER.get(name),
+            failed=[
+                Failed(
+                    run=files.run.key,
+                    **{key: files.record[key] for key in ("status", "reason", "todo")},  # type: ignore[literal-required]
+                )
+                for files in runs
+                if not files.trained
+            ],
+            verdict=Verdict(kind="not run"),
+        )
+        if not trained:
+            none = Failed(
+                run="",
+                status="not run",
+                reason=f"no run of it is listed for the {profile} profile",
+                todo=f"add a seed to seeds.{name} in {self.params.own.path}",
+            )
+            row.failed = row.failed or [none]
+            data: Any = runs[0].record.get("data", {}) if runs else {}  # of runs that diverged
+            row.status, row.stand_in = row.failed[0].status, data.get("stand_in")
+            row.verdict = Verdict(kind="diverged" if row.status == "diverged" else "not run")
+            return row
+        _require_alike(trained)
+        protocol = presentation(self.params).protocol.get(name)
+        own = str(self.params.own.path)
+        data = trained[0].training["data"]
+        row.status, row.stand_in = "ok", data["stand_in"]
+        row.canonical_data = all(files.training["data"]["canonical"] for files in trained)
+        row.seeds = [_numbered(_seed(files), protocol, own) for files in trained]
+        numbers = [seed.number for seed in row.seeds]
+        row.mean, row.mean_interval = statistics.fmean(numbers), mean_interval(numbers)
+        row.seed_sd = statistics.stdev(numbers) if len(numbers) > 1 else None
+        row.changed = sorted({key for files in trained for key in self.changed(files)})
+        row.comparable = comparable(profile, row.stand_in, row.changed)
+        row.verdict = Verdict(kind="not comparable")
+        if row.comparable:
+            none_printed = Verdict(kind="no published number")
+            row.verdict = _judged(row, row.paper, protocol) if row.paper else none_printed
+        return row
+
+    def variants(self) -> list[Variant]:
+        """Return, for each trained variant, its runs against its original's of the same seeds."""
+        trained = {(f.run.experiment, f.run.seed): f for f in self.listed if f.trained}
+        found = []
+        for name in dict.fromkeys(experiment for experiment, _ in trained):
+            original = self.params.base(name)
+            if released_recipe(name, name) or original == name:
+                continue
+            pairs = [
+                (files, trained[original, seed])
+                for (experiment, seed), files in trained.items()
+                if experiment == name and (original, seed) in trained
+            ]
+            seeds = [one for pair in pairs if (one := _against(*pair))]
+            differences = [one.valid_mean - one.original_valid_mean for one in seeds]
+            if differences:
+                found.append(
+                    Variant(
+                        experiment=name,
+                        original=original,
+                        changed=self.changed(pairs[0][0]),
+                        seeds=seeds,
+                        difference=statistics.fmean(differences),
+                        interval=mean_interval(differences),
+                    )
+                )
+        return found
+
+    def audit(self) -> Audit | None:
+        """Return the audit of the measure, if there is one of these runs."""
+        for files in self.listed:
+            path = files.run.folder / "parzen_audit.json"
+            if path.is_file():
+                found = read_record(path, AUDIT)
+                if found["status"] == "ok":
+                    return found
+        return None
+
+
+def _against(files: RunFiles, original: RunFiles) -> Against | None:
+    """Return a run against its original; None if they measured no epoch in common."""
+    ours, theirs = (
+        f.table("validation.csv").set_index("epoch").valid_nats for f in (files, original)
+    )
+    both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna().tail(LAST)
+    if both.empty:
+        return None
+    return Against(
+        run=files.run.key,
+        original=original.run.key,
+        epoch=int(both.index[-1]),
+        estimates=len(both),
+        valid_mean=float(both.ours.mean()),
+        original_valid_mean=float(both.theirs.mean()),
+        sd=float(both.ours.std()) if len(both) > 1 else None,
+    )
+
+
+def collect(params: Params, listed: list[RunFiles]) -> Results:
+    """Return the results of a profile's runs.
+
+    Raises
+    ------
+    UserError
+        If no run is listed, or a run's files are absent or damaged.
+    """
+    profile = params.profile
+    if not listed:
+        raise UserError(f"{params.own.path}: seeds: lists no run; add one")
+    found = Collected(params, listed)
+    rows = [found.row(name) for name in params.group("seeds")]
+    theory = figure1 = None
+    if profile != ABLATIONS:
+        folder = results_path(profile).parent
+        theory = read_record(folder / "theory.json", THEORY, repro(profile, f"theory@{profile}"))
+        again = repro(profile, f"figure1@{profile}")
+        figure1 = read_record(folder / "figure1.json", FIGURE1, again)
+    place = params.places("theory", "figure1")[0]
+    reduced = place.path != PARAMS and bool(place.values)
+    return Results(
+        profile=profile,
+        inputs={
+            files.run.key: Inputs(data=files.training["data"], parameters=files.parameters)
+            for files in listed
+            if files.trained
+        },
+        rows=rows,
+        claims=ledger(rows, listed, figure1, figure1_reduced=reduced) if figure1 else [],
+        variants=found.variants(),
+        against_release=against_release(profile, rows),
+        audit=found.audit(),
+        theory=theory,
+        figure1=figure1,
+    )

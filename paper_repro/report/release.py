@@ -1,0 +1,160 @@
+"""The numbers of the published release, and whether a rerun agrees with them.
+
+``release.json`` says what was published: each run's number, the machine and the time. Who reruns the
+package has other seeds or another machine; the report then sets the two beside each other.
+"""
+
+import json
+import statistics
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from scipy.stats import ttest_ind
+
+from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.params import read_params
+from paper_repro.core.provenance import commit
+from paper_repro.core.records import read_record, write_record
+from paper_repro.core.runs import runs
+from paper_repro.report.citation import read_citation
+from paper_repro.report.published import PAPER, margin
+from paper_repro.report.results import AgainstRelease, Closed, Row, read_results
+from paper_repro.report.verdict import LEVEL, answer
+
+SAME = 0.05  # nats; machines round differently
+KINDS = {"reproduced": "agrees", "not reproduced": "differs", "inconclusive": "undecided"}
+
+
+class ReleasedRun(Closed):
+    """A run of the release; `seconds` of training in all."""
+
+    run: str
+    experiment: str
+    number: float
+    test_se: float
+    epochs: int
+    recipe_sha256: str
+    device: str
+    threads: int
+    torch: str
+    commit: str | None
+    seconds: float
+
+
+class Release(Closed):
+    """What was published: the package's version and commit, and its runs."""
+
+    version: str
+    commit: str | None
+    runs: list[ReleasedRun]
+    content_sha256: str | None = None
+
+
+def release_path(profile: str) -> Path:
+    """Return where a profile's release is described."""
+    return Path("reports", profile, "release.json")
+
+
+def read_release(profile: str) -> Release | None:
+    """Return a profile's release; None if there is none (`UserError` if it is damaged)."""
+    path = release_path(profile)
+    if not path.is_file():
+        return None
+    content = read_record(path, TypeAdapter(Release), "paper_repro release")
+    return Release.model_validate_json(json.dumps(content))
+
+
+def release(profile: str) -> None:
+    """Write the present results as the release, with the machines that they were made on.
+
+    Raises
+    ------
+    UserError
+        If there are no results, or a record is damaged.
+    """
+    listed, found = runs(read_params(profile)), []
+    for row in read_results(profile).rows:
+        for seed in row.seeds:
+            trained = read_circumstances(listed[seed.run], "train")
+            last = trained["starts"][-1] if trained else None
+            found.append(
+                ReleasedRun(
+                    run=seed.run,
+                    experiment=row.experiment,
+                    number=seed.number,
+                    test_se=seed.test_se,
+                    epochs=seed.epochs,
+                    recipe_sha256=seed.recipe_sha256,
+                    device=last["device"] if last else "not recorded",
+                    threads=last["threads"] if last else 0,
+                    torch=last["versions"]["torch"] if last else "not recorded",
+                    commit=last["commit"] if last else None,
+                    seconds=trained["seconds"] if trained else 0.0,
+                )
+            )
+    made = Release(version=read_citation()["version"], commit=commit()["commit"], runs=found)
+    write_record(release_path(profile), made.model_dump())
+    print(f"release: {release_path(profile)}: {len(found)} run(s)")
+
+
+def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
+    """Return each run, and each experiment's mean, beside the release's; nothing of the release.
+
+    A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats.
+    A mean agrees if Welch's 90 % interval of the difference lies within the margin of the rule for
+    numbers, differs if it lies outside, and is undecided else.
+    """
+    published = read_release(profile)
+    if published is None:
+        return []
+    released = {run.run: run for run in published.runs}
+    lines: list[AgainstRelease] = []
+    for row in rows:
+        if not row.seeds:
+            continue
+        for seed in row.seeds:
+            theirs = released.get(seed.run)
+            if theirs is None or theirs.recipe_sha256 != seed.recipe_sha256:
+                lines.append(
+                    AgainstRelease(
+                        name=seed.run, ours=seed.number, released=None, kind="no counterpart"
+                    )
+                )
+                continue
+            distance = seed.number - theirs.number
+            lines.append(
+                AgainstRelease(
+                    name=seed.run,
+                    ours=seed.number,
+                    released=theirs.number,
+                    kind="same" if abs(distance) < SAME else "another number",
+                    difference=distance,
+                )
+            )
+        theirs_all = [run.number for run in published.runs if run.experiment == row.experiment]
+        lines += _mean(row, theirs_all)
+    keys = {line.name for line in lines if line.kind == "same"}
+    return [] if keys == released.keys() else lines
+
+
+def _mean(row: Row, released: list[float]) -> list[AgainstRelease]:
+    """Return an experiment's mean beside the release's, if the release has any."""
+    if not released or row.mean is None:
+        return []
+    ours, interval, kind = [seed.number for seed in row.seeds], None, "undecided"
+    if len(ours) > 1 and len(released) > 1:
+        found = ttest_ind(ours, released, equal_var=False).confidence_interval(LEVEL)
+        interval = (float(found.low), float(found.high))
+        if row.experiment in PAPER:
+            kind = KINDS[answer(interval, margin(row.experiment))]
+    theirs = statistics.fmean(released)
+    return [
+        AgainstRelease(
+            name=row.experiment,
+            ours=row.mean,
+            released=theirs,
+            kind=kind,  # type: ignore[arg-type]
+            difference=row.mean - theirs,
+            interval=interval,
+        )
+    ]
