@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 from paper_repro.figures import (
-    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, parzen_audit, sample_sets,
-    theory,
+    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, forest, parzen_audit,
+    sample_sets, theory,
 )
 
 x = np.linspace(-1, 1, 50)
@@ -43,6 +43,8 @@ ramp = torch.linspace(0, 1, 3 * 8 * 9).reshape(3, 8, 9)
 figure2.draw(ramp, "seed 0", Path("figure2.png"))
 ends = [figure3.End(1, 0, 0.95), figure3.End(5, 0, 0.5)]
 figure3.draw([torch.linspace(0, 1, 6 * 45).reshape(6, 45)], [ends], "seed 0", Path("figure3.png"))
+mark = forest.Mark("ours", "seed 0", 218.5, 216.6, 220.3, "seed", "218.5")
+forest.draw_forest([mark], Path("forest.png"), number=225.0, margin=5.5)
 rows = [{"samples": name, "fine": {"test_mean": mean}} for name, mean in (("a", 1), ("b", 2))]
 audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "rows": rows}
 parzen_audit.draw(audit, Path("parzen_audit.png"))

@@ -1,0 +1,89 @@
+"""The forest plot of one number of Table 1: the paper's, ours, and what to compare them with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from paper_repro.figures.canvas import Axes, drawing
+
+Kind = Literal["paper", "ours", "seed", "cited", "retrained", "reference", "grid"]
+# Marker, colour (of Okabe and Ito) and size in points: kinds differ in grey, too.
+LOOKS: dict[Kind, tuple[str, str, float]] = {
+    "paper": ("D", "#000000", 5),
+    "ours": ("d", "#0072B2", 7),
+    "seed": ("o", "#56B4E9", 4),
+    "cited": ("s", "#888888", 4),
+    "retrained": ("^", "#D55E00", 4),
+    "reference": ("X", "#009E73", 4),
+    "grid": ("v", "#CC79A7", 4),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of the plot, in nats."""
+
+    group: str  # the heading over lines that belong together
+    label: str
+    mean: float
+    low: float | None  # of the interval, None if there is none
+    high: float | None
+    kind: Kind
+    text: str  # the numbers, as printed at the right
+
+
+def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: float | None) -> None:
+    """Draw one line a mark in the order given, under the heading of its group.
+
+    The axis is whole, from the lowest mark to the highest. Most marks leave its left half empty, so
+    their labels stand there; a mark in the left half has its label to the right of it.
+
+    Parameters
+    ----------
+    number, margin : the paper's, in nats, as a line, with the band that counts as reproduced.
+    """
+    groups = [(group, list(members)) for group, members in groupby(marks, lambda m: m.group)]
+    ends = [end for m in marks for end in (number, m.mean, m.low, m.high) if end is not None]
+    middle = (min(ends) + max(ends)) / 2
+    with drawing(path, 5, 0.21 * (len(marks) + 1.5 * len(groups)) + 0.7, dpi=200) as figure:
+        axes = figure.subplots()
+        across = axes.get_yaxis_transform()  # x as a part of the axes' width
+        top = 0.0
+        for group, members in groups:
+            axes.text(0, top, group, weight="bold", va="center_baseline", transform=across)
+            # The band stops at a heading, which could not be read on it.
+            edges = (top + 0.5, top + len(members) + 0.5)
+            axes.vlines(number, *edges, color="black", linestyle=":", linewidth=1)
+            if margin is not None:
+                axes.fill_betweenx(edges, number - margin, number + margin, color="0.9", lw=0)
+            for y, mark in enumerate(members, start=1):
+                _draw(axes, mark, top + y, left=mark.mean < middle)
+            top += len(members) + 1.5
+        axes.set(ylim=(top - 0.9, -0.5), yticks=[])
+        shaded = "" if margin is None else f"\nshaded: within {margin:g} nats of the paper’s"
+        axes.set_xlabel(f"log-likelihood of test images, nats{shaded}")
+        axes.spines[["left", "top", "right"]].set_visible(False)
+
+
+def _draw(axes: Axes, mark: Mark, y: float, *, left: bool) -> None:
+    marker, colour, size = LOOKS[mark.kind]
+    low, high = mark.low, mark.high
+    interval = None if low is None or high is None else [[mark.mean - low], [high - mark.mean]]
+    axes.errorbar(
+        mark.mean,
+        y,
+        xerr=interval,
+        marker=marker,
+        color=colour,
+        markersize=size,
+        elinewidth=size / 3,
+    )
+    across = axes.get_yaxis_transform()
+    axes.text(1.03, y, mark.text, va="center_baseline", transform=across)
+    if left:
+        at = (mark.mean if high is None else high, y)
+        axes.annotate(mark.label, at, (5, 0), textcoords="offset points", va="center_baseline")
+    else:
+        axes.text(0, y, mark.label, va="center_baseline", transform=across)

@@ -1,0 +1,115 @@
+"""The forest plot: every number stands where it belongs, and can be read."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.transforms import Bbox
+
+from paper_repro.figures import canvas
+from paper_repro.figures import forest as module
+from paper_repro.figures.forest import LOOKS, Mark, draw_forest
+
+MARKS = [
+    Mark("The paper", "adversarial nets", 225.0, 223.0, 227.0, "paper", "225.0 ± 2.0"),
+    Mark("Ours", "mean", 218.5, 216.6, 221.0, "ours", "218.5"),
+    Mark("Ours", "seed 0", 217.0, 214.7, 219.3, "seed", "217.0 ± 2.3"),
+    Mark("Others", "DBN", 138.0, 136.0, 140.0, "cited", "138.0 ± 2.0"),
+    Mark("Others", "deep GSN", 211.0, 210.0, 212.0, "retrained", "211.0 ± 1.0"),
+    Mark("Images", "training", 240.0, 239.0, 241.0, "reference", "240.0 ± 1.0"),
+    Mark("Grids", "even", 191.3, None, None, "grid", "191.3"),
+]
+
+
+@pytest.fixture
+def axes(tmp_path, monkeypatch):
+    """Draw the marks, or some of them, and return the axes."""
+    figures = []
+
+    @contextmanager
+    def drawing(*arguments, **keywords):
+        with canvas.drawing(*arguments, **keywords) as figure:
+            yield figure
+        figures.append(figure)
+
+    monkeypatch.setattr(module, "drawing", drawing)
+
+    def draw(marks=MARKS, **keywords):
+        draw_forest(marks, tmp_path / "forest.png", **{"number": 225.0, "margin": 5.5} | keywords)
+        (drawn,) = figures[-1].axes
+        return drawn
+
+    return draw
+
+
+def test_marks_stand_at_their_means_in_order_from_the_top(axes):
+    drawn = axes()
+    points = [errorbar.lines[0].get_xydata()[0] for errorbar in drawn.containers]
+    assert [x for x, _ in points] == [mark.mean for mark in MARKS]
+    heights = drawn.transData.transform(points)[:, 1]
+    assert np.all(np.diff(heights) < 0)
+
+
+def test_intervals_reach_from_low_to_high_and_are_none_without_them(axes):
+    for mark, errorbar in zip(MARKS, axes().containers, strict=True):
+        found = [tuple(bar.get_segments()[0][:, 0]) for bar in errorbar.lines[2]]
+        assert found == ([] if mark.low is None else [pytest.approx((mark.low, mark.high))])
+
+
+def test_label_and_numbers_are_on_the_mark_s_line_and_headings_once_above(axes):
+    drawn = axes()
+    heights = {}
+    for text in drawn.texts:
+        at = text.xy[1] if hasattr(text, "xy") else text.get_position()[1]
+        heights.setdefault(text.get_text(), []).append(at)
+    groups = list(dict.fromkeys(mark.group for mark in MARKS))
+    assert len(drawn.texts) == len(groups) + 2 * len(MARKS)
+    for mark, errorbar in zip(MARKS, drawn.containers, strict=True):
+        y = errorbar.lines[0].get_ydata()[0]
+        assert heights[mark.label] == heights[mark.text] == [y]
+    tops = [heights[group] for group in groups]
+    firsts = [heights[next(m.label for m in MARKS if m.group == group)] for group in groups]
+    assert all(len(top) == 1 and top < first for top, first in zip(tops, firsts, strict=True))
+
+
+def test_no_text_covers_another_or_a_mark(axes):
+    drawn = axes()
+    drawn.figure.draw_without_rendering()
+    boxes = [text.get_window_extent().shrunk(1, 0.6) for text in drawn.texts]  # to the letters
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    for mark, errorbar in zip(MARKS, drawn.containers, strict=True):
+        marker = errorbar.lines[0]
+        y = marker.get_ydata()[0]
+        ends = [(mark.low or mark.mean, y), (mark.high or mark.mean, y)]
+        covered = Bbox.union([marker.get_window_extent(), Bbox(drawn.transData.transform(ends))])
+        assert covered.count_overlaps(boxes) == 0, mark
+
+
+@pytest.mark.parametrize("margin", [None, 5.5])
+def test_the_band_is_the_paper_s_number_plus_or_minus_the_margin(axes, margin):
+    drawn = axes(margin=margin)
+    bands = [part for part in drawn.collections if isinstance(part, PolyCollection)]
+    edges = {tuple(band.get_paths()[0].get_extents().intervalx) for band in bands}
+    assert edges == (set() if margin is None else {(219.5, 230.5)})
+    assert ("5.5 nats" in drawn.get_xlabel()) == (margin is not None)
+    lines = [part.get_segments()[0] for part in drawn.collections if part not in bands]
+    lines = [line for line in lines if line[0, 0] == line[1, 0]]  # upright: no interval
+    assert {line[0, 0] for line in lines} == {225.0}
+    for errorbar in drawn.containers:
+        y = errorbar.lines[0].get_ydata()[0]
+        assert sum(line[:, 1].min() < y < line[:, 1].max() for line in lines) == 1
+
+
+def test_kinds_differ_by_mark_and_by_colour():
+    markers, colours, _ = zip(*LOOKS.values(), strict=True)
+    assert len(set(markers)) == len(set(colours)) == len(LOOKS)
+
+
+def test_one_seed_alone_can_be_drawn_and_bytes_repeat(axes, tmp_path):
+    pictures = []
+    for marks in (MARKS[:1] + MARKS[2:3], MARKS, MARKS):
+        axes(marks)
+        pictures.append(Path(tmp_path / "forest.png").read_bytes())
+    assert pictures[0] != pictures[1] == pictures[2]
