@@ -19,7 +19,7 @@ from paper_repro.report import tables
 from paper_repro.report.page import data_address, records
 from paper_repro.report.released import changes
 from paper_repro.report.results import EXPERIMENTS
-from paper_repro.report.run_files import RunFiles, run_files
+from paper_repro.report.run_files import RunFiles, run_files, trainings
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import mean_interval
 
@@ -44,9 +44,6 @@ def _run(files: RunFiles) -> dict[str, Any]:
         "last_valid_sd": float(validation.valid_nats.tail(LAST).std()),
         "last_test_mean": last["test_mean"],
         "last_test_se": last["test_se"],
-        "training_seconds": record["seconds"],
-        "device": record["sittings"][-1]["device"],
-        "threads": record["sittings"][-1]["threads"],
     }
 
 
@@ -96,7 +93,7 @@ def _mean(values: list[float]) -> float | None:
 
 def table(results: dict[str, Any]) -> pd.DataFrame:
     """Return the study, one line a run."""
-    lines = []
+    lines, spent = [], trainings(ABLATIONS)
     for row in results["rows"]:
         for run in row["runs"]:
             line = {"What": row["title"], "Run": run["run"]}
@@ -117,7 +114,7 @@ def table(results: dict[str, Any]) -> pd.DataFrame:
                     "Test, last epoch (nats)": nats.number(
                         run["last_test_mean"], run["last_test_se"]
                     ),
-                    "Training time": tables.duration(run["training_seconds"]),
+                    "Training time": tables.training_time(spent.get(run["run"])),
                 }
             )
     return pd.DataFrame(lines).fillna("–")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from paper_repro.core.records import Commit
+from paper_repro.core.circumstances import Commit
 
 
 def number(mean: float | None, error: float | None = None) -> str:

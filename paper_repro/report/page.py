@@ -6,14 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from paper_repro.core.circumstances import Start, Training
 from paper_repro.core.files import read_bytes, write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import FIGURE3, Sitting, read_record
+from paper_repro.core.records import FIGURE3, read_record
 from paper_repro.core.runs import presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography
 from paper_repro.report.hyperparameters import hyperparameters
 from paper_repro.report.released import content
+from paper_repro.report.run_files import run_files, trainings
 from paper_repro.report.schema import Results
 from paper_repro.report.templating import environment
 from paper_repro.report.verdict import RULE
@@ -35,21 +37,21 @@ def records(table: pd.DataFrame) -> dict[str, list[Any]]:
     return {"columns": list(table.columns), "rows": table.astype(str).to_numpy().tolist()}
 
 
-def _machines(results: Results) -> list[tuple[tuple[str, int, str], list[Sitting]]]:
-    """Return the sittings of training by device, threads and version of torch."""
-    found: dict[tuple[str, int, str], list[Sitting]] = {}
-    for made in results["provenance"].values():
-        for sitting in made["training"]:
-            machine = (sitting["device"], sitting["threads"], sitting["versions"]["torch"])
-            found.setdefault(machine, []).append(sitting)
+def _machines(spent: dict[str, Training]) -> list[tuple[tuple[str, int, str], list[Start]]]:
+    """Return the starts of training by device, threads and version of torch."""
+    found: dict[tuple[str, int, str], list[Start]] = {}
+    for training in spent.values():
+        for start in training["starts"]:
+            machine = (start["device"], start["threads"], start["versions"]["torch"])
+            found.setdefault(machine, []).append(start)
     return list(found.items())
 
 
-def _versions(results: Results) -> list[list[tuple[str, str]]]:
+def _versions(spent: dict[str, Training]) -> list[list[tuple[str, str]]]:
     """Return the different sets of versions with which trainings ended."""
     found: list[list[tuple[str, str]]] = []
-    for made in results["provenance"].values():
-        versions = sorted(made["training"][-1]["versions"].items())
+    for training in spent.values():
+        versions = sorted(training["starts"][-1]["versions"].items())
         if versions not in found:
             found.append(versions)
     return found
@@ -90,7 +92,10 @@ def write_page(
             | {"strips_run": figure3.parent.name if figure3 else None}
         )
     audit, listed = results["audit"], deviations()
-    shared = presentation(read_params(results["profile"])).published
+    params = read_params(results["profile"])
+    spent = trainings(results["profile"])
+    measured = {files.run.key: files.circumstances("evaluate") for files in run_files(params)}
+    shared = presentation(params).published
     missing = [row for row in shown if row["status"] != "ok"]
     page = (
         environment("HTML")
@@ -118,9 +123,12 @@ def write_page(
             published=[key for key in shared if key in trained],
             hyperparameters=records(hyperparameters(results)),
             lengths=records(tables.lengths(results)),
-            machines=_machines(results),
+            machines=_machines(spent),
             unstated=[item["topic"] for item in listed if "not stated" in item["text"]],
-            versions=_versions(results),
+            versions=_versions(spent),
+            spent=spent,
+            measured=measured,
+            trained=trained,
             raised=tables.raised(results),
             choice_of_epoch=tables.choice_of_epoch(results),
             deviations=listed,
@@ -136,6 +144,7 @@ def summary(results: Results) -> str:
     template = environment("Markdown").get_template("summary.md.j2")
     return template.render(
         results=results,
+        spent=trainings(results["profile"]),
         table=tables.markdown(tables.ours(results)),
         rule=tables.rule(),
         raised=tables.raised(results),

@@ -12,6 +12,7 @@ from paper_repro.report import ablations, benchmarks, tables
 from paper_repro.report.escaping import code, markdown
 from paper_repro.report.page import deviations
 from paper_repro.report.results import results_path
+from paper_repro.report.run_files import trainings
 from paper_repro.report.schema import RESULTS
 
 README = Path("README.md")
@@ -29,17 +30,20 @@ def _results(profile: str) -> str:
         parts += ["Published generators by grid of σ, means over sets of samples (nats):", found]
     if any(row["seeds"] for row in results["rows"]):
         parts.append(tables.markdown(tables.seeds(results)))
-    machines = []
+    machines, spent = [], trainings(results["profile"])
     for row in results["rows"]:
         for seed in row["seeds"]:
-            sittings = results["provenance"][seed["run"]]["training"]
-            last = sittings[-1]
-            count = sum(1 for sitting in sittings if sitting["seconds"])
+            training = spent.get(seed["run"])
+            if training is None:
+                machines.append(f"- {code(seed['run'])}: time and machine not recorded.")
+                continue
+            last = training["starts"][-1]
+            count = sum(1 for start in training["starts"] if start["seconds"])
             machines.append(
-                f"- {code(seed['run'])}: {tables.duration(seed['training_seconds'])} on "
+                f"- {code(seed['run'])}: {tables.duration(training['seconds'])} on "
                 f"{markdown(last['device'])} ({last['threads']} threads), "
                 f"torch {markdown(last['versions']['torch'])}; "
-                f"{count} sitting{'s' if count > 1 else ''}."
+                f"{count} start{'s' if count > 1 else ''}."
             )
     return "\n\n".join([*parts, "\n".join(machines)])
 

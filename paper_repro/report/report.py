@@ -6,6 +6,7 @@ from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.figures.curves import draw_curves
+from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
@@ -97,6 +98,9 @@ def report(profile: str) -> None:
     drawn = {paths["curves"] for paths in pictures.values()}
     grids = _draw_grids(results, folder / "curves" / "sigma_grids.png")
     drawn |= {grids} if grids else set()
+    if results["audit"]:
+        draw_audit(results["audit"], Path(results["audit"]["picture"]))
+        drawn.add(Path(results["audit"]["picture"]))
     for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
         stale.unlink()
     write_text(folder / "bibliography.bib", bibliography())

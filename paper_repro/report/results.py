@@ -133,17 +133,11 @@ def _seed_row(files: RunFiles) -> schema.Seed:
         ],
         "last_test_mean": last["test_mean"],
         "last_test_se": last["test_se"],
-        "training_seconds": training["seconds"],
         "parameters": training["parameters"],
         "selected": training["selected"],
         "weights_sha256": files.weights_sha256,
         "sets": _sets(files),
         "number": selected["test_mean"],
-        # None for runs that were trained before it was recorded.
-        "peak_memory_bytes": max(
-            (s["peak_memory_bytes"] for s in training["sittings"] if "peak_memory_bytes" in s),
-            default=None,
-        ),
     }
 
 
@@ -386,19 +380,18 @@ def _provenance(listed: list[RunFiles]) -> dict[str, schema.Provenance]:
             continue
         found[files.run.key] = {
             "data": training["data"],
-            "training": training["sittings"],
-            "evaluation": files.evaluation["provenance"] if files.trained else None,
             "parameters": files.parameters,
         }
     return found
 
 
 def _audit(listed: list[RunFiles]) -> schema.Audit | None:
-    """Return the audit of the measure, and its picture's place, if there is one of these runs."""
+    """Return the audit of the measure if there is one of these runs, with its picture's place."""
     for files in listed:
         path = files.run.folder / "parzen_audit.json"
         if path.is_file() and (found := read_record(path, AUDIT))["status"] == "ok":
-            return cast("schema.Audit", {**found, "picture": path.with_suffix(".png").as_posix()})
+            picture = results_path(files.run.profile).with_name("curves") / "parzen_audit.png"
+            return cast("schema.Audit", {**found, "picture": picture.as_posix()})
     return None
 
 

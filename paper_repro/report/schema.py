@@ -1,6 +1,6 @@
 """What ``results.json`` holds, as types; ``results.schema.json`` is made from them.
 
-Log-likelihoods and distances between them are in nats, times in seconds, memory in bytes.
+Log-likelihoods and distances between them are in nats.
 """
 
 from typing import Any, Literal, NotRequired
@@ -82,13 +82,11 @@ class Seed(Closed):
     folds: list[Fold]
     last_test_mean: float
     last_test_se: float
-    training_seconds: float
     parameters: dict[Literal["generator", "discriminator"], int]
     selected: Literal["best", "last"]
     weights_sha256: str | None
     sets: Sets | None
     number: float
-    peak_memory_bytes: int | None
 
 
 class Verdict(Closed):
@@ -185,11 +183,9 @@ class Variant(Closed):
 
 
 class Provenance(Closed):
-    """How a run's numbers were made: data, sittings of training, evaluation, full recipe."""
+    """What a run's numbers were made from: data and full recipe."""
 
     data: DataRecord
-    training: list[records.Sitting]
-    evaluation: records.Environment | None
     parameters: dict[str, Any]
 
 

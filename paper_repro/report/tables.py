@@ -1,14 +1,19 @@
-"""The paper's Table 1 beside ours, in Markdown; numbers come from ``results.json`` only."""
+"""The paper's Table 1 beside ours, in Markdown; numbers come from ``results.json``.
+
+Only times and memory are the circumstances'.
+"""
 
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from paper_repro.core.circumstances import Training
 from paper_repro.core.params import params_path
 from paper_repro.report import escaping
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import interval, number, signed
 from paper_repro.report.published import CONTEXT, TABLE1
+from paper_repro.report.run_files import trainings
 from paper_repro.report.schema import Results, Row, Seed
 from paper_repro.report.verdict import RULE
 
@@ -161,6 +166,7 @@ def sigmas(values: Sequence[float]) -> str:
 
 def seeds(results: Results) -> pd.DataFrame:
     """Return every run: the generator that was selected, and the last one beside it."""
+    spent = trainings(results["profile"])
     lines = [
         {
             "Run": seed["run"],
@@ -172,7 +178,7 @@ def seeds(results: Results) -> pd.DataFrame:
             "Last epoch, test": number(seed["last_test_mean"], seed["last_test_se"]),
             "Epochs": seed["epochs"],
             "Updates": f"{seed['updates']:,}",
-            "Training time": duration(seed["training_seconds"]),
+            "Training time": training_time(spent.get(seed["run"])),
         }
         for row in results["rows"]
         for seed in row["seeds"]
@@ -252,6 +258,16 @@ def lengths(results: Results) -> pd.DataFrame:
     )
 
 
+def training_time(training: Training | None, epochs: int = 1) -> str:
+    """Return how long training took, all of it or an epoch."""
+    return duration(training["seconds"] / epochs) if training else "not recorded"
+
+
+def _peak_memory(training: Training | None) -> int | None:
+    starts = training["starts"] if training else []
+    return max((s["peak_memory_bytes"] for s in starts if "peak_memory_bytes" in s), default=None)
+
+
 def size(count: float | None) -> str:
     """Return a number of bytes in the unit that suits it."""
     if count is None:
@@ -261,7 +277,7 @@ def size(count: float | None) -> str:
 
 def resources(results: Results) -> pd.DataFrame:
     """Return what each run needs; sizes of files follow from the number of parameters."""
-    lines = []
+    lines, spent = [], trainings(results["profile"])
     for row in results["rows"]:
         for seed in row["seeds"]:
             count = sum(seed["parameters"].values())
@@ -275,8 +291,8 @@ def resources(results: Results) -> pd.DataFrame:
                     ),
                     "Model file": size(4 * count * kept),
                     "Checkpoint": size(4 * count * (kept + optimizer)),
-                    "Peak memory": size(seed["peak_memory_bytes"]),
-                    "Time an epoch": duration(seed["training_seconds"] / seed["epochs"]),
+                    "Peak memory": size(_peak_memory(spent.get(seed["run"]))),
+                    "Time an epoch": training_time(spent.get(seed["run"]), seed["epochs"]),
                 }
             )
     return pd.DataFrame(lines)
@@ -448,7 +464,7 @@ def runs(results: Results) -> pd.DataFrame:
         for row in results["rows"]
         for seed in row["seeds"]
     ]
-    columns = ["experiment", "data", *names, "last_test_mean", "training_seconds"]
+    columns = ["experiment", "data", *names, "last_test_mean"]
     return pd.DataFrame(lines, columns=columns)
 
 
