@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("figure3", "figures.figure3", "draw a trained run's figure 3")
     command.add_argument("key", metavar="run")
     command = add(
-        "parzen_audit", "figures.parzen_audit", "measure samples that no trained model made"
+        "parzen_audit", "diagnostics.parzen_audit", "measure samples that no trained model made"
     )
     command.add_argument("key", metavar="run")
     command = add("theory", "figures.theory", "check section 4 in numbers")
@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
+    command = add(
+        "circumstances", "report.circumstances", "say when and on what machine results were made"
+    )
+    command.add_argument("profile", nargs="?", default="paper")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     command.add_argument("--page", action="store_true", help="only write the page anew")

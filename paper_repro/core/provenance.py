@@ -11,15 +11,16 @@ import os
 import platform
 import resource
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from paper_repro.core.circumstances import Commit, Environment
 from paper_repro.core.files import digest
 from paper_repro.core.float32_matmul import library
-from paper_repro.core.records import Commit, Environment
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
@@ -159,7 +160,7 @@ def versions() -> dict[str, str]:
 
 
 def environment(module: str, device: torch.device) -> Environment:
-    """Return what a stage records about how its numbers were made."""
+    """Return on what code and machine a stage runs."""
     found = hardware(device)
     return {
         **commit(),
@@ -170,3 +171,14 @@ def environment(module: str, device: torch.device) -> Environment:
         "cores": os.cpu_count(),
         "float32_products": library(),
     }
+
+
+def measurement(module: str, started: float) -> dict[str, Any]:
+    """Return the circumstances of a stage that measures, as `Measurement`: always on the CPU.
+
+    Parameters
+    ----------
+    started : `time.monotonic` at its beginning.
+    """
+    spent = time.monotonic() - started
+    return {**environment(module, torch.device("cpu")), "seconds": spent}

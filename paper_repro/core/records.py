@@ -1,7 +1,8 @@
 """What stages record for later ones and for the report: JSON files, typed and sealed.
 
 A record says by a checksum whether it is as it was written, and by others whether the files beside
-it are. Those written before there were seals have none; git has them. Log-likelihoods are in nats.
+it are. Records hold what a rerun must reproduce, and `paper_repro.core.circumstances` has the rest:
+dates, durations, machines, versions. Log-likelihoods are in nats.
 """
 
 import json
@@ -96,36 +97,6 @@ class NotRun(Sealed):
     data: NotRequired[DataRecord]
     stacked_on: NotRequired[dict[str, str]]
     experiment_parameters: NotRequired[dict[str, Any]]
-    seconds: NotRequired[float]
-    sittings: NotRequired[list["Sitting"]]
-
-
-class Commit(Closed):
-    """The commit that code was run from; `git` says why there is none."""
-
-    commit: str | None
-    uncommitted_changes: bool | None
-    git: NotRequired[str]
-
-
-class Environment(Commit):
-    """On what code and machine something was made."""
-
-    code_sha256: str
-    versions: dict[str, str]
-    device: str
-    threads: int
-    cores: int | None
-    float32_products: NotRequired[str]  # older records have none
-
-
-class Sitting(Environment):
-    """One start of training, until it ended or was interrupted."""
-
-    from_update: int
-    started: str
-    seconds: float
-    peak_memory_bytes: NotRequired[int]
 
 
 class Trained(Sealed):
@@ -144,8 +115,6 @@ class Trained(Sealed):
     selected: Literal["best", "last"]
     best_epoch: int
     experiment_parameters: dict[str, Any]
-    seconds: float
-    sittings: Annotated[list[Sitting], Field(min_length=1)]
     parameters: dict[Literal["generator", "discriminator"], int]
     model_sha256: NotRequired[str]
 
@@ -179,8 +148,6 @@ class Evaluation(Sealed):
     selected: Measured | OverFolds
     last: Measured | OverFolds
     measure: NotRequired[dict[str, Any]]
-    provenance: Environment
-    seconds: float
 
 
 class Figure2(Sealed):
@@ -254,7 +221,6 @@ class SampleChecks(Sealed):
     memorisation: Memorisation
     autocorrelation: Autocorrelation
     interpolation: Interpolation
-    provenance: Environment
 
 
 class Weights(Sealed):
@@ -293,8 +259,6 @@ class SampleSets(Sealed):
     grids: dict[str, list[float]]
     measure: dict[str, Any]
     data: dict[str, str]
-    provenance: Environment
-    seconds: float
 
 
 class Estimate(Closed):
@@ -330,7 +294,6 @@ class Audit(Sealed):
     draws: list[Estimate]
     sigma_grid: list[float]
     settings: dict[str, Any]
-    provenance: Environment
 
 
 class Check(Closed):

@@ -4,6 +4,7 @@ What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as nu
 """
 
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import write_record
@@ -117,6 +119,7 @@ def sample_checks(key: str) -> None:
     trained = open_run(key, FILE)
     if trained is None:
         return
+    started = time.monotonic()
     seed, dataset, sampler = trained.run.seed, trained.dataset(), trained.sampler()
     held_out = dataset.load(dataset.folds[0][1])
     drawn = sampler.sample(len(held_out), seed, "samples")
@@ -126,8 +129,8 @@ def sample_checks(key: str) -> None:
         "memorisation": memorisation(drawn, dataset.load("train"), held_out),
         "autocorrelation": autocorrelation(drawn),
         "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
-        "provenance": provenance.environment(__name__, torch.device("cpu")),
     }
+    write_circumstances(trained.run, "sample_checks", provenance.measurement(__name__, started))
     write_record(trained.run.folder / FILE, measured)
     copies = measured["memorisation"]
     print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
@@ -134,9 +135,8 @@ def sample_sets(key: str) -> None:
         "grids": by_grid,
         "measure": trained.measure().model_dump(mode="json"),
         "data": {part: dataset.sha256[part] for part in dataset.counts},
-        "provenance": provenance.environment(__name__, torch.device("cpu")),
-        "seconds": time.monotonic() - started,
     }
+    write_circumstances(trained.run, "sample_sets", provenance.measurement(__name__, started))
     write_record(trained.run.folder / "sample_sets.json", found)
     mean = sum(one[DEFAULT]["first_images"]["test_mean"] for one in found["sets"]) / SETS
     print(f"{key}: {SETS} sets of samples: {mean:.1f} nats")

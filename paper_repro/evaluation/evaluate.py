@@ -7,6 +7,7 @@ import time
 import torch
 
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
@@ -93,9 +94,8 @@ def evaluate(key: str) -> None:
         "selected": selected,
         "last": by_epoch["last"],
         "measure": settings.model_dump(mode="json"),
-        "provenance": provenance.environment(__name__, torch.device("cpu")),
-        "seconds": time.monotonic() - started,
     }
+    write_circumstances(run, "evaluate", provenance.measurement(__name__, started))
     write_json(run.folder / "metrics.json", metrics(record, evaluation))
     write_record(run.folder / "evaluation.json", evaluation)
     print(f"{key}: test {selected['test_mean']:.1f} ± {selected['test_se']:.1f} nats")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_json
@@ -144,6 +145,8 @@ def _pass_on(
     draw_note: Callable[[Path, str], None] | None,
 ) -> None:
     """Write into a stage's outputs why there is no model."""
+    for stage in MEASURING:  # of a model that was there before
+        write_circumstances(run, stage, None)
     why = f"{record['status']}: {record['reason']}"
     for name in outputs:
         if name.endswith(NOTE) and draw_note is not None:

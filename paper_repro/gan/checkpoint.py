@@ -55,7 +55,7 @@ class Progress:
     curve: list[dict[str, int | float | None]] = field(default_factory=list)  # a row an epoch
     # A row a measured epoch.
     validation: list[dict[str, int | float]] = field(default_factory=list)
-    sittings: list[dict[str, Any]] = field(default_factory=list)  # when and on what it was trained
+    starts: list[dict[str, Any]] = field(default_factory=list)  # when and on what it was trained
 
     def reset_sums(self) -> None:
         """Begin an epoch."""

@@ -11,10 +11,10 @@ import torch
 from tqdm import tqdm
 
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import Environment
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.records import Environment
 from paper_repro.core.tensor_file import load_tensors
 from paper_repro.gan import interrupt, objectives, sgd
 from paper_repro.gan.checkpoint import CheckpointFile, Progress
@@ -147,7 +147,7 @@ class Loop:
 
     Parameters
     ----------
-    sitting : what the record says of this machine and code.
+    environment : what is recorded of this machine and code.
     title : names the run on the progress bar.
     start : as in `new_trainer`.
     """
@@ -159,7 +159,7 @@ class Loop:
         seed: int,
         device: torch.device,
         checkpoint: CheckpointFile,
-        sitting: Environment,
+        environment: Environment,
         title: str,
         start: Path | None = None,
     ) -> None:
@@ -183,12 +183,12 @@ class Loop:
         self._restore(device)
         if self.progress.update < self.total or self._unmeasured():
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            self.progress.sittings.append(
+            self.progress.starts.append(
                 {
                     "from_update": self.progress.update,
                     "started": started,
                     "seconds": 0.0,
-                    **sitting,
+                    **environment,
                 }
             )
 
@@ -217,7 +217,7 @@ class Loop:
 
     def _tell_threads(self) -> None:
         """Say so if the run goes on under another number of threads: a sum's order is theirs."""
-        before, now = self.progress.sittings[-1]["threads"], torch.get_num_threads()
+        before, now = self.progress.starts[-1]["threads"], torch.get_num_threads()
         if before != now:
             print(
                 f"{self.title}: goes on with {now} thread(s) after {before}; the bytes may differ "
@@ -235,9 +235,9 @@ class Loop:
 
     def _save(self) -> None:
         now = time.monotonic()
-        sitting = self.progress.sittings[-1]
-        sitting["seconds"] += now - self.clock
-        sitting["peak_memory_bytes"] = provenance.peak_memory(self.images.device)
+        start = self.progress.starts[-1]
+        start["seconds"] += now - self.clock
+        start["peak_memory_bytes"] = provenance.peak_memory(self.images.device)
         self.clock = now
         best = {BEST + name: tensor for name, tensor in self.best.items()}
         draws = self.trainer.draws.rng.get_state()

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import sha256_file, write_text
@@ -39,6 +40,9 @@ def _write_outputs(
     if trained:
         tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
         tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
+    starts = progress.starts
+    spent = {"seconds": sum(start["seconds"] for start in starts), "starts": starts}
+    write_circumstances(run, "train", spent if starts else None)
     curve, validation = run.folder / "curve.csv", run.folder / "validation.csv"
     _write_table(curve, progress.curve, CURVE)
     _write_table(validation, progress.validation, VALIDATION)
@@ -122,8 +126,6 @@ def _run(params: Params, run: Run, loop: Loop, code: str, stacked_on: str | None
     }
     training = {
         "experiment_parameters": experiment.model_dump(mode="json"),
-        "seconds": sum(sitting["seconds"] for sitting in progress.sittings),
-        "sittings": progress.sittings,
     }
     if trained is None:
         record |= {

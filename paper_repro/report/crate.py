@@ -1,8 +1,8 @@
 """``ro-crate-metadata.json``: what a profile's files were made from, by which code and parameters.
 
 A research object in the form of RO-Crate 1.1 with the profile "Process Run Crate": an action for
-each sitting of a training and for each evaluation, from the data and the recipe to the files in
-this folder. It says nothing that ``results.json`` does not hold.
+each start of a training and for each evaluation, from the data and the recipe to the files in this
+folder. It says nothing that ``results.json`` and the runs' circumstances do not hold.
 """
 
 import hashlib
@@ -16,9 +16,11 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
+from paper_repro.core.circumstances import Environment
 from paper_repro.core.files import sha256_file
-from paper_repro.core.records import Environment
+from paper_repro.core.params import read_params
 from paper_repro.report.citation import author_name, read_citation
+from paper_repro.report.run_files import run_files
 from paper_repro.report.schema import Provenance, Results
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
@@ -72,7 +74,7 @@ class _Crate:
         )
 
     def software(self, made: Environment) -> Entity:
-        """Return the code of a stage, as a sitting or an evaluation recorded it."""
+        """Return the code of a stage, as a start or an evaluation recorded it."""
         changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
         said = made.get("git", "not recorded")
         needs = [
@@ -151,7 +153,10 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     runs_folder = folder / "runs"
     for path in files:
         made.file(path)
+    listed = {files.run.key: files for files in run_files(read_params(results["profile"]))}
     for key, found in results["provenance"].items():
+        training = listed[key].circumstances("train")
+        evaluation = listed[key].circumstances("evaluate")
         runs = runs_folder / key
         recipe = made.entity(
             f"#recipe-{key}",
@@ -161,23 +166,23 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
                 "value": json.dumps(found["parameters"], ensure_ascii=False),
             },
         )
-        for number, sitting in enumerate(found["training"], 1):
-            start = datetime.fromisoformat(sitting["started"])
+        for number, start in enumerate(training["starts"] if training else [], 1):
+            began = datetime.fromisoformat(start["started"])
             made.crate.add_action(
-                made.software(sitting),
+                made.software(start),
                 identifier=f"#train-{key}-{number}",
                 object=[*made.data(found, "training"), recipe],
                 result=[made.file(runs / name) for name in TRAINED],
                 properties={
-                    "name": f"training of {key}, sitting {number}, {sitting['device']}",
-                    "startTime": start.isoformat(),
-                    "endTime": (start + timedelta(seconds=int(sitting["seconds"]))).isoformat(),
+                    "name": f"training of {key}, start {number}, {start['device']}",
+                    "startTime": began.isoformat(),
+                    "endTime": (began + timedelta(seconds=int(start["seconds"]))).isoformat(),
                     "agent": root["author"],
                 },
             )
-        if found["evaluation"]:
+        if evaluation:
             made.crate.add_action(
-                made.software(found["evaluation"]),
+                made.software(evaluation),
                 identifier=f"#evaluate-{key}",
                 object=[*made.data(found, "evaluation"), recipe],
                 result=[made.file(runs / name) for name in EVALUATED],

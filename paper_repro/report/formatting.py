@@ -4,7 +4,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from paper_repro.core.records import Commit
+from paper_repro.core.circumstances import Commit
 
 
 def number(mean: float | None, error: float | None = None) -> str:

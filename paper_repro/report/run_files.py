@@ -3,14 +3,20 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import pandas as pd
 from pydantic import TypeAdapter
 
+from paper_repro.core.circumstances import (
+    Measurement,
+    Measuring,
+    Training,
+    read_circumstances,
+)
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text
-from paper_repro.core.params import Params
+from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import (
     CURVE,
     EVALUATION,
@@ -98,6 +104,14 @@ class RunFiles:
             return None
         return self.measured(path.name, WEIGHTS)["files"][weights_path(self.run).name]
 
+    @overload
+    def circumstances(self, stage: Literal["train"]) -> Training | None: ...
+    @overload
+    def circumstances(self, stage: Measuring) -> Measurement | None: ...
+    def circumstances(self, stage: Any) -> Any:
+        """Return when and on what a stage made its results; None if that is not recorded."""
+        return read_circumstances(self.run, stage)
+
     def picture(self, name: Literal["figure2", "figure3"]) -> Path:
         """Return where a trained run's picture is, once it and its record are checked."""
         kinds: dict[str, TypeAdapter[Any]] = {"figure2": FIGURE2, "figure3": FIGURE3}
@@ -165,3 +179,9 @@ class RunFiles:
 def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
     return [RunFiles(run) for run in runs(params).values()]
+
+
+def trainings(profile: str) -> dict[str, Training]:
+    """Return when and on what a profile's runs were trained, by run; none that is not recorded."""
+    listed = run_files(read_params(profile))
+    return {f.run.key: found for f in listed if (found := f.circumstances("train"))}

@@ -1,0 +1,100 @@
+"""When, for how long and on what code and machine a stage made a run's results.
+
+A rerun can't reproduce these, and no number depends on them. They lie apart from the records, in
+``reports/<profile>/circumstances/<run>/<stage>.json``: in git, but no output and no dependency of
+any stage. So a rerun that reproduces every number changes nothing but these files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NotRequired, overload
+
+from pydantic import Field, TypeAdapter
+
+from paper_repro.core.records import Closed, Sealed, read_record, write_record
+from paper_repro.core.runs import Run, repro
+
+Measuring = Literal["evaluate", "sample_checks", "sample_sets", "parzen_audit"]
+MEASURING: tuple[Measuring, ...] = ("evaluate", "sample_checks", "sample_sets", "parzen_audit")
+
+
+class Commit(Closed):
+    """The commit that code was run from; `git` says why there is none."""
+
+    commit: str | None
+    uncommitted_changes: bool | None
+    git: NotRequired[str]
+
+
+class Environment(Commit):
+    """On what code and machine something was made."""
+
+    code_sha256: str
+    versions: dict[str, str]
+    device: str
+    threads: int
+    cores: int | None
+    float32_products: NotRequired[str]  # older ones have none
+
+
+class Start(Environment):
+    """One start of training, until it ended or was interrupted."""
+
+    from_update: int
+    started: str  # ISO 8601, UTC
+    seconds: float
+    peak_memory_bytes: NotRequired[int]  # older ones have none
+
+
+class Training(Sealed):
+    """``train.json``: every start, and the seconds of all together."""
+
+    seconds: float
+    starts: Annotated[list[Start], Field(min_length=1)]
+
+
+class Measurement(Sealed, Environment):
+    """The file of a stage that measures a trained run."""
+
+    seconds: NotRequired[float]  # some older ones have none
+
+
+TRAINING, MEASUREMENT = TypeAdapter(Training), TypeAdapter(Measurement)
+
+
+def circumstances_path(run: Run, stage: str) -> Path:
+    """Return where the circumstances of a run's stage lie."""
+    return Path("reports", run.profile, "circumstances", run.key, f"{stage}.json")
+
+
+def write_circumstances(run: Run, stage: str, content: Mapping[str, Any] | None) -> None:
+    """Write a stage's circumstances, before its results; None removes those of earlier results.
+
+    Before, so that a stage that is killed leaves no new results with old circumstances.
+    """
+    path = circumstances_path(run, stage)
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_record(path, content)
+
+
+@overload
+def read_circumstances(run: Run, stage: Literal["train"]) -> Training | None: ...
+@overload
+def read_circumstances(run: Run, stage: Measuring) -> Measurement | None: ...
+def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
+    """Return the circumstances of a run's stage; None if they are not recorded.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged.
+    """
+    path = circumstances_path(run, stage)
+    if not path.exists():
+        return None
+    again = repro(run.profile, f"{stage}@{run.key}")
+    if stage == "train":
+        return read_record(path, TRAINING, again)
+    return read_record(path, MEASUREMENT, again)
