@@ -64,8 +64,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile")
     command = add("report", "report.report", "write a profile's results, table and page")
     command.add_argument("profile")
-    command = add("study", "report.ablations", "write the page of the ablations")
-    command.add_argument("profile")
     command = add("weights", "report.weights", "publish a trained run's generator")
     command.add_argument("key", metavar="run")
     command = add(
@@ -88,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     command.add_argument("--page", action="store_true", help="only write the page anew")
+    add("release", "report.release", "record the present results as the published release")
     command = add("readme", "report.readme", "fill the README's numbers from the reports")
     command.add_argument("--check", action="store_true", help="only say whether it is current")
     return parser

@@ -20,7 +20,7 @@ from paper_repro.core.params import read_params
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.loop import resolve_device
 from paper_repro.gan.model import recipe
-from paper_repro.report.benchmarks import FOLDER, page
+from paper_repro.report.benchmarks import FOLDER, benchmarks_page
 
 HELP_CALLS = 11
 HELP = [sys.executable, "-m", "paper_repro", "--help"]
@@ -71,7 +71,7 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
         If the device is absent or, for the page alone, a part's numbers.
     """
     if page:
-        page()
+        benchmarks_page()
         return
     where = resolve_device(device, "bench")
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
@@ -102,5 +102,5 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
     for name, part in parts.items():
         write_json(FOLDER / f"{name}.json", part)
     write_json(FOLDER / "summary.json", summary)
-    page()
+    benchmarks_page()
     print(f"bench: {FOLDER / 'index.html'}")

@@ -33,6 +33,7 @@ RANDOM = "paper_repro/models/random_weights.txt"
 LAYER = Path("paper_repro/gan/model/layer.py")  # DVC wants a file: this one draws random weights
 GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "own_copies"}  # of a params file
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
+NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
 NAME = r"^[a-z0-9_]+$"  # of an experiment: it becomes part of files' names
 
 
@@ -284,7 +285,15 @@ def require_current_lists() -> None:
 
 
 def write_run_lists() -> None:
-    """Write every profile's list of runs (`UserError` as `run_list`)."""
+    """Write every profile's list of runs (`UserError` as `run_list`).
+
+    With it, for a new profile, the two files that its report takes as given: a person's notes and
+    the published release. Both are empty at first.
+    """
     for profile in profiles():
+        for name, first in (("notes.md", ""), ("release.json", NO_RELEASE)):
+            path = Path("reports", profile, name)
+            if not path.exists():
+                write_text(path, first)
         write_text(run_list_path(profile), run_list(read_params(profile)))
         print(f"runs: {run_list_path(profile)}")

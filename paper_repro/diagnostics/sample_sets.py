@@ -1,4 +1,4 @@
-"""Stage ``sample_sets@<run>``: ten sets of samples of a published generator, by four grids of σ.
+"""Stage ``sample_sets@<run>``: ten sets of samples of a published generator, by five grids of σ.
 
 What ``reports/paper/protocol.md`` asks for. A set of samples moves the number by about a nat, the
 grid of σ, which the paper does not state, by several. The generator is the published one, in half
@@ -28,7 +28,8 @@ def grids(settings: ParzenSettings) -> dict[str, list[float]]:
     """Return the grids of σ by name, in pixels' units.
 
     The default one of the released ``parzen_ll.py``; two that earlier versions of it had (in the
-    authors' development repository, 30 and 31 May 2014); and a fine one.
+    authors' development repository, 30 and 31 May 2014); a fine one; and the one bandwidth by which
+    deep GSN's authors measured theirs (`yaoli/GSN`).
     """
     linear = torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist()
     return {
@@ -36,6 +37,7 @@ def grids(settings: ParzenSettings) -> dict[str, list[float]]:
         "log_15": settings.model_copy(update={"sigma_points": 15}).sigmas(),
         "linear_10": linear,
         "log_91": settings.model_copy(update={"sigma_points": 91}).sigmas(),
+        "sigma_0.2": [0.2],
     }
 
 

@@ -86,7 +86,7 @@ def _training(params: Params, runs: list[Run]) -> str:
     from paper_repro.forecast import duration
     from paper_repro.gan.loop import resolve_device
     from paper_repro.gan.model import recipe
-    from paper_repro.report.tables import duration as shown
+    from paper_repro.report.formatting import duration as shown
 
     parts, seconds = [], 0.0
     for run in runs:

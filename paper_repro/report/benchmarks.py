@@ -108,7 +108,7 @@ def experiments(parts: dict[str, Any]) -> Markdown:
     )
 
 
-def page() -> None:
+def benchmarks_page() -> None:
     """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()
     if parts is None:

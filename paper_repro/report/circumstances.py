@@ -6,9 +6,8 @@ import pandas as pd
 
 from paper_repro.core.circumstances import MEASURING, Measurement, Start
 from paper_repro.core.params import read_params
-from paper_repro.report.formatting import commit
+from paper_repro.report.formatting import commit, duration
 from paper_repro.report.run_files import RunFiles, run_files
-from paper_repro.report.tables import duration
 
 
 def _stages(files: RunFiles) -> Iterator[tuple[str, Start | Measurement | None]]:

@@ -16,7 +16,7 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text
 from paper_repro.report.escaping import latex
-from paper_repro.report.schema import Results
+from paper_repro.report.results import Results
 from paper_repro.report.templating import environment
 
 CITATION = Path("CITATION.cff")
@@ -110,7 +110,7 @@ def bibliography() -> str:
 
 def _prefix(results: Results) -> str:
     """Return ReScience C's prefix of a title: [¬Re] for a replication that failed for good."""
-    answers = {row["verdict"]["answer"] for row in results["rows"]}
+    answers = {row.verdict.answer for row in results.rows}
     failed = "not reproduced" in answers and "reproduced" not in answers
     return "[¬Re]" if failed else "[Re]"
 
@@ -155,7 +155,7 @@ def metadata(results: Results) -> str:
     """
     ours = read_citation()
     paper = ours["paper"]
-    compared = [row for row in results["rows"] if row["paper"] and row["mean"] is not None]
+    compared = [row for row in results.rows if row.paper and row.mean is not None]
     template = environment("text").get_template("abstract.txt.j2")
     abstract = latex(template.render(results=results, compared=compared))
     authors = ", ".join(author_name(author) for author in paper["authors"])

@@ -81,6 +81,8 @@ class Evidence:
         values = {"distance": row.mean - other.mean, "low": low, "high": high, "n": len(numbers)}
         if not row.comparable:
             verdict = "not comparable"
+        elif row.verdict.kind == "exploration":
+            verdict = "exploration"
         elif interval is None or len(numbers) < FEWEST:
             verdict = "too few seeds"
         else:

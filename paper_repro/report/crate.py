@@ -21,7 +21,7 @@ from paper_repro.core.files import sha256_file
 from paper_repro.core.params import read_params
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.run_files import run_files
-from paper_repro.report.schema import Provenance, Results
+from paper_repro.report.results import Inputs, Results
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 # What Python's own table lacks or what platforms disagree on.
@@ -100,9 +100,9 @@ class _Crate:
             },
         )
 
-    def data(self, found: Provenance, purpose: str) -> list[Entity]:
+    def data(self, found: Inputs, purpose: str) -> list[Entity]:
         """Return the parts of a run's data set that serve a purpose, of those in `PARTS`."""
-        data = found["data"]
+        data = found.data
         return [
             self.entity(
                 f"#data-{digest}",
@@ -129,9 +129,9 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     paper = citation["paper"]
     made = _Crate(folder)
     root = made.crate.root_dataset
-    root["name"] = f"{citation['title']}: {results['profile']} profile"
+    root["name"] = f"{citation['title']}: {results.profile} profile"
     root["description"] = "Results, figures and tables beside the paper's, and how they were made"
-    if results["profile"] != "paper":
+    if results.profile != "paper":
         root["description"] += "; not comparable with the paper"
     root["datePublished"] = citation["date-released"].isoformat()
     licence = citation["license"]
@@ -153,8 +153,8 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     runs_folder = folder / "runs"
     for path in files:
         made.file(path)
-    listed = {files.run.key: files for files in run_files(read_params(results["profile"]))}
-    for key, found in results["provenance"].items():
+    listed = {files.run.key: files for files in run_files(read_params(results.profile))}
+    for key, found in results.inputs.items():
         training = listed[key].circumstances("train")
         evaluation = listed[key].circumstances("evaluate")
         runs = runs_folder / key
@@ -163,7 +163,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
             "PropertyValue",
             {
                 "name": f"recipe of {key}",
-                "value": json.dumps(found["parameters"], ensure_ascii=False),
+                "value": json.dumps(found.parameters, ensure_ascii=False),
             },
         )
         for number, start in enumerate(training["starts"] if training else [], 1):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torchvision.utils import make_grid
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_text
@@ -13,7 +14,8 @@ from paper_repro.core.params import read_params
 from paper_repro.core.records import WEIGHTS, Trained, read_record, read_training
 from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
 from paper_repro.core.titles import TITLES
-from paper_repro.evaluation.trained_run import load_generator
+from paper_repro.evaluation.trained_run import load_generator, open_published
+from paper_repro.figures.canvas import drawing, save_note
 from paper_repro.gan.model import recipe
 from paper_repro.report.templating import environment
 
@@ -59,8 +61,23 @@ def generator(run: Run, record: Trained) -> dict[str, Any]:
     }
 
 
+def _draw(key: str, path: Path) -> None:
+    """Draw twenty samples of a published run, the picture that links to its page."""
+    trained = open_published(key)
+    if trained is None:
+        save_note(path, "The run was not trained.")
+        return
+    images = trained.sampler().sample(20, trained.run.seed, "explore")
+    tiles = images.reshape(20, 1, *trained.record["data"]["shape"])
+    picture = make_grid(tiles, nrow=10, padding=1, pad_value=1.0)
+    with drawing(path, 6, 1.25) as figure:
+        axes = figure.subplots()
+        axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_axis_off()
+
+
 def explore(profile: str) -> None:
-    """Write ``explore.html`` and ``explore-weights.js`` for a profile's first published run.
+    """Write ``explore.html``, its weights and its picture for a profile's first published run.
 
     Of a run that was not trained, the page says why.
 
@@ -92,3 +109,4 @@ def explore(profile: str) -> None:
     for name, text in pages.items():
         write_text(folder / name, text)
         print(f"explore: {folder / name}: {len(text.encode()):,} bytes")
+    _draw(run.key, folder / "explore.png")

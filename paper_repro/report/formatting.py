@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from paper_repro.core.circumstances import Commit
+from paper_repro.report.results import Published
 
 
 def number(mean: float | None, error: float | None = None) -> str:
@@ -13,6 +14,11 @@ def number(mean: float | None, error: float | None = None) -> str:
         return "–"
     text = f"{mean:.1f}".replace("-", "−")
     return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}"
+
+
+def printed(found: Published) -> str:
+    """Return a number of the paper as printed there."""
+    return f"{found.mean:g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{found.se:g}"
 
 
 def signed(difference: float | None) -> str:
@@ -42,6 +48,9 @@ def commit(made: Commit) -> str:
 
 
 class _Shown(string.Formatter):
+    def get_value(self, key: Any, args: Any, kwargs: Any) -> Any:
+        return kwargs.get(key)  # of a claim that was not measured there are none
+
     def format_field(self, value: Any, format_spec: str) -> str:
         return "–" if value is None else str(format(value, format_spec)).replace("-", "−")
 

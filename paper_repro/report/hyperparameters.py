@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import pandas as pd
-
-from paper_repro.report.schema import Results
+from paper_repro.report import tables
+from paper_repro.report.escaping import Markdown
+from paper_repro.report.results import Results
 
 NOISES = {
     "uniform": "uniform on [−√3, √3]",
@@ -115,11 +115,15 @@ def _lines(parameters: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def hyperparameters(results: Results) -> pd.DataFrame:
+def hyperparameters(results: Results) -> Markdown:
     """Return the recipes of the experiments that were run, by what the runs recorded."""
     recipes = {
-        row["experiment"]: _lines(results["provenance"][row["seeds"][0]["run"]]["parameters"])
-        for row in results["rows"]
-        if row["seeds"]
+        row.experiment: _lines(results.inputs[row.seeds[0].run].parameters)
+        for row in results.rows
+        if row.seeds
     }
-    return pd.DataFrame(recipes).rename_axis("Hyper-parameter").reset_index()
+    lines = next(iter(recipes.values()), {})
+    return tables.markdown(
+        {"Hyper-parameter": line} | {name: recipe[line] for name, recipe in recipes.items()}
+        for line in lines
+    )

@@ -12,42 +12,27 @@ from pydantic import TypeAdapter
 from scipy.stats import ttest_ind
 
 from paper_repro.core.circumstances import read_circumstances
-from paper_repro.core.params import read_params
+from paper_repro.core.files import write_json
+from paper_repro.core.params import profiles, read_params
 from paper_repro.core.provenance import commit
 from paper_repro.core.records import read_record, write_record
-from paper_repro.core.runs import runs
+from paper_repro.core.runs import ABLATIONS, runs
 from paper_repro.report.citation import read_citation
+from paper_repro.report.crate import crate
 from paper_repro.report.published import PAPER, margin
-from paper_repro.report.results import AgainstRelease, Closed, Row, read_results
+from paper_repro.report.results import (
+    AgainstRelease,
+    Release,
+    ReleasedRun,
+    Results,
+    Row,
+    read_results,
+)
 from paper_repro.report.verdict import LEVEL, answer
 
+CRATE = "ro-crate-metadata.json"
 SAME = 0.05  # nats; machines round differently
 KINDS = {"reproduced": "agrees", "not reproduced": "differs", "inconclusive": "undecided"}
-
-
-class ReleasedRun(Closed):
-    """A run of the release; `seconds` of training in all."""
-
-    run: str
-    experiment: str
-    number: float
-    test_se: float
-    epochs: int
-    recipe_sha256: str
-    device: str
-    threads: int
-    torch: str
-    commit: str | None
-    seconds: float
-
-
-class Release(Closed):
-    """What was published: the package's version and commit, and its runs."""
-
-    version: str
-    commit: str | None
-    runs: list[ReleasedRun]
-    content_sha256: str | None = None
 
 
 def release_path(profile: str) -> Path:
@@ -64,16 +49,9 @@ def read_release(profile: str) -> Release | None:
     return Release.model_validate_json(json.dumps(content))
 
 
-def release(profile: str) -> None:
-    """Write the present results as the release, with the machines that they were made on.
-
-    Raises
-    ------
-    UserError
-        If there are no results, or a record is damaged.
-    """
-    listed, found = runs(read_params(profile)), []
-    for row in read_results(profile).rows:
+def _described(results: Results) -> Release:
+    listed, found = runs(read_params(results.profile)), []
+    for row in results.rows:
         for seed in row.seeds:
             trained = read_circumstances(listed[seed.run], "train")
             last = trained["starts"][-1] if trained else None
@@ -92,9 +70,28 @@ def release(profile: str) -> None:
                     seconds=trained["seconds"] if trained else 0.0,
                 )
             )
-    made = Release(version=read_citation()["version"], commit=commit()["commit"], runs=found)
-    write_record(release_path(profile), made.model_dump())
-    print(f"release: {release_path(profile)}: {len(found)} run(s)")
+    return Release(version=read_citation()["version"], commit=commit()["commit"], runs=found)
+
+
+def release() -> None:
+    """Record every report's results as the published release, and describe its folder.
+
+    Writes ``release.json`` and, of all files there, ``ro-crate-metadata.json``.
+
+    Raises
+    ------
+    UserError
+        If there are no results, or a record is damaged.
+    """
+    for profile in profiles():
+        if profile == ABLATIONS:
+            continue
+        results, path = read_results(profile), release_path(profile)
+        write_record(path, _described(results).model_dump())
+        present = (found for found in sorted(path.parent.rglob("[!.]*")) if found.is_file())
+        files = [found for found in present if found.name != CRATE]
+        write_json(path.with_name(CRATE), crate(results, path.parent, files))
+        print(f"release: {path}")
 
 
 def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
@@ -105,7 +102,7 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     numbers, differs if it lies outside, and is undecided else.
     """
     published = read_release(profile)
-    if published is None:
+    if published is None or not published.runs:
         return []
     released = {run.run: run for run in published.runs}
     lines: list[AgainstRelease] = []

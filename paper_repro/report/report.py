@@ -19,19 +19,20 @@ from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.figures.variants import draw_variants
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
-from paper_repro.report.claims import NUMBERS
+from paper_repro.report.claims import GSN_SIGMA, NUMBERS
 from paper_repro.report.collect import collect
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
+from paper_repro.report.hyperparameters import hyperparameters
 from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
-from paper_repro.report.release import SAME, Release, read_release
+from paper_repro.report.release import SAME, read_release
 from paper_repro.report.released import content
-from paper_repro.report.results import Claim, Results, Row, json_schema, results_path
+from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.templating import notes, text, write_page
 from paper_repro.report.verdict import ROUNDING, SEEDS
 
-# How a verdict shows in the ledger: its sign, and the group that it belongs to.
+# How a verdict shows in the ledger: its colour and sign, and the group that it belongs to.
 HOLDS, FAILS, OPEN, OURS = (
     "Measured, and it holds",
     "Measured, and it does not hold",
@@ -39,10 +40,10 @@ HOLDS, FAILS, OPEN, OURS = (
     "Questions of ours",
 )
 BADGES = {
-    "holds": ("✔", HOLDS),
-    "reproduced": ("✔", HOLDS),
-    "does not hold": ("✘", FAILS),
-    "not reproduced": ("✘", FAILS),
+    "holds": ("yes", "✔", HOLDS),
+    "reproduced": ("yes", "✔", HOLDS),
+    "does not hold": ("no", "✘", FAILS),
+    "not reproduced": ("no", "✘", FAILS),
 }
 ANSWERS = {"holds": "yes", "does not hold": "no"}  # to a question
 
@@ -56,18 +57,20 @@ def _claim(claim: Claim) -> dict[str, Any]:
     }
     question = about.get("question", False)
     word = ANSWERS.get(claim.verdict, claim.verdict) if question else claim.verdict
-    sign, group = BADGES.get(claim.verdict, ("○", OPEN))
+    kind, sign, group = BADGES.get(claim.verdict, ("open", "○", OPEN))
     shown = words["number"] if any(v is not None for v in claim.values.values()) else ""
     if group is OPEN:
         shown = "; ".join(filter(None, (shown, f"needs {about['needs']}")))
-    badge = f'<span class="badge {claim.verdict.split()[0]}">{sign} {word}</span>'
-    line = html.escape(f"{words['claim']}: {shown}" if shown else words["claim"], quote=False)
+    badge = f'<span class="badge {kind}">{sign} {word}</span>'
+    joint = " " if question else ": "
+    line = html.escape(joint.join(filter(None, (words["claim"], shown))), quote=False)
     return words | {
         "word": word,
         "summary": Markdown(f"{badge} {line}"),
         "group": OURS if question else group,
         "run": claim.run,
         "file": claim.file,
+        "picture": about.get("picture") if claim.values else None,
     }
 
 
@@ -143,7 +146,18 @@ class Pictures:
             "forest": False,
             "curves": [],
         }
-        shown["figure2"] = {name: run for name, run in shown["figure2"].items() if run}
+        shown["samples"] = {name: run for name, run in shown["figure2"].items() if run}
+        known = content("texts/experiments.yaml")
+        shown["others"] = {
+            name: run
+            for name, run in shown["figure2"].items()
+            if run and not known.get(name, {}).get("panel")
+        }
+        shown["figure2"] = {
+            name: run
+            for name, run in shown["figure2"].items()
+            if run and name not in shown["others"]
+        }
         if self.results.profile == ABLATIONS:
             self._ablations(rows)
         else:
@@ -219,7 +233,7 @@ class Pictures:
 
 def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
-    sets = [seed for row in results.rows for seed in row.seeds if seed.sets]
+    sets = [seed.sets for row in results.rows for seed in row.seeds if seed.sets]
     checks = results.theory["checks"] if results.theory else []
     machines = [f"{run.device} ({run.threads} threads)" for run in (release.runs if release else [])]
     return {
@@ -229,7 +243,15 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
         "claims": grouped(results.claims),
         "sets": sets,
-        "missing": [row for row in results.rows if row.status == "not run"],
+        "by_grids": [
+            means["first_images"]
+            for one in sets[:1]
+            for grid, means in one.grids.items()
+            if grid != GSN_SIGMA
+        ],
+        "missing": dict.fromkeys(
+            (row.dataset, row.failed[0].reason) for row in results.rows if row.status == "not run"
+        ),
         "comparable": any(row.comparable for row in results.rows),
         "audit_rows": {row["samples"]: row for row in results.audit["rows"]} if results.audit else {},
         "draws": [one["test_mean"] for one in results.audit["draws"]] if results.audit else [],
@@ -244,6 +266,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "unstated": [
             item["topic"] for item in content("deviations.yaml") if "not stated" in item["text"]
         ],
+        "hyperparameters": hyperparameters(results),
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
     }
 

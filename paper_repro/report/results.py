@@ -238,6 +238,31 @@ class Inputs(Closed):
     parameters: dict[str, Any]
 
 
+class ReleasedRun(Closed):
+    """A run of the release; `seconds` of training in all."""
+
+    run: str
+    experiment: str
+    number: float
+    test_se: float
+    epochs: int
+    recipe_sha256: str
+    device: str
+    threads: int
+    torch: str
+    commit: str | None
+    seconds: float
+
+
+class Release(Closed):
+    """What was published: the package's version and commit, and its runs."""
+
+    version: str
+    commit: str | None
+    runs: list[ReleasedRun]
+    content_sha256: str | None = None
+
+
 class AgainstRelease(Closed):
     """A run, or the mean over an experiment's, beside the published release's.
 

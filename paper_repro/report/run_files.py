@@ -16,7 +16,7 @@ from paper_repro.core.circumstances import (
 )
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text
-from paper_repro.core.params import Params, read_params
+from paper_repro.core.params import Params
 from paper_repro.core.records import (
     CURVE,
     EVALUATION,
@@ -180,8 +180,3 @@ def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
     return [RunFiles(run) for run in runs(params).values()]
 
-
-def trainings(profile: str) -> dict[str, Training]:
-    """Return when and on what a profile's runs were trained, by run; none that is not recorded."""
-    listed = run_files(read_params(profile))
-    return {f.run.key: found for f in listed if (found := f.circumstances("train"))}

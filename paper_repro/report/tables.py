@@ -5,14 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.circumstances import TrainingCircumstances
 from paper_repro.report import escaping
 from paper_repro.report.escaping import Markdown, code
-from paper_repro.report.formatting import commit, duration, interval, number, signed
+from paper_repro.report.formatting import duration, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, TABLE1
-from paper_repro.report.release import Release
 from paper_repro.report.released import content
-from paper_repro.report.results import Results, Row, Seed, Verdict
+from paper_repro.report.results import Release, Results, Row, Seed, Verdict
 
 GRIDS = {
     "default": "10 values, logarithmic, .1 to 1: the released script's default",
@@ -80,7 +78,7 @@ def table1(results: Results) -> Markdown:
             line = {
                 "Model": model.name,
                 "Data": (row.stand_in if row else None) or {"mnist": "MNIST", "tfd": "TFD"}[dataset],
-                "Paper": number(paper.mean, paper.se),
+                "Paper": printed(paper),
             }
             if results.against_release:
                 line["Release"] = number(released.get(dataset)) if row else "–"
@@ -96,7 +94,7 @@ def short_comparison(results: Results) -> Markdown:
     return markdown(
         {
             "Adversarial nets on": row.dataset,
-            "Paper (nats)": number(row.paper.mean, row.paper.se),
+            "Paper (nats)": printed(row.paper),
             "Ours (nats)": ours(row),
             "Verdict": short(row.verdict),
         }
@@ -329,7 +327,7 @@ def context() -> Markdown:
     return markdown(
         {
             "Model": entry.name,
-            "MNIST": number(entry.mnist.mean, entry.mnist.se),
+            "MNIST": printed(entry.mnist),
             "Source": entry.source,
         }
         for entry in CONTEXT
@@ -407,33 +405,13 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
     return markdown(lines)
 
 
-def circumstances(trained: Mapping[str, TrainingCircumstances | None]) -> pd.DataFrame:
-    """Return when and on what runs were trained, a line a start."""
-    return pd.DataFrame(
-        [
-            {
-                "run": run,
-                "started": start["started"],
-                "from update": start["from_update"],
-                "time": duration(start["seconds"]),
-                "device": start["device"],
-                "threads": start["threads"],
-                "torch": start["versions"]["torch"],
-                "commit": commit(start),
-            }
-            for run, found in trained.items()
-            for start in (found["starts"] if found else [])
-        ]
-    )
-
-
 def latex(results: Results) -> str:
     """Return ``table1.tex``: the comparison as a tabular for booktabs."""
     lines = [
         {
             "Experiment": row.experiment,
             "Data": row.stand_in or row.dataset,
-            "Paper (nats)": number(row.paper.mean, row.paper.se) if row.paper else "–",
+            "Paper (nats)": printed(row.paper) if row.paper else "–",
             "Ours (nats)": ours(row),
             "Verdict": short(row.verdict),
         }

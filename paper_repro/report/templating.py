@@ -38,9 +38,11 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     templates.filters |= {
         "nats": nats.number,
+        "printed": nats.printed,
         "signed": nats.signed,
         "between": lambda ends: nats.interval(ends, nats.signed),
         "value": lambda value: f"{value:.4f}".replace("-", "−"),
