@@ -113,11 +113,25 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
             ["run", "epoch"], list(losses.values()), var_name="loss", value_name="norm"
         )
         sns.lineplot(
-            lines, x="epoch", y="norm", hue="loss", style="loss", units="run", estimator=None, ax=norms
+            lines,
+            x="epoch",
+            y="norm",
+            hue="loss",
+            style="loss",
+            units="run",
+            estimator=None,
+            ax=norms,
         )
         norms.set(yscale="log", ylabel="norm of G's gradient, mean of an epoch")
         sns.lineplot(
-            table, x="epoch", y="ratio", units="run", estimator=None, marker="o", color="black", ax=ratio
+            table,
+            x="epoch",
+            y="ratio",
+            units="run",
+            estimator=None,
+            marker="o",
+            color="black",
+            ax=ratio,
         )
         ratio.axhline(1, color="black", linestyle=":")
         ratio.set(yscale="log", ylabel="ratio, a line a seed")

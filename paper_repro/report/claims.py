@@ -11,8 +11,8 @@ from typing import Any, cast
 import pandas as pd
 
 from paper_repro.core.records import FIGURE2, SAMPLE_CHECKS, Figure1, SampleChecks
-from paper_repro.report.published import ADVERSARIAL, TABLE1, Published
-from paper_repro.report.results import Claim, Row
+from paper_repro.report.published import ADVERSARIAL, TABLE1
+from paper_repro.report.results import Claim, Published, Row
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import FEWEST, distance_interval
 
@@ -160,7 +160,9 @@ def sixth_column(evidence: Evidence) -> dict[str, Any]:
     """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
     pairs = evidence.run.measured("figure2.json", FIGURE2)["squared_distance"]
     nearest = math.sqrt(min(pairs)) / evidence.samples()["memorisation"]["copy_distance"]
-    return _holds(nearest > 1) | {"values": {"nearest": nearest}} | _of(evidence.run, "figure2.json")
+    return (
+        _holds(nearest > 1) | {"values": {"nearest": nearest}} | _of(evidence.run, "figure2.json")
+    )
 
 
 def stronger_gradients(evidence: Evidence) -> dict[str, Any]:

@@ -99,10 +99,11 @@ def _seed(files: RunFiles) -> Seed:
     return Seed(
         run=run.key,
         seed=run.seed,
-        **{
-            name: training[name]  # type: ignore[literal-required]
-            for name in ("epochs", "updates", "best_epoch", "selected", "parameters")
-        },
+        epochs=training["epochs"],
+        updates=training["updates"],
+        best_epoch=training["best_epoch"],
+        selected=training["selected"],
+        parameters=training["parameters"],
         sigma=[fold["sigma"] for fold in folds],
         sigma_at_end_of_grid=any(_at_end_of_grid(fold) for fold in folds),
         curve_mean=chosen[0]["valid_nats"],
@@ -254,10 +255,12 @@ class Collected:
             failed=[
                 Failed(
                     run=files.run.key,
-                    **{key: files.record[key] for key in ("status", "reason", "todo")},  # type: ignore[literal-required]
+                    status=files.record["status"],
+                    reason=files.record["reason"],
+                    todo=files.record["todo"],
                 )
                 for files in runs
-                if not files.trained
+                if files.record["status"] != "ok"
             ],
             verdict=Verdict(kind="not run"),
         )

@@ -20,8 +20,8 @@ from paper_repro.core.circumstances import Environment
 from paper_repro.core.files import sha256_file
 from paper_repro.core.params import read_params
 from paper_repro.report.citation import author_name, read_citation
-from paper_repro.report.run_files import run_files
 from paper_repro.report.results import Inputs, Results
+from paper_repro.report.run_files import run_files
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 # What Python's own table lacks or what platforms disagree on.

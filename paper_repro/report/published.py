@@ -43,8 +43,8 @@ PAPER = {"mnist": ADVERSARIAL.mnist, "tfd": ADVERSARIAL.tfd}
 
 def margin(experiment: str) -> float:
     """Return half of what separates the paper's number from the nearest other model of Table 1."""
-    numbers = {model.name: getattr(model, experiment).mean for model in TABLE1}
-    own: float = numbers.pop(ADVERSARIAL.name)
+    numbers: dict[str, float] = {model.name: getattr(model, experiment).mean for model in TABLE1}
+    own = numbers.pop(ADVERSARIAL.name)
     return min(abs(own - other) for other in numbers.values()) / 2
 
 

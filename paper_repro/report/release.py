@@ -1,7 +1,7 @@
 """The numbers of the published release, and whether a rerun agrees with them.
 
-``release.json`` says what was published: each run's number, the machine and the time. Who reruns the
-package has other seeds or another machine; the report then sets the two beside each other.
+``release.json`` says what was published: each run's number, the machine and the time. A rerun has other
+seeds or another machine; the report then sets the two beside each other.
 """
 
 import json
@@ -41,12 +41,13 @@ def release_path(profile: str) -> Path:
 
 
 def read_release(profile: str) -> Release | None:
-    """Return a profile's release; None if there is none (`UserError` if it is damaged)."""
+    """Return a profile's release; None if nothing was published (`UserError` if it is damaged)."""
     path = release_path(profile)
     if not path.is_file():
         return None
     content = read_record(path, TypeAdapter(Release), "paper_repro release")
-    return Release.model_validate_json(json.dumps(content))
+    found = Release.model_validate_json(json.dumps(content))
+    return found if found.runs else None
 
 
 def _described(results: Results) -> Release:
@@ -102,7 +103,7 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     numbers, differs if it lies outside, and is undecided else.
     """
     published = read_release(profile)
-    if published is None or not published.runs:
+    if published is None:
         return []
     released = {run.run: run for run in published.runs}
     lines: list[AgainstRelease] = []

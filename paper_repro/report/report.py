@@ -13,7 +13,7 @@ from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import ABLATIONS, presentation
 from paper_repro.figures.curves import draw_curves, draw_gradients
-from paper_repro.figures.forest import Mark, draw_forest
+from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.figures.variants import draw_variants
@@ -77,50 +77,46 @@ def _claim(claim: Claim) -> dict[str, Any]:
 def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Return the ledger in its groups, those without a claim left out."""
     shown = [_claim(claim) for claim in claims]
-    groups = ((name, [c for c in shown if c["group"] == name]) for name in (HOLDS, FAILS, OPEN, OURS))
+    groups = (
+        (name, [c for c in shown if c["group"] == name]) for name in (HOLDS, FAILS, OPEN, OURS)
+    )
     return [(name, found) for name, found in groups if found]
 
 
 def forest_marks(results: Results, row: Row) -> list[Mark]:
     """Return the lines of the forest plot of MNIST."""
 
-    def mark(group: str, label: str, mean: float, kind: Any, se: float | None = None) -> Mark:
-        ends = (None, None) if se is None else (mean - se, mean + se)
-        return Mark(group, label, mean, *ends, kind, number(mean, se))
+    def mark(group: str, label: str, mean: float, kind: Kind, se: float | None = None) -> Mark:
+        low, high = (None, None) if se is None else (mean - se, mean + se)
+        return Mark(group, label, mean, low, high, kind, number(mean, se))
 
-    marks, low_high = [], row.mean_interval or (None, None)
-    for model in sorted(TABLE1, key=lambda model: model is not ADVERSARIAL):
-        own = model is ADVERSARIAL
-        marks.append(
+    paper, ours = ADVERSARIAL, f"Ours, {row.seeds[0].epochs:,} epochs"
+    marks = [mark("The paper", paper.name, paper.mnist.mean, "paper", paper.mnist.se)]
+    if row.mean is not None and row.mean_interval:
+        low, high = row.mean_interval
+        marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
+    marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
+    published = next(((seed.seed, seed.sets) for seed in row.seeds if seed.sets), None)
+    if published:
+        marks += [
             mark(
-                "The paper" if own else "Other models of its Table 1, as printed",
-                model.name,
-                model.mnist.mean,
-                "paper" if own else "cited",
-                model.mnist.se,
-            )
-        )
-    ours = f"Ours, {row.seeds[0].epochs:,} epochs"
-    found = []
-    if row.mean is not None and len(row.seeds) > 1:
-        found.append(Mark(ours, "mean over seeds", row.mean, *low_high, "ours", number(row.mean)))
-    found += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
-    for seed in [seed for seed in row.seeds if seed.sets][:1]:
-        found += [
-            mark(
-                f"Seed {seed.seed} by other grids of σ",
+                f"Seed {published[0]} by other grids of σ",
                 tables.SHORT_GRIDS[grid],
                 means["first_images"],
                 "grid",
             )
-            for grid, means in (seed.sets.grids.items() if seed.sets else ())
+            for grid, means in published[1].grids.items()
         ]
-    audited = [
+    marks += [
+        mark("Other models of its Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
+        for m in TABLE1
+        if m is not paper
+    ]
+    return marks + [
         mark("No model", one["samples"], one["test_mean"], "reference", one["test_se"])
         for one in (results.audit["rows"] if results.audit else [])
         if one["samples"] == "training images"
     ]
-    return [*marks[:1], *found, *marks[1:], *audited]
 
 
 class Pictures:
@@ -204,7 +200,9 @@ class Pictures:
     def _gradients(self, row: Row | None) -> None:
         """Draw the norms of G's gradient under both losses, of the runs that measured them."""
         curves = {
-            f"seed {files.run.seed}": files.table("curve.csv").dropna(subset=["g_grad_norm_minimax"])
+            f"seed {files.run.seed}": files.table("curve.csv").dropna(
+                subset=["g_grad_norm_minimax"]
+            )
             for files in (self._files(row) if row else [])
         }
         measured = {label: curve for label, curve in curves.items() if len(curve)}
@@ -235,10 +233,14 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
     """Return what the texts put in: numbers and names, no sentences."""
     sets = [seed.sets for row in results.rows for seed in row.seeds if seed.sets]
     checks = results.theory["checks"] if results.theory else []
-    machines = [f"{run.device} ({run.threads} threads)" for run in (release.runs if release else [])]
+    audit = results.audit
+    released = release.runs if release else []
+    not_run = [row for row in results.rows if row.status == "not run"]
+    differences = content("deviations.yaml")
     return {
         "results": results,
         "release": release,
+        "devices": list(dict.fromkeys(f"{r.device} ({r.threads} threads)" for r in released)),
         "pictures": pictures,
         "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
         "claims": grouped(results.claims),
@@ -249,23 +251,18 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
             for grid, means in one.grids.items()
             if grid != GSN_SIGMA
         ],
-        "missing": dict.fromkeys(
-            (row.dataset, row.failed[0].reason) for row in results.rows if row.status == "not run"
-        ),
+        "missing": dict.fromkeys((row.dataset, row.failed[0].reason) for row in not_run),
         "comparable": any(row.comparable for row in results.rows),
-        "audit_rows": {row["samples"]: row for row in results.audit["rows"]} if results.audit else {},
-        "draws": [one["test_mean"] for one in results.audit["draws"]] if results.audit else [],
+        "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
+        "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
         "held": sum(check["holds"] for check in checks),
-        "devices": list(dict.fromkeys(machines)),
         "margins": {name: f"{margin(name):g}" for name in PAPER},
         "rounding": ROUNDING,
         "seeds": SEEDS,
         "here": "",
         "rule": "#the-rule-for-verdicts",
         "same": SAME,
-        "unstated": [
-            item["topic"] for item in content("deviations.yaml") if "not stated" in item["text"]
-        ],
+        "unstated": [item["topic"] for item in differences if "not stated" in item["text"]],
         "hyperparameters": hyperparameters(results),
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
     }

@@ -111,9 +111,12 @@ class Verdict(Closed):
     opposite answer.
     """
 
-    kind: Answer | Literal[
-        "not run", "diverged", "not comparable", "no published number", "exploration", "interim"
-    ]
+    kind: (
+        Answer
+        | Literal[
+            "not run", "diverged", "not comparable", "no published number", "exploration", "interim"
+        ]
+    )
     distance: float | None = None
     interval: tuple[float, float] | None = None
     finished: int = 0

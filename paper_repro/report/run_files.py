@@ -179,4 +179,3 @@ class RunFiles:
 def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
     return [RunFiles(run) for run in runs(params).values()]
-

@@ -46,11 +46,6 @@ def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
     return Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells))
 
 
-def frame(table: pd.DataFrame) -> Markdown:
-    """Return a data frame in Markdown."""
-    return markdown(table.to_dict("records"))
-
-
 def ours(row: Row) -> str:
     """Return an experiment's number as shown: the error of one run, or the spread over several."""
     if not row.seeds:
@@ -77,7 +72,8 @@ def table1(results: Results) -> Markdown:
             paper = getattr(model, dataset)
             line = {
                 "Model": model.name,
-                "Data": (row.stand_in if row else None) or {"mnist": "MNIST", "tfd": "TFD"}[dataset],
+                "Data": (row.stand_in if row else None)
+                or {"mnist": "MNIST", "tfd": "TFD"}[dataset],
                 "Paper": printed(paper),
             }
             if results.against_release:

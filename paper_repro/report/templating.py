@@ -61,7 +61,7 @@ def text(name: str, /, **values: Any) -> str:
 
 
 def notes(folder: Path) -> dict[str, Markdown]:
-    """Return what a person wrote about a report, in its folder: before its first heading, and after.
+    """Return what a person wrote about a report: before its first heading, and the rest.
 
     Both are empty where nobody wrote any.
     """
