@@ -38,11 +38,13 @@ def float64():
     torch.set_default_dtype(torch.float32)
 
 
+MADE = {}  # in this process, by `Workspace.once`: what was made of what, and what it left
+
+
 class Workspace:
     """An empty folder with parameter files of one small run, and small random images."""
 
     key = "quick-mnist-0"
-    made = {}  # in this process, by `once`: what was made and of what, and what it left
 
     def __init__(self, folder, files):
         self.folder = folder
@@ -59,11 +61,11 @@ class Workspace:
         """
         before = self.content()
         key = make, json.dumps(self.files), tuple(before.items())
-        if key not in self.made:
+        if key not in MADE:
             make(self)
-            self.made[key] = pickle.dumps(self.files), self.content()  # with what its parts share
+            MADE[key] = pickle.dumps(self.files), self.content()  # with what its parts share
             return
-        files, after = self.made[key]
+        files, after = MADE[key]
         self.set(pickle.loads(files))
         for place in before.keys() - after.keys():
             (self.folder / place).unlink()
