@@ -54,9 +54,7 @@ def test_each_committed_run_changes_one_thing(params):
 STUDIED = [f"ablations-{name}-{seed}" for name in ("mnist", "mnist_minimax") for seed in (0, 1)]
 
 
-@pytest.fixture
-def study(workspace):
-    """Two experiments with two seeds each."""
+def make_study(workspace):
     variant = {"base": "mnist", "generator_loss": "minimax"}
     workspace.files["paper"]["experiments"]["mnist_minimax"] = variant
     workspace.files["ablations"]["experiments"]["mnist"] = {"epochs": 7}
@@ -66,6 +64,12 @@ def study(workspace):
         train(key)
         evaluate(key)
         figure2(key)
+
+
+@pytest.fixture
+def study(workspace):
+    """Two experiments with two seeds each."""
+    workspace.once(make_study)
     return workspace
 
 

@@ -48,11 +48,15 @@ def run(*command):
     return code, [line for line in lines if "update/s" not in line]
 
 
+def run_all(workspace):
+    for command in COMMANDS:
+        assert run(*command)[0] == 0
+
+
 @pytest.fixture
 def pristine(workspace, tmp_path_factory):
     """All stages' outputs, kept aside."""
-    for command in COMMANDS:
-        assert run(*command)[0] == 0
+    workspace.once(run_all)
     kept = tmp_path_factory.mktemp("pristine")
     for root in ROOTS:
         shutil.copytree(root, kept / root)

@@ -35,13 +35,17 @@ def publish(workspace):
     workspace.write()
 
 
-@pytest.fixture
-def small(workspace):
-    """The folder of a page for a small run with images of 4 rows and 5 columns."""
+def draw_small(workspace):
     publish(workspace)
     train(workspace.key)
     weights(workspace.key)
     assert main(["explore", "quick"]) == 0
+
+
+@pytest.fixture
+def small(workspace):
+    """The folder of a page for a small run with images of 4 rows and 5 columns."""
+    workspace.once(draw_small)
     return workspace.folder / "reports/quick"
 
 

@@ -43,10 +43,14 @@ def put_labels(labels, **record):
     write_dataset(processed_folder("quick", "mnist"), "mnist", parts, labels=labels, **settings)
 
 
-@pytest.fixture
-def trained(workspace):
+def train_labelled(workspace):
     put_labels(np.arange(64, dtype=np.uint8) % 10)
     train(workspace.key)
+
+
+@pytest.fixture
+def trained(workspace):
+    workspace.once(train_labelled)
     return workspace
 
 

@@ -21,15 +21,19 @@ from paper_repro.report.weights import weights
 from tests.small import rewrite
 
 
-@pytest.fixture
-def published(workspace):
-    """A run that is trained, published and measured on sets of samples; its model is gone."""
+def publish(workspace):
     train(workspace.key)
     weights(workspace.key)
     sample_sets(workspace.key)
     model_path(workspace.key).unlink()
     for path in Path("checkpoints").rglob("*.safetensors"):
         path.unlink()
+
+
+@pytest.fixture
+def published(workspace):
+    """A run that is trained, published and measured on sets of samples; its model is gone."""
+    workspace.once(publish)
     return workspace
 
 
