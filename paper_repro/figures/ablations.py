@@ -22,8 +22,15 @@ def draw_ablations(results: dict[str, Any], path: Path) -> None:
     )
     with drawing(path, 9, 4.5) as figure:
         axes = figure.subplots()
-        sns.lineplot(curves, x="epoch", y="nats", hue="experiment", errorbar=None, ax=axes)
+        sns.lineplot(
+            curves,
+            x="epoch",
+            y="nats",
+            hue="experiment",
+            style="experiment",  # more of them than colours that differ in grey
+            errorbar=None,
+            ax=axes,
+        )
         axes.set(ylabel="nats, validation", title="Parzen estimate, one change at a time")
         if len(curves):
-            sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
-        sns.despine(figure)
+            sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)
