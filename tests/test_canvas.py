@@ -64,6 +64,7 @@ image.cmap: hot
 font.family: serif
 savefig.dpi: 40
 savefig.bbox: tight
+pdf.compression: 0
 lines.linewidth: 7
 axes.prop_cycle: cycler('color', ['r', 'k'])
 path.sketch: 1, 100, 2
@@ -95,7 +96,7 @@ def pictures(tmp_path_factory):
     for name, surroundings in {"clean": (None, None), **SURROUNDINGS}.items():
         folder = tmp_path_factory.mktemp(name)
         python(folder, DRAW, *surroundings)
-        drawn[name] = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
+        drawn[name] = {path.name: path.read_bytes() for path in folder.glob("*.p[nd][gf]")}
     return drawn
 
 
@@ -103,7 +104,11 @@ def pictures(tmp_path_factory):
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_setting_of_the_user_changes_a_picture(pictures, surroundings, name):
-    assert pictures[surroundings][name] == pictures["clean"][name]
+    files = [file for file in pictures["clean"] if file.startswith(f"{name}.")]
+    assert f"{name}.png" in files
+    assert (f"{name}.pdf" in files) == (name not in ("canvas", "figure2", "figure3"))  # pixels
+    for file in files:
+        assert pictures[surroundings][file] == pictures["clean"][file]
 
 
 @pytest.mark.slow

@@ -97,6 +97,7 @@ def report(profile: str) -> None:
     drawn = {paths["curves"] for paths in pictures.values()}
     grids = _draw_grids(results, folder / "curves" / "sigma_grids.png")
     drawn |= {grids} if grids else set()
+    drawn |= {picture.with_suffix(".pdf") for picture in drawn}
     for stale in set((folder / "curves").iterdir()) - drawn:  # of an experiment no longer run
         stale.unlink()
     write_text(folder / "bibliography.bib", bibliography())
