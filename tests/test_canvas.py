@@ -6,8 +6,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
+from paper_repro.figures import canvas
 from tests.conftest import ROOT
 
 DRAW = """
@@ -61,6 +64,7 @@ image.cmap: hot
 font.family: serif
 savefig.dpi: 40
 savefig.bbox: tight
+pdf.compression: 0
 lines.linewidth: 7
 axes.prop_cycle: cycler('color', ['r', 'k'])
 path.sketch: 1, 100, 2
@@ -92,7 +96,7 @@ def pictures(tmp_path_factory):
     for name, surroundings in {"clean": (None, None), **SURROUNDINGS}.items():
         folder = tmp_path_factory.mktemp(name)
         python(folder, DRAW, *surroundings)
-        drawn[name] = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
+        drawn[name] = {path.name: path.read_bytes() for path in folder.glob("*.p[nd][gf]")}
     return drawn
 
 
@@ -100,7 +104,11 @@ def pictures(tmp_path_factory):
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_setting_of_the_user_changes_a_picture(pictures, surroundings, name):
-    assert pictures[surroundings][name] == pictures["clean"][name]
+    files = [file for file in pictures["clean"] if file.startswith(f"{name}.")]
+    assert f"{name}.png" in files
+    assert (f"{name}.pdf" in files) == (name not in ("canvas", "figure2", "figure3"))  # pixels
+    for file in files:
+        assert pictures[surroundings][file] == pictures["clean"][file]
 
 
 @pytest.mark.slow
@@ -125,3 +133,25 @@ def test_only_the_canvas_imports_what_draws():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             assert not {n.split(".")[0] for n in names} & {"matplotlib", "seaborn"}, path
+
+
+# Linear RGB as one sees it who lacks the middle cones (Machado et al. 2009), and to CIE XYZ.
+DEUTERANOPIA = [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]
+XYZ = np.array([[0.412, 0.358, 0.181], [0.213, 0.715, 0.072], [0.019, 0.119, 0.951]])
+
+
+def lab(linear):
+    """(n, 3) lightness from 0 to 100 and the two axes of hue, CIE L*a*b*."""
+    ratio = linear.clip(0, 1) @ XYZ.T / XYZ.sum(axis=1)
+    x, y, z = np.where(ratio > 0.0089, np.cbrt(ratio), 7.787 * ratio + 16 / 116).T
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
+
+
+def test_colours_differ_in_grey_and_for_the_colour_blind(tmp_path):
+    with canvas.drawing(tmp_path / "empty.png", 1, 1):
+        linear = np.array([to_rgb(colour) for colour in canvas.sns.color_palette()]) ** 2.2
+    grey = lab(linear)[:7, :1]  # what draws more lines dashes them, too
+    seen = lab(linear @ np.array(DEUTERANOPIA).T)
+    for points, least in ((grey, 9), (seen, 12)):
+        distances = np.linalg.norm(points[:, None] - points, axis=-1)
+        assert distances[np.triu_indices(len(points), 1)].min() > least

@@ -166,6 +166,7 @@ def test_the_stage_writes_the_figure_and_its_numbers(tmp_path, monkeypatch):
         assert np.any((blue > 200) & (red < 60) & (green < 60))  # D
         assert np.any((green > 100) & (red < 60) & (blue < 60))  # p_g
         assert np.any(quarter.sum(axis=-1) < 60)  # p_data, the lines and arrows
-    before = Path("reports/quick/figure1.json").read_bytes()
+    files = [Path(f"reports/quick/figure1.{suffix}") for suffix in ("json", "png", "pdf")]
+    before = [file.read_bytes() for file in files]
     figure1("quick")
-    assert Path("reports/quick/figure1.json").read_bytes() == before
+    assert [file.read_bytes() for file in files] == before

@@ -57,6 +57,12 @@ def test_what_a_stage_runs_lies_in_what_it_lists(stage):
     assert not {path.relative_to(ROOT).as_posix() for path in missing}
 
 
+def test_what_draws_depends_on_the_style():
+    for stage in PIPELINE:
+        files = [f"paper_repro/figures/{name}" for name in ("canvas.py", "paper.mplstyle")]
+        assert len(set(files) & set(body(stage)["deps"])) != 1, stage
+
+
 def test_training_depends_on_nothing_that_only_measures():
     names = {path.relative_to(PACKAGE).parts[0] for path in listed("train")}
     assert names == {"core", "gan", "parzen"}

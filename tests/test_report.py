@@ -261,10 +261,11 @@ def test_a_second_report_has_the_same_bytes(reported, workspace):
     del first[folder / "curves/removed.png"]
     assert files() == first
     made = {path.relative_to(folder).as_posix() for path in first if "runs" not in path.parts}
-    toy = {"theory.json", "theory.png", "figure1.json", "figure1.png"}
+    toy = {f"{name}.{suffix}" for name in ("theory", "figure1") for suffix in ("json", "png")}
+    curves = {"curves/mnist.png", "curves/mnist.pdf"}
     tables_made = {"table1.md", "table1.tex", "results.csv", "summary.md", "results.schema.json"}
     to_cite = {"metadata.yaml", "bibliography.bib", "ro-crate-metadata.json"}
-    assert made - toy == {"results.json", "index.html", "curves/mnist.png", *tables_made, *to_cite}
+    assert made - toy == {"results.json", "index.html", *curves, *tables_made, *to_cite}
 
 
 def test_a_stand_in_is_named_wherever_its_result_shows(workspace):

@@ -252,6 +252,7 @@ def test_the_stage_writes_every_check(tmp_path, monkeypatch):
     }
     assert result["settings"] == VALUES
     assert Path("reports/quick/theory.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("reports/quick/theory.pdf").read_bytes().startswith(b"%PDF")
     written = Path("reports/quick/theory.json").read_bytes()
     theory("quick")
     assert Path("reports/quick/theory.json").read_bytes() == written

@@ -17,7 +17,6 @@ def draw_growth(rows: list[dict[str, Any]], path: Path) -> None:
             sns.lineplot(part, x=str(name), y="median", marker="o", ax=axes)
             rest = [key for key in ("images", "samples", "pixels") if key != name]
             axes.set(xscale="log", yscale="log", xlabel=str(name), ylabel="seconds")
-            axes.set_title(", ".join(f"{part[key].iloc[0]:,} {key}" for key in rest), fontsize=9)
+            axes.set_title(", ".join(f"{part[key].iloc[0]:,} {key}" for key in rest))
             axes.grid(alpha=0.4)
             axes.minorticks_off()
-        sns.despine(figure)

@@ -1,4 +1,4 @@
-"""What all figures share: a canvas that no screen and no setting of the user's reaches.
+"""What all figures share: a style, and a canvas that no screen and no user's setting reaches.
 
 matplotlib and seaborn are imported here and nowhere else. A user's ``matplotlibrc`` or
 ``MPLBACKEND`` can neither stop that nor change a picture: same numbers, same bytes.
@@ -46,25 +46,37 @@ with _own_settings():
     from matplotlib.lines import Line2D
     from matplotlib.patches import ConnectionPatch
 
+STYLE = Path(__file__).with_name("paper.mplstyle")
+
 __all__ = ["Axes", "ConnectionPatch", "Line2D", "drawing", "save_note", "sns"]
 
 
 @contextmanager
-def drawing(path: Path, width: float, height: float, dpi: int = 150) -> Iterator[Figure]:
+def drawing(
+    path: Path, width: float, height: float, dpi: int = 150, *, vector: bool = True
+) -> Iterator[Figure]:
     """Give an empty figure of that many inches to draw on; at the end write it as a PNG.
 
-    Within, matplotlib's defaults hold in place of the user's settings. The file is written whole
-    or not at all, without a date or version in it.
+    Within, matplotlib's defaults and ``paper.mplstyle`` hold in place of the user's settings. The
+    files are written whole or not at all, without a date or version in them.
+
+    Parameters
+    ----------
+    vector : whether to write a PDF beside the PNG. Images are pixels in either.
     """
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
         yield figure
         with replacing(path) as temporary:
             figure.savefig(temporary, dpi=dpi, format="png", metadata={"Software": None})
+        if vector:
+            undated = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+            with replacing(path.with_suffix(".pdf")) as temporary:
+                figure.savefig(temporary, format="pdf", metadata=undated)
 
 
 def save_note(path: Path, text: str) -> None:
     """Write a picture that says why there is none."""
-    with drawing(path, 6, 2) as figure:
-        figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
+    with drawing(path, 6, 2, vector=False) as figure:
+        figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, fontsize=10)

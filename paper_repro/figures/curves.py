@@ -35,7 +35,7 @@ def draw_curves(
             hue="run",
             marker="o" if len(measured) < MANY else None,
             markersize=3,
-            linewidth=1 if len(runs) == 1 else 0.5,  # or one seed would hide another
+            linewidth=None if len(runs) == 1 else 0.5,  # or one seed would hide another
             estimator=None,
             ax=nats,
         )
@@ -50,7 +50,6 @@ def draw_curves(
                 (0.02, paper_mean),
                 xycoords=("axes fraction", "data"),
                 va="bottom",
-                fontsize=8,
             )
         nats.set(ylabel="nats", title="Parzen estimate, validation")
         lines = curve.melt(
@@ -63,7 +62,6 @@ def draw_curves(
             hue="mean of D",
             units="run",
             estimator=None,
-            linewidth=1,
             ax=probability,
         )
         probability.axhline(0.5, color="black", linestyle=":")
@@ -74,7 +72,6 @@ def draw_curves(
             y="value",
             hue="run",
             estimator=None,
-            linewidth=1,
             legend=False,
             ax=value,
         )
@@ -85,16 +82,14 @@ def draw_curves(
             xycoords=("axes fraction", "data"),
             ha="right",
             va="bottom",
-            fontsize=8,
         )
         value.set(ylabel="V(D, G), nats, dropout on", title="Value")
         value.ticklabel_format(axis="y", useOffset=False)
         for axes in (nats, probability, value):
             legend = axes.get_legend()
             if legend is not None:
-                sns.move_legend(axes, "best", fontsize=7, title=None)
-        sns.despine(figure)
-        figure.suptitle(title.replace("$", r"\$"), fontsize=10)
+                sns.move_legend(axes, "best", title=None)
+        figure.suptitle(title.replace("$", r"\$"))
 
 
 def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
@@ -135,4 +130,3 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
         )
         ratio.axhline(1, color="black", linestyle=":")
         ratio.set(yscale="log", ylabel="ratio, a line a seed")
-        sns.despine(figure)

@@ -101,9 +101,9 @@ def measures(panel: Panel, p_data: Array, x: Array) -> dict[str, Any]:
 
 def _draw(axes: Axes, panel: Panel, p_data: Array, x: Array, left: float, right: float) -> None:
     inside = (x >= left) & (x <= right)
-    axes.plot(x[inside], panel.d[inside], color="blue", linestyle=(0, (5, 2.5)), linewidth=1.4)
-    axes.plot(x[inside], p_data[inside], color="black", linestyle=(0, (1, 1.4)), linewidth=1.8)
-    axes.plot(x[inside], panel.p_g[inside], color="green", linewidth=1.6)
+    axes.plot(x[inside], panel.d[inside], color="blue", linestyle=(0, (5, 2.5)))
+    axes.plot(x[inside], p_data[inside], color="black", linestyle=(0, (1, 1.4)))
+    axes.plot(x[inside], panel.p_g[inside], color="green")
     for height, name in ((LINE_X, "x"), (LINE_Z, "z")):
         axes.plot([left, right], [height, height], color="black", linewidth=1)
         axes.text(left - 0.03 * (right - left), height, f"${name}$", ha="right", va="center")
@@ -125,7 +125,7 @@ def _draw(axes: Axes, panel: Panel, p_data: Array, x: Array, left: float, right:
             )
     axes.set(xlim=(left, right))
     axes.set_axis_off()
-    axes.set_title(f"({panel.name})", y=-0.1, fontsize=10)
+    axes.set_title(f"({panel.name})", y=-0.1)
     axes.text(0.5, -0.13, CAPTIONS[panel.name], transform=axes.transAxes, ha="center", va="top")
 
 
@@ -151,7 +151,6 @@ def draw(panels: list[Panel], p_data: Array, x: Array, path: Path) -> None:
             ],
             loc="outside upper center",
             ncols=3,
-            frameon=False,
         )
 
 

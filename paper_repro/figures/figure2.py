@@ -72,7 +72,7 @@ def title(run: Run, dataset: Dataset, epoch: int) -> str:
 def draw(picture: torch.Tensor, heading: str, path: Path) -> None:
     """Draw a (3, height, width) picture under its heading."""
     height, width = picture.shape[1:]
-    with drawing(path, 6, 6 * height / width + 0.5) as figure:
+    with drawing(path, 6, 6 * height / width + 0.5, vector=False) as figure:
         axes = figure.subplots()
         axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
         axes.set_axis_off()

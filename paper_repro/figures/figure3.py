@@ -72,7 +72,7 @@ def draw(pictures: list[torch.Tensor], strips: list[list[End]], heading: str, pa
     """Draw the strips one below the other, with the digits over their ends."""
     longest = max(picture.shape[1] for picture in pictures)
     height = 7 * sum(1.8 * len(picture) for picture in pictures) / longest + 0.35
-    with drawing(path, 7, height, dpi=300) as figure:
+    with drawing(path, 7, height, dpi=300, vector=False) as figure:
         figure.suptitle(heading, fontsize=8)
         for axes, picture, ends in zip(
             figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strips, strict=True

@@ -11,13 +11,13 @@ from paper_repro.figures.canvas import Axes, drawing
 Kind = Literal["paper", "ours", "seed", "cited", "retrained", "reference", "grid"]
 # Marker, colour (of Okabe and Ito) and size in points: kinds differ in grey, too.
 LOOKS: dict[Kind, tuple[str, str, float]] = {
-    "paper": ("D", "#000000", 5),
-    "ours": ("d", "#0072B2", 7),
-    "seed": ("o", "#56B4E9", 4),
-    "cited": ("s", "#888888", 4),
-    "retrained": ("^", "#D55E00", 4),
-    "reference": ("X", "#009E73", 4),
-    "grid": ("v", "#CC79A7", 4),
+    "paper": ("D", "#000000", 4),
+    "ours": ("d", "#0072B2", 6),
+    "seed": ("o", "#56B4E9", 3.5),
+    "cited": ("s", "#888888", 3.5),
+    "retrained": ("^", "#D55E00", 3.5),
+    "reference": ("X", "#009E73", 3.5),
+    "grid": ("v", "#CC79A7", 3.5),
 }
 
 
@@ -47,7 +47,7 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
     groups = [(group, list(members)) for group, members in groupby(marks, lambda m: m.group)]
     ends = [end for m in marks for end in (number, m.mean, m.low, m.high) if end is not None]
     middle = (min(ends) + max(ends)) / 2
-    with drawing(path, 5, 0.21 * (len(marks) + 1.5 * len(groups)) + 0.7, dpi=200) as figure:
+    with drawing(path, 4.5, 0.19 * (len(marks) + 1.5 * len(groups)) + 0.6, dpi=200) as figure:
         axes = figure.subplots()
         across = axes.get_yaxis_transform()  # x as a part of the axes' width
         top = 0.0
@@ -64,7 +64,7 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
         axes.set(ylim=(top - 0.9, -0.5), yticks=[])
         shaded = "" if margin is None else f"\nshaded: within {margin:g} nats of the paper’s"
         axes.set_xlabel(f"log-likelihood of test images, nats{shaded}")
-        axes.spines[["left", "top", "right"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
 
 
 def _draw(axes: Axes, mark: Mark, y: float, *, left: bool) -> None:

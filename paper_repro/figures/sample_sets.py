@@ -38,5 +38,4 @@ def draw_grids(
         sns.scatterplot(points, x="nats", y="grid", hue="run", style="run", s=60, ax=axes)
         axes.set(xlabel="nats, test, mean over sets of samples", ylabel="grid of σ")
         axes.margins(y=0.2)
-        sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), fontsize=8, title=None)
-        sns.despine(figure)
+        sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)

@@ -7,7 +7,7 @@ import numpy as np
 
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
-from paper_repro.figures.canvas import drawing, sns
+from paper_repro.figures.canvas import drawing
 from paper_repro.theory.checks import LOG4, SUPPORT, Checked, run_checks
 from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.settings import Checks
@@ -25,7 +25,7 @@ def draw(found: Checked, path: Path) -> None:
         trained.plot(x[shown], best[shown], color="0.7", linewidth=4, label="$D^*$")
         trained.plot(x[shown], found.d[shown], color="blue", linestyle="--", label="D, trained")
         trained.set(xlabel="x", ylim=(0, None), title="Proposition 1: D for a fixed G")
-        trained.legend(fontsize=8, frameon=False)
+        trained.legend()
         ends = np.array([0, math.log(2)])
         identity.plot(ends, -LOG4 + 2 * ends, color="0.6", label="−log 4 + 2·JSD")
         identity.scatter(
@@ -36,7 +36,7 @@ def draw(found: Checked, path: Path) -> None:
             label="a $p_g$",
         )
         identity.set(xlabel="JSD, nats", ylabel="C(G), nats", title="Theorem 1: C(G) and JSD")
-        identity.legend(fontsize=8, frameon=False)
+        identity.legend()
         descent.plot(found.descent)
         descent.axhline(-LOG4, color="black", linestyle=":")
         descent.annotate(
@@ -47,14 +47,10 @@ def draw(found: Checked, path: Path) -> None:
             textcoords="offset points",
             ha="right",
             va="bottom",
-            fontsize=8,
         )
         descent.set(
             xlabel="step of $p_g$", ylabel="C(G), nats", title="Proposition 2: D = D* each step"
         )
-        for axes in (trained, identity, descent):
-            axes.title.set_fontsize(10)
-        sns.despine(figure)
 
 
 def theory(profile: str) -> None:

@@ -70,7 +70,7 @@ def _draw(key: str, path: Path) -> None:
     images = trained.sampler().sample(20, trained.run.seed, "explore")
     tiles = images.reshape(20, 1, *trained.record["data"]["shape"])
     picture = make_grid(tiles, nrow=10, padding=1, pad_value=1.0)
-    with drawing(path, 6, 1.25) as figure:
+    with drawing(path, 6, 1.25, vector=False) as figure:
         axes = figure.subplots()
         axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_axis_off()
