@@ -1,15 +1,19 @@
 import hashlib
 import json
 import re
+import shutil
 
 import pytest
 from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
+from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import UserError
+from paper_repro.core.runs import read_run
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.escaping import latex
+from paper_repro.report.run_files import RunFiles
 from tests.conftest import ROOT
 
 PROFILES = ("paper", "quick", "stand-in")
@@ -227,9 +231,10 @@ def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
     crate = ROCrate(folder)  # the library reads what it wrote
     results = json.loads((folder / "results.json").read_text())
     for key, made in results["provenance"].items():
-        for number, sitting in enumerate(made["training"], 1):
+        starts = read_circumstances(read_run(key)[1], "train")["starts"]
+        for number, start in enumerate(starts, 1):
             action = crate.get(f"#train-{key}-{number}")
-            assert action["instrument"]["sha256"] == sitting["code_sha256"]
+            assert action["instrument"]["sha256"] == start["code_sha256"]
             assert {e["@id"] for e in action["result"]} >= {f"runs/{key}/training.json"}
             for kind, parts in ((f"train-{key}-{number}", "tv"), (f"evaluate-{key}", "ve")):
                 digests = {e.get("sha256") for e in crate.get(f"#{kind}")["object"]} - {None}
@@ -241,17 +246,20 @@ def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
                 }
             (recipe,) = (e for e in action["object"] if e.type == "PropertyValue")
             assert json.loads(recipe["value"]) == made["parameters"]
-            assert action["startTime"] == sitting["started"] <= action["endTime"]
+            assert action["startTime"] == start["started"] <= action["endTime"]
 
 
-def test_one_code_under_two_versions_is_two_in_the_research_object(folder):
+def test_one_code_under_two_versions_is_two_in_the_research_object(folder, monkeypatch):
     results = json.loads((folder / "results.json").read_text())
-    key, made = next(iter(results["provenance"].items()))
-    sitting = made["training"][0]
-    other = sitting | {"versions": sitting["versions"] | {"torch": "2.99.0"}}
-    made["training"] = [sitting, other]
+    key = next(iter(results["provenance"]))
+    start = read_circumstances(read_run(key)[1], "train")["starts"][0]
+    other = start | {"versions": start["versions"] | {"torch": "2.99.0"}}
+    twice = {"seconds": 2.0, "starts": [start, other]}
+    monkeypatch.setattr(
+        RunFiles, "circumstances", lambda _, stage: twice if stage == "train" else None
+    )
     graph = {entity["@id"]: entity for entity in crate(results, folder, [])["@graph"]}
-    for number, torch in ((1, sitting["versions"]["torch"]), (2, "2.99.0")):
+    for number, torch in ((1, start["versions"]["torch"]), (2, "2.99.0")):
         code = graph[graph[f"#train-{key}-{number}"]["instrument"]["@id"]]
         assert {"@id": f"#torch-{torch}"} in code["softwareRequirements"]
 
@@ -275,6 +283,7 @@ def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
     citation["authors"] = [{"given-names": "Ada", "family-names": "Byron"}, {"name": "A team"}]
     monkeypatch.chdir(tmp_path)
     YAML().dump(citation, tmp_path / "CITATION.cff")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     assert "author = {{Ada Byron} and {A team}}" in bibliography()
     graph = crate(results | {"provenance": {}}, folder, [])["@graph"]
     (authors,) = (entity for entity in graph if entity["@id"] == "#authors")

@@ -63,15 +63,6 @@ HONEST = {
     "samples": 10000,
     "autocorrelation": AUTOCORRELATION,
     "interpolation": INTERPOLATION,
-    "provenance": {
-        "commit": None,
-        "uncommitted_changes": None,
-        "code_sha256": "0",
-        "versions": {},
-        "device": "CPU",
-        "threads": 1,
-        "cores": 1,
-    },
 }
 
 

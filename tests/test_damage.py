@@ -36,6 +36,7 @@ COMMANDS = {
     ],
     ("verify", KEY): [],
 }
+PAGES = {"index.html", "table1.md"}  # show times and machines
 ROOTS = ("data/processed", "models", "checkpoints", "reports")
 
 
@@ -144,7 +145,9 @@ def test_damage_is_one_line_or_makes_no_difference(pristine):
                     (pristine / output).read_bytes(),
                 )
         else:
-            for output in COMMANDS[command]:
+            # Without circumstances the pages say so, and nothing else may change.
+            said_so = PAGES if "circumstances" in path.parts else set()
+            for output in (o for o in COMMANDS[command] if o.name not in said_so):
                 assert output.read_bytes() == (pristine / output).read_bytes(), output
 
     harmless()
@@ -166,12 +169,12 @@ def changed(name, **values):
         ),
         (lambda: changed("training.json", epochs="2"), "training.json: ok.epochs: Input should be"),
         (lambda: changed("training.json", status="good"), "training.json: content: Input tag"),
-        (lambda: changed("training.json", sittings=[]), "training.json: ok.sittings: List should"),
+        (lambda: changed("training.json", seconds=1.0), "training.json: ok.seconds: Extra inputs"),
         (lambda: changed("training.json", seed=1), "training.json: the record of another run"),
         (lambda: changed("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
         (lambda: changed("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
         (lambda: changed("generator.json", epoch="2"), "yaml:weights@quick-mnist-0`"),
-        (lambda: changed("evaluation.json", seconds=""), "yaml:evaluate@quick-mnist-0`"),
+        (lambda: changed("evaluation.json", last={}), "yaml:evaluate@quick-mnist-0`"),
         (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; run `dvc repro"),
         (
             lambda: (RUN / "figure2.png").write_bytes(b"x"),

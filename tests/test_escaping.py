@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt  # comes with DVC
 from ruamel.yaml import YAML
 
+from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.records import write_record
-from paper_repro.report import readme, tables
+from paper_repro.report import readme, run_files, tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.escaping import COMMANDS, latex, markdown
 from paper_repro.report.page import records, summary, write_page
@@ -39,11 +40,20 @@ def spoiled(profile):
         row["failed"] = [
             {"run": "mnist-9", "status": "diverged", "reason": HOSTILE, "todo": HOSTILE}
         ]
-    for made in results["provenance"].values():
-        for sitting in made["training"]:
-            sitting["device"] = HOSTILE
-            sitting["versions"]["torch"] = HOSTILE
     return results
+
+
+@pytest.fixture
+def hostile_machine(monkeypatch):
+    """Let every run have been trained on a machine called `HOSTILE`."""
+
+    def spoilt(run, stage):
+        made = read_circumstances(run, stage)
+        for part in made.get("starts", [made]) if made else ():
+            part |= {"device": HOSTILE, "versions": part["versions"] | {"torch": HOSTILE}}
+        return made
+
+    monkeypatch.setattr(run_files, "read_circumstances", spoilt)
 
 
 def parsed(text):
@@ -141,7 +151,7 @@ def test_a_cell_in_html_shows_its_text_and_adds_no_tag(text):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_names_show_as_themselves_on_the_page(profile, tmp_path, monkeypatch):
+def test_names_show_as_themselves_on_the_page(profile, tmp_path, monkeypatch, hostile_machine):
     monkeypatch.chdir(ROOT)
     picture = ROOT / "reports/quick/theory.png"
     for name in ("theory.png", "figure1.png"):
@@ -158,7 +168,7 @@ def test_names_show_as_themselves_on_the_page(profile, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_names_show_as_themselves_in_markdown(profile, monkeypatch):
+def test_names_show_as_themselves_in_markdown(profile, monkeypatch, hostile_machine):
     monkeypatch.chdir(ROOT)
     honest = json.loads((ROOT / "reports" / profile / "results.json").read_text())
     results = spoiled(profile)
@@ -168,10 +178,12 @@ def test_names_show_as_themselves_in_markdown(profile, monkeypatch):
         assert marked(tokens) == marked(parsed(write(honest)))
 
 
-def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch):
+def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch, hostile_machine):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     for profile in ("paper", "stand-in"):
         folder = tmp_path / "reports" / profile
-        folder.mkdir(parents=True)
+        shutil.copytree(ROOT / "reports" / profile / "circumstances", folder / "circumstances")
         write_record(folder / "results.json", spoiled(profile))
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,6 +1,5 @@
 """What comes from outside: kills, signals, second processes, full disks, locales, odd files."""
 
-import json
 import os
 import shutil
 import signal
@@ -14,6 +13,7 @@ import torch
 
 from paper_repro.__main__ import main
 from paper_repro.core import files, provenance
+from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import content_digest, load_tensors, save_tensors
@@ -254,7 +254,7 @@ def test_all_entries_of_a_checkpoint_are_checked(workspace, change):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("curve", None), ("update", "7"), ("sittings", {}), ("more", 1)]
+    ("name", "value"), [("curve", None), ("update", "7"), ("starts", {}), ("more", 1)]
 )
 def test_progress_of_another_form_is_refused(workspace, name, value):
     train(KEY)
@@ -277,8 +277,8 @@ def test_a_run_that_goes_on_under_other_threads_says_so(workspace, capsys):
     assert (
         f"{KEY}: goes on with 2 thread(s) after 1; the bytes may differ" in capsys.readouterr().err
     )
-    training = json.loads((workspace.run.folder / "training.json").read_text())
-    assert [sitting["threads"] for sitting in training["sittings"]] == [1, 2]
+    starts = read_circumstances(workspace.run, "train")["starts"]
+    assert [start["threads"] for start in starts] == [1, 2]
 
 
 def test_a_run_that_diverges_before_its_first_save_names_no_checkpoint(

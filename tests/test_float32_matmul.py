@@ -1,9 +1,8 @@
-import json
-
 import pytest
 import torch
 
 from paper_repro.core import float32_matmul as products
+from paper_repro.core.circumstances import read_circumstances
 from paper_repro.gan.train import train
 
 
@@ -57,5 +56,5 @@ def test_a_run_records_which_library_made_its_products(settings, workspace):
     train(workspace.key)
     with products.fast_float32():
         expected = products.library()
-    record = json.loads((workspace.run.folder / "training.json").read_text())
-    assert [sitting["float32_products"] for sitting in record["sittings"]] == [expected]
+    starts = read_circumstances(workspace.run, "train")["starts"]
+    assert [start["float32_products"] for start in starts] == [expected]

@@ -99,7 +99,7 @@ def test_the_parts_of_the_audit(workspace):
     assert len(set(means)) == 3
 
 
-def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
+def test_the_stage_writes_numbers_and_the_report_a_picture(workspace, capsys):
     workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
     workspace.files["quick"]["parzen_audit"] = {"draws": 2}
     workspace.write()
@@ -108,13 +108,13 @@ def test_the_stage_writes_numbers_and_a_picture(workspace, capsys):
     assert "quick-mnist-0: training images:" in capsys.readouterr().out
     measured = read_json(workspace.run.folder / "parzen_audit.json")
     assert len(measured["draws"]) == 2
-    assert (workspace.run.folder / "parzen_audit.png").stat().st_size > 5000
     evaluate(workspace.key)
     figure2(workspace.key)
     report("quick")
     page = (workspace.folder / "reports/quick/index.html").read_text()
     results = read_json(workspace.folder / "reports/quick/results.json")
     assert results["audit"]["rows"] == measured["rows"]
+    assert (workspace.folder / "reports/quick/curves/parzen_audit.png").stat().st_size > 5000
     for table in (tables.audit(results), tables.audit_curve(results)):
         for cell in table.to_numpy().ravel():
             assert str(cell).replace("'", "&#39;") in page

@@ -1,4 +1,3 @@
-import json
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from paper_repro.__main__ import main
 from paper_repro.core import provenance
+from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
@@ -35,13 +35,18 @@ def outputs(workspace):
     return [path.read_bytes() for path in paths]
 
 
+def starts(workspace):
+    """The updates at which training started."""
+    return [s["from_update"] for s in read_circumstances(workspace.run, "train")["starts"]]
+
+
 def checkpoints():
     return sorted(Path("checkpoints").rglob("*.safetensors"))
 
 
 @pytest.fixture
 def stopped_at(monkeypatch):
-    """Make training receive a signal during the updates listed, counted over all sittings."""
+    """Make training receive a signal during the updates listed, counted over all starts."""
     update = Trainer.update
 
     def arrange(*numbers, signal_number=signal.SIGINT):
@@ -80,9 +85,7 @@ def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(
         assert len(checkpoints()) == 1
     train(KEY)
     assert outputs(workspace) == expected
-    sittings = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
-    starts = [sitting["from_update"] for sitting in sittings]
-    assert starts == [0, 3, UPDATES, 2 * UPDATES + 2, 2 * UPDATES + 4]
+    assert starts(workspace) == [0, 3, UPDATES, 2 * UPDATES + 2, 2 * UPDATES + 4]
 
 
 def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypatch):
@@ -106,8 +109,7 @@ def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypa
     monkeypatch.setattr(Trainer, "update", update)
     train(KEY)
     assert outputs(workspace) == expected
-    training = json.loads((workspace.run.folder / "training.json").read_text())
-    assert [s["from_update"] for s in training["sittings"]] == [0, UPDATES + 3]
+    assert starts(workspace) == [0, UPDATES + 3]
 
 
 @pytest.mark.parametrize(("update", "k"), [("simultaneous", 1), ("alternating", 2)])
@@ -158,8 +160,7 @@ def test_raising_epochs_continues_and_equals_one_long_run(workspace, stopped_at)
     workspace.change(epochs=4)
     train(KEY)
     assert outputs(workspace) == expected
-    starts = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
-    assert [sitting["from_update"] for sitting in starts] == [0, 2 * UPDATES]
+    assert starts(workspace) == [0, 2 * UPDATES]
 
 
 def test_fewer_epochs_than_were_trained_is_an_error_that_loses_nothing(workspace):
@@ -310,8 +311,7 @@ def test_edited_code_starts_anew_and_adopt_goes_on(workspace, monkeypatch, capsy
     monkeypatch.setattr(provenance, "code_digest", lambda module: "f" * 64)
     train(KEY)
     assert len(checkpoints()) == 2
-    newest = json.loads((workspace.run.folder / "training.json").read_text())["sittings"]
-    assert [sitting["from_update"] for sitting in newest] == [0]
+    assert starts(workspace) == [0]
     monkeypatch.setattr(provenance, "code_digest", lambda module: "e" * 64)
     monkeypatch.setattr(Trainer, "update", None)
     train(KEY, adopt=True)

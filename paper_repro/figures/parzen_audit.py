@@ -19,6 +19,5 @@ def draw(measured: Audit, path: Path) -> None:
                 row["fine"]["test_mean"], color=colour, linestyle="--", label=row["samples"]
             )
         axes.set(xscale="log", xlabel="number of samples", ylabel="nats, test, σ on a fine grid")
-        axes.set_title("Parzen estimate: our samples, and what is no model", fontsize=10)
-        axes.legend(fontsize=8)
-        sns.despine(figure)
+        axes.set_title("Parzen estimate: our samples, and what is no model")
+        axes.legend()

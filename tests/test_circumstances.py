@@ -1,0 +1,197 @@
+"""What a rerun can't reproduce lies apart from what it must."""
+
+import datetime
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from paper_repro.__main__ import main
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import (
+    MEASURING,
+    circumstances_path,
+    read_circumstances,
+    write_circumstances,
+)
+from paper_repro.core.dataset import processed_folder, write_not_run
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.gan import loop
+from paper_repro.gan.train import train
+from paper_repro.gan.update import Trainer
+from tests.conftest import ROOT
+from tests.small import collect
+from tests.test_parzen_audit import SMALL
+
+KEY = "quick-mnist-0"
+STAGES = ("train", "evaluate", "figure2", "sample_checks", "weights", "sample_sets", "parzen_audit")
+
+
+def make():
+    for stage in STAGES:
+        assert main([stage, KEY]) == 0
+
+
+def content(folder):
+    """The bytes of every file that a rerun must reproduce, and of every other."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    apart = {path for path in found if {"circumstances", "checkpoints"} & set(path.parts)}
+    return [
+        {path: found[path].read_bytes() for path in paths}
+        for paths in (found.keys() - apart, apart)
+    ]
+
+
+class Later(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + datetime.timedelta(days=400)
+
+
+def move(monkeypatch):
+    """Go on as if on another machine, later, slower, at another commit and with other versions."""
+    clock = time.monotonic
+    other = {"device": "another machine", "threads": 64}
+    monkeypatch.setattr(provenance, "hardware", lambda device: other)
+    monkeypatch.setattr(provenance, "peak_memory", lambda device: 12345)
+    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "99"})
+    changed = {"commit": "f" * 40, "uncommitted_changes": True}
+    monkeypatch.setattr(provenance, "commit", lambda: changed)
+    monkeypatch.setattr(time, "monotonic", lambda: 7 * clock())
+    monkeypatch.setattr(loop.datetime, "datetime", Later)
+
+
+def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monkeypatch):
+    workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
+    workspace.files["quick"]["parzen_audit"] = {}
+    workspace.write()
+    make()
+    first, results = content(workspace.folder), collect("quick")
+    shutil.rmtree("checkpoints")
+    with monkeypatch.context() as patch:
+        move(patch)
+        make()
+    again = content(workspace.folder)
+    assert first[0].keys() == again[0].keys()
+    assert [path for path in first[0] if first[0][path] != again[0][path]] == []
+    assert collect("quick") == results
+    for stage in ("train", *MEASURING):
+        path = circumstances_path(workspace.run, stage)
+        assert first[1][path] != again[1][path]
+        assert "another machine" in path.read_text()
+
+
+def test_an_interrupted_run_records_both_starts(workspace, monkeypatch):
+    update, calls = Trainer.update, []
+
+    def interrupting(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "update", interrupting)
+    with pytest.raises(Interrupted):
+        train(KEY)
+    assert read_circumstances(workspace.run, "train") is None
+    move(monkeypatch)
+    train(KEY)
+    made = read_circumstances(workspace.run, "train")
+    assert [start["from_update"] for start in made["starts"]] == [0, 3]
+    assert [start["device"] == "another machine" for start in made["starts"]] == [False, True]
+    assert made["seconds"] == sum(start["seconds"] for start in made["starts"]) > 0
+    assert made["starts"][1]["peak_memory_bytes"] == 12345
+
+
+def test_a_run_without_a_model_keeps_none_of_an_earlier_one(workspace):
+    train(KEY)
+    evaluate(KEY)
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
+    train(KEY)
+    assert read_circumstances(workspace.run, "train") is None
+    assert read_circumstances(workspace.run, "evaluate")
+    evaluate(KEY)
+    assert read_circumstances(workspace.run, "evaluate") is None
+
+
+def test_what_is_absent_is_told_as_not_recorded(workspace, capsys):
+    for stage in ("train", "evaluate", "figure2", "sample_checks"):
+        assert main([stage, KEY]) == 0
+    capsys.readouterr()
+    assert main(["circumstances", "quick"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[1] for line in lines] == ["stage", "train", "evaluate", "sample_checks"]
+    shutil.rmtree("reports/quick/circumstances")
+    assert main(["circumstances", "quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1:] for line in lines[1:]] == [
+        [stage, "not", "recorded"] for stage in ("train", "evaluate", "sample_checks")
+    ]
+    assert main(["report", "quick"]) == 0
+    page = Path("reports/quick/index.html").read_text()
+    assert "When and on what it was trained is not recorded." in page
+    assert "On what it was evaluated is not recorded." in page
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.replace('"threads": 1', '"threads": "1"'), "threads: Input should be"),
+        (lambda text: text.replace('"from_update": 0', '"from_update": 1'), "its checksum says"),
+        (lambda text: text[:100], "not valid JSON"),
+        (lambda text: "null", "Input should be"),
+    ],
+)
+def test_damaged_circumstances_are_one_line(workspace, capsys, damage, message):
+    train(KEY)
+    path = circumstances_path(workspace.run, "train")
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(UserError, match=message):
+        read_circumstances(workspace.run, "train")
+    capsys.readouterr()
+    assert main(["circumstances", "quick"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"paper_repro: {path}: ")
+
+
+def test_a_training_without_a_start_is_refused(workspace):
+    write_circumstances(workspace.run, "train", {"seconds": 0.0, "starts": []})
+    with pytest.raises(UserError, match="starts: List should have at least 1 item"):
+        read_circumstances(workspace.run, "train")
+
+
+# Keys of dates, durations, machines and versions.
+APART = {
+    *("seconds", "training_seconds", "started", "starts", "peak_memory_bytes", "device", "threads"),
+    *("cores", "versions", "torch", "platform", "commit", "uncommitted_changes", "git"),
+    *("code_sha256", "float32_products", "environment"),
+}
+PARAMETERS = {"experiment_parameters", "parameters"}  # whose `device` is a choice, not a machine
+
+
+def keys(value):
+    """Every key of a JSON value but those of parameters."""
+    parts = value.items() if isinstance(value, dict) else ()
+    inner = [part for key, part in parts if key not in PARAMETERS]
+    inner += value if isinstance(value, list) else []
+    return {key for key, _ in parts}.union(*map(keys, inner))
+
+
+def test_no_committed_result_holds_what_a_rerun_can_t_reproduce():
+    reports = ROOT / "reports"
+    paths = [*reports.glob("*/runs/*/*.json"), *reports.glob("*/results.json")]
+    paths += [reports / "ablations/ablations.json"]
+    assert len(paths) > 100
+    for path in paths:
+        assert not keys(json.loads(path.read_text())) & APART, path
+
+
+def test_every_committed_training_has_its_circumstances():
+    for path in (ROOT / "reports").glob("*/runs/*/training.json"):
+        profile, _, key = path.relative_to(ROOT / "reports").parts[:3]
+        if json.loads(path.read_text())["status"] != "not run":
+            assert (ROOT / "reports" / profile / "circumstances" / key / "train.json").is_file()

@@ -1,0 +1,115 @@
+"""A rerun beside the published release."""
+
+import pytest
+
+from paper_repro.core.records import write_record
+from paper_repro.report import release
+from paper_repro.report.release import against_release, read_release
+from paper_repro.report.report import report
+from paper_repro.report.results import Release, ReleasedRun, Row, Seed, Verdict, read_results
+from tests.test_report import report_two_seeds
+
+
+def row(numbers, experiment="mnist", recipe="r", first=0):
+    """An experiment's row of seeds with these numbers."""
+    seeds = [
+        Seed.model_construct(
+            run=f"paper-{experiment}-{first + i}", number=number, recipe_sha256=recipe
+        )
+        for i, number in enumerate(numbers)
+    ]
+    mean = sum(numbers) / len(numbers) if numbers else None
+    made = Row(experiment=experiment, dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
+    return made.model_copy(update={"seeds": seeds, "mean": mean})
+
+
+@pytest.fixture
+def released(tmp_path, monkeypatch):
+    """A release of three runs of MNIST: 219, 220 and 221 nats."""
+    monkeypatch.chdir(tmp_path)
+    runs = [
+        ReleasedRun(
+            run=f"paper-mnist-{i}",
+            experiment="mnist",
+            number=219.0 + i,
+            test_se=2.0,
+            epochs=3,
+            recipe_sha256="r",
+            device="CPU",
+            threads=2,
+            torch="2",
+            commit=None,
+            seconds=1.0,
+        )
+        for i in range(3)
+    ]
+    made = Release(version="1", commit=None, runs=runs)
+    release.release_path("paper").parent.mkdir(parents=True)
+    write_record(release.release_path("paper"), made.model_dump())
+
+
+def test_the_release_itself_is_compared_with_nothing(released):
+    assert against_release("paper", [row([219.0, 220.02, 221.0])]) == []
+
+
+def test_runs_of_the_same_seed_and_recipe_are_compared_one_by_one(released):
+    lines = {line.name: line for line in against_release("paper", [row([219.02, 220.5])])}
+    assert lines["paper-mnist-0"].kind == "same"
+    assert lines["paper-mnist-1"].kind == "another number"
+    assert lines["paper-mnist-1"].difference == pytest.approx(0.5)
+    assert lines["mnist"].released == 220.0
+
+
+def test_fewer_seeds_are_another_result(released):
+    found = against_release("paper", [row([219.0])])
+    assert [line.kind for line in found] == ["same", "undecided"]
+
+
+@pytest.mark.parametrize("change", [{"recipe": "other"}, {"first": 7}])
+def test_another_seed_or_recipe_has_no_counterpart(released, change):
+    found = against_release("paper", [row([219.0, 220.0, 221.0], **change)])
+    assert [line.kind for line in found[:-1]] == ["no counterpart"] * 3
+    assert found[-1].difference == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        ([219.5, 220.5, 221.5], "agrees"),
+        ([209.0, 210.0, 211.0], "differs"),
+        ([214.0, 215.0, 216.0], "undecided"),
+        ([200.0, 220.0, 240.0], "undecided"),
+    ],
+)
+def test_a_mean_agrees_if_welch_s_interval_lies_within_the_margin(released, numbers, kind):
+    *_, mean = against_release("paper", [row(numbers)])
+    assert mean.kind == kind
+    low, high = mean.interval
+    assert low < mean.difference < high
+    if kind == "agrees":  # both SDs 1: t(4) at .95 is 2.1318, from printed tables
+        assert high - mean.difference == pytest.approx(2.1318 * (2 / 3) ** 0.5, abs=1e-3)
+
+
+def test_a_profile_without_a_release_is_compared_with_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_release("paper") is None
+    assert against_release("paper", [row([219.0])]) == []
+
+
+def test_what_is_released_is_what_was_reported_and_shows_beside_a_rerun(workspace):
+    workspace.once(report_two_seeds)
+    release.release()
+    made, results = read_release("quick"), read_results("quick")
+    assert {run.run: run.number for run in made.runs} == {
+        seed.run: seed.number for seed in results.row("mnist").seeds
+    }
+    assert all(run.seconds > 0 and run.threads == 1 for run in made.runs)
+    page = workspace.folder / "reports/quick/README.md"
+    assert "beside the release" not in page.read_text()
+    report("quick")
+    assert "beside the release" not in page.read_text()
+    workspace.list(mnist=[1])
+    report("quick")
+    assert "### This rerun beside the release" in page.read_text()
+    assert "| Model | Data | Paper | Release | Ours |" in page.read_text()
+    assert "| `quick-mnist-1` |" in page.read_text()
