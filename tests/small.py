@@ -7,7 +7,7 @@ from pathlib import Path
 from paper_repro.core.params import Place, params_path, parse, read_params
 from paper_repro.core.records import write_record
 from paper_repro.gan.model import recipe
-from paper_repro.report import results
+from paper_repro.report import collect as collecting
 from paper_repro.report.run_files import run_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +36,7 @@ def parse_values(model, values):
 def collect(profile):
     """The results of a profile, from the files in the present folder."""
     params = read_params(profile)
-    return results.collect(params, run_files(params))
+    return collecting.collect(params, run_files(params))
 
 
 def small_values(**changes):

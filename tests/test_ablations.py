@@ -15,8 +15,9 @@ from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.model import recipe
 from paper_repro.gan.train import train
-from paper_repro.report import ablations
-from paper_repro.report.released import changes
+from paper_repro.report.collect import Collected
+from paper_repro.report.released import changes, released_recipe
+from paper_repro.report.results import read_results
 from paper_repro.report.run_files import run_files
 from tests.small import read_from_root, rewrite
 from tests.test_page import Tables, numbers
@@ -41,9 +42,11 @@ def test_each_committed_run_changes_one_thing(params):
     counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
     for run in listed:
         experiment = recipe.experiment(read_from_root("ablations"), run.experiment)
-        assert set(changes("mnist", experiment.model_dump(mode="json"), counts)) == set(
-            CHANGED[run.experiment]
-        )
+        assert set(
+            changes(
+                released_recipe(run.experiment, "mnist"), experiment.model_dump(mode="json"), counts
+            )
+        ) == set(CHANGED[run.experiment])
         assert experiment.parzen == released.parzen
     measures = [measure_of(read_from_root(p), run) for p in ("paper", "ablations")]
     assert measures[0] == measures[1]
@@ -73,71 +76,65 @@ def study(workspace):
     return workspace
 
 
+def validation(key):
+    return pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
+
+
 def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
-    ablations.study("ablations")
-    results = json.loads((ablations.FOLDER / "ablations.json").read_text())
-    curves = {
-        key: pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
-        for key in STUDIED
-    }
-    original, minimax = results["rows"]
-    assert (original["experiment"], minimax["experiment"]) == ("mnist", "mnist_minimax")
-    for seed, run in enumerate(minimax["runs"]):
-        ours = sum(curves[f"ablations-mnist_minimax-{seed}"][2:]) / 5
-        theirs = sum(curves[f"ablations-mnist-{seed}"][2:]) / 5
-        assert run["last_valid_mean"] == pytest.approx(ours)
-        values = curves[f"ablations-mnist_minimax-{seed}"][2:]
-        assert run["last_valid_sd"] == pytest.approx(statistics.stdev(values))
-        assert run["difference"] == pytest.approx(ours - theirs)
-        assert "generator_loss" in run["changed"]
-    assert [run["difference"] for run in original["runs"]] == [0, 0]
-    means = [run["last_valid_mean"] for run in minimax["runs"]]
-    assert minimax["last_valid_mean"] == pytest.approx(sum(means) / 2)
+    assert main(["report", "ablations"]) == 0
+    results = read_results("ablations")
+    assert (results.claims, results.theory, results.figure1) == ([], None, None)
+    (variant,) = results.variants
+    assert (variant.experiment, variant.original) == ("mnist_minimax", "mnist")
+    assert "generator_loss" in variant.changed
+    differences = []
+    for seed, one in enumerate(variant.seeds):
+        last, of_original = (
+            validation(f"ablations-{name}-{seed}")[2:] for name in ("mnist_minimax", "mnist")
+        )
+        assert one.valid_mean == pytest.approx(sum(last) / 5)
+        assert one.original_valid_mean == pytest.approx(sum(of_original) / 5)
+        assert one.sd == pytest.approx(statistics.stdev(last))
+        assert (one.epoch, one.estimates) == (7, 5)
+        differences.append(sum(last) / 5 - sum(of_original) / 5)
+    assert variant.difference == pytest.approx(sum(differences) / 2)
+    # t(1) at .975 is 12.7062, from printed tables
+    half = 12.7062 * statistics.stdev(differences) / math.sqrt(2)
+    expected = (variant.difference - half, variant.difference + half)
+    assert variant.interval == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_shorter_run_is_set_against_none(study):
+def test_a_shorter_run_is_set_against_the_original_s_epochs_as_far_as_it_goes(study):
     folder = study.folder / "reports/ablations/runs/ablations-mnist_minimax-0"
-    rewrite(folder / "training.json", lambda record: record.update(epochs=6))
+    table = pd.read_csv(folder / "validation.csv")
+    table[table.epoch <= 6].to_csv(folder / "validation.csv", index=False)
+    rewrite(folder / "training.json", lambda record: record.update(epochs=6, best_epoch=1))
     metrics = json.loads((folder / "metrics.json").read_text())
-    (folder / "metrics.json").write_text(json.dumps(metrics | {"epochs": 6}))
-    first, second = ablations.collect(run_files(read_params("ablations")))["rows"][1]["runs"]
-    assert first["difference"] is None
-    assert second["difference"] is not None
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"epochs": 6, "best_epoch": 1}))
+    found = Collected(read_params("ablations"), run_files(read_params("ablations")))
+    first, second = found.variants()[0].seeds
+    assert (first.epoch, second.epoch) == (6, 7)
+    original = validation("ablations-mnist-0")
+    assert first.original_valid_mean == pytest.approx(sum(original[1:6]) / 5)
 
 
 def test_the_page_shows_the_study(study):
-    assert main(["study", "ablations"]) == 0
-    results = json.loads((ablations.FOLDER / "ablations.json").read_text())
-    page = (ablations.FOLDER / "index.html").read_text()
-    lines = {line["Run"]: line for line in Tables(page).starting("Every run. Parzen estimates")}
-    runs = {run["run"]: run for row in results["rows"] for run in row["runs"]}
-    assert lines.keys() == runs.keys()
-    for key, run in runs.items():
-        line = lines[key]
-        assert line["Epochs"] == "7"
-        assert numbers(line["Against mnist, same seed"]) == [
-            pytest.approx(run["difference"], abs=0.051)
-        ]
-        test = [run["last_test_mean"], run["last_test_se"]]
-        assert numbers(line["Test, last epoch (nats)"]) == pytest.approx(test, abs=0.051)
-    short = {line["What"]: line for line in Tables(page).starting("What each change does")}
-    for row in results["rows"]:
-        line = short[row["title"]]
-        assert line["Seeds"] == "2"
-        differences = [run["difference"] for run in row["runs"]]
-        assert numbers(line["by seed"]) == pytest.approx(differences, abs=0.051)
-        assert numbers(line["Against mnist, mean"]) == [
-            pytest.approx(sum(differences) / 2, abs=0.051)
-        ]
-        if row["experiment"] == "mnist":
-            assert line["95 % interval"] == "–"
-            continue
-        # t(1) at .975 is 12.7062, from printed tables
-        half = 12.7062 * statistics.stdev(differences) / math.sqrt(2)
-        expected = [sum(differences) / 2 - half, sum(differences) / 2 + half]
-        assert numbers(line["95 % interval"]) == pytest.approx(expected, abs=0.06)
-    assert "MNIST, one change at a time, 7 epochs, 2 seeds" in page
-    assert page.count("<img") == 1 + len(runs)
+    assert main(["report", "ablations"]) == 0
+    (variant,) = read_results("ablations").variants
+    folder = study.folder / "reports/ablations"
+    page = Tables((folder / "index.html").read_text(encoding="utf-8"))
+    (line,) = page.starting("What", "Changed")
+    differences = [one.valid_mean - one.original_valid_mean for one in variant.seeds]
+    assert numbers(line["By seed"]) == pytest.approx(differences, abs=0.051)
+    assert numbers(line["Difference (nats)"]) == [pytest.approx(variant.difference, abs=0.051)]
+    assert numbers(line["95 % interval"]) == pytest.approx(variant.interval, abs=0.051)
+    assert [line["Run"] for line in page.starting("Run", "Epoch")] == STUDIED
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert text.count("figure2.png") == 2  # of each experiment's first run
+    assert {path.name for path in (folder / "curves").iterdir()} == {
+        "ablations.png",
+        "ablations.pdf",
+    }
 
 
 def test_without_the_data_the_study_says_so(study):
@@ -145,7 +142,6 @@ def test_without_the_data_the_study_says_so(study):
     for key in STUDIED:
         run = read_run(key)[1]
         write_record(run.folder / "training.json", run.model_dump() | record)
-    assert main(["study", "ablations"]) == 0
-    page = (ablations.FOLDER / "index.html").read_text()
-    assert "not run: MNIST is not there" in page
-    assert "Nothing was trained." in page
+    assert main(["report", "ablations"]) == 0
+    page = (study.folder / "reports/ablations/README.md").read_text(encoding="utf-8")
+    assert page.count("| not run | MNIST is not there |") == len(STUDIED)

@@ -132,7 +132,7 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
         "help_seconds",
     ):
         assert summary[key] > 0
-    page = (folder / "index.html").read_text()
+    page = (folder / "README.md").read_text()
     parts = benchmarks.read()
     assert parts["many_samples"]["samples"] == 2500
     for table in (
@@ -142,8 +142,8 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
         benchmarks.ratios(parts, "parzen"),
         benchmarks.experiments(parts),
     ):
-        for cell in table.to_numpy().ravel():
-            assert str(cell).replace("'", "&#39;") in page
+        assert len(table.splitlines()) > 2
+        assert table in page
     (folder / "growth.json").unlink()
     with pytest.raises(UserError, match=r"growth\.json: no such file; run `make bench`"):
         benchmarks.read()
@@ -152,7 +152,7 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
 def test_nothing_measured_is_said_so(workspace):
     assert benchmarks.read() is None
     with pytest.raises(UserError, match="nothing measured yet"):
-        benchmarks.write_page()
+        benchmarks.benchmarks_page()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -169,7 +169,7 @@ def test_the_committed_page_is_that_of_the_committed_numbers(tmp_path, monkeypat
     benchmarks.FOLDER.mkdir(parents=True)
     for name, text in numbers.items():
         (benchmarks.FOLDER / name).write_text(text)
-    benchmarks.write_page()
+    benchmarks.benchmarks_page()
     picture = re.compile('data:image/png;base64,[^"]*')  # its bytes differ between machines
     ours = (benchmarks.FOLDER / "index.html").read_text()
     assert picture.sub("", ours) == picture.sub("", expected)

@@ -13,6 +13,7 @@ from paper_repro.core.runs import read_run
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.escaping import latex
+from paper_repro.report.results import Verdict, read_results
 from paper_repro.report.run_files import RunFiles
 from tests.conftest import ROOT
 
@@ -27,7 +28,7 @@ def folder(request):
 @pytest.fixture
 def results(monkeypatch):
     monkeypatch.chdir(ROOT)
-    return json.loads((ROOT / "reports/paper/results.json").read_text())
+    return read_results("paper")
 
 
 def test_the_bibliography_names_the_paper_and_us(monkeypatch):
@@ -83,9 +84,9 @@ def test_the_metadata_has_its_replication_block(results):
     assert set(replication) == {"cite", "bib", "url", "doi"}
     assert replication["url"].endswith("1406.2661")
     assert f"@inproceedings{{{replication['bib']}," in bibliography()
-    (mnist,) = (row for row in results["rows"] if row["experiment"] == "mnist")
-    assert f"{mnist['mean']:.1f} nats" in found["abstract"]
-    assert latex(mnist["verdict"]["text"]) in found["abstract"]
+    mnist = results.row("mnist")
+    assert f"{mnist.mean:.1f} nats" in found["abstract"]
+    assert f"verdict: {mnist.verdict.kind}." in found["abstract"]
 
 
 # What ReScience C's article.py reads for yaml-to-latex.py and yaml-to-bibtex.py: it stops at a key
@@ -156,16 +157,17 @@ def test_the_committed_metadata_is_what_the_journal_s_converter_reads(folder):
 @pytest.mark.parametrize("name", ["a_b & c % #1 {x} ~^\\ $y$", "yes", "a: b", "- 'c\n\nd\" #"])
 @pytest.mark.parametrize("status", ["ok", "not run", "diverged"])
 def test_the_journal_s_converter_reads_any_names(results, name, status):
-    rows = [row | {"title": name, "stand_in": name, "status": status} for row in results["rows"]]
-    compared = [row for row in rows if row["paper"] and row["mean"] is not None]
-    assert compared
-    abstract = read_as_the_journal_does(metadata(results | {"rows": rows}))["abstract"]
-    assert latex(f"replaced by {name}:").replace(r"\&", "&") in abstract
-    for others in ([row | {"paper": None} for row in rows], []):
-        abstract = read_as_the_journal_does(metadata(results | {"rows": others}))["abstract"]
-        assert "No experiment that the paper gives a number for was run." in abstract
-        named = latex(f"(on {name})").replace(r"\&", "&") in abstract
-        assert named is (others != [] and status != "ok")
+    def of(**changes):
+        rows = [row.model_copy(update=changes) for row in results.rows]
+        changed = results.model_copy(update={"rows": rows})
+        return read_as_the_journal_does(metadata(changed))["abstract"]
+
+    named = latex(f"replaced by {name}").replace(r"\&", "&")
+    assert named in of(stand_in=name, status=status)
+    abstract = of(stand_in=name, status=status, paper=None)
+    assert "No experiment that the paper gives a number for was run." in abstract
+    on = latex(f"It was on {name}.").replace(r"\&", "&")
+    assert (on in abstract) is (status != "ok")
 
 
 def test_the_journal_s_authors_are_those_of_the_citation_file(results, tmp_path, monkeypatch):
@@ -203,18 +205,21 @@ def test_the_journal_s_authors_are_those_of_the_citation_file(results, tmp_path,
     ],
 )
 def test_a_replication_that_failed_says_so_in_its_title(results, verdicts, prefix):
-    row = results["rows"][0]
-
-    rows = [row | {"verdict": row["verdict"] | {"answer": given}} for given in verdicts]
-    title = YAML(typ="safe", pure=True).load(metadata(results | {"rows": rows}))["title"]
+    row = results.rows[0]
+    rows = [
+        row.model_copy(update={"verdict": Verdict(kind=given or "exploration")})
+        for given in verdicts
+    ]
+    text = metadata(results.model_copy(update={"rows": rows}))
+    title = YAML(typ="safe", pure=True).load(text)["title"]
     assert title == f"{prefix} Generative Adversarial Nets"
 
 
 def test_nothing_of_a_reduced_profile_counts_as_failed(results):
-    rows = results["rows"]
-    assert not any(row["verdict"]["answer"] for row in rows if not row["comparable"])
-    reduced = [row for row in rows if not row["comparable"]]
-    assert "[Re]" in metadata(results | {"profile": "quick", "rows": reduced})
+    reduced = [row for row in results.rows if not row.comparable]
+    assert not any(row.verdict.answer for row in reduced)
+    changed = results.model_copy(update={"profile": "quick", "rows": reduced})
+    assert "[Re]" in metadata(changed)
 
 
 def test_the_research_object_lists_the_files_as_they_are(folder):
@@ -227,10 +232,10 @@ def test_the_research_object_lists_the_files_as_they_are(folder):
         assert entity["contentSize"] == str(len(content))
 
 
-def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
+def test_the_research_object_ties_results_to_data_code_and_recipe(folder, monkeypatch):
+    monkeypatch.chdir(ROOT)
     crate = ROCrate(folder)  # the library reads what it wrote
-    results = json.loads((folder / "results.json").read_text())
-    for key, made in results["provenance"].items():
+    for key, made in read_results(folder.name).inputs.items():
         starts = read_circumstances(read_run(key)[1], "train")["starts"]
         for number, start in enumerate(starts, 1):
             action = crate.get(f"#train-{key}-{number}")
@@ -240,18 +245,19 @@ def test_the_research_object_ties_results_to_data_code_and_recipe(folder):
                 digests = {e.get("sha256") for e in crate.get(f"#{kind}")["object"]} - {None}
                 assert digests == {
                     digest
-                    for part, digest in made["data"]["sha256"].items()
+                    for part, digest in made.data["sha256"].items()
                     if {"train": "t", "valid": "v", "test": "e"}.get(part.rstrip("12345"), "-")
                     in parts
                 }
             (recipe,) = (e for e in action["object"] if e.type == "PropertyValue")
-            assert json.loads(recipe["value"]) == made["parameters"]
+            assert json.loads(recipe["value"]) == made.parameters
             assert action["startTime"] == start["started"] <= action["endTime"]
 
 
 def test_one_code_under_two_versions_is_two_in_the_research_object(folder, monkeypatch):
-    results = json.loads((folder / "results.json").read_text())
-    key = next(iter(results["provenance"]))
+    monkeypatch.chdir(ROOT)
+    results = read_results(folder.name)
+    key = next(iter(results.inputs))
     start = read_circumstances(read_run(key)[1], "train")["starts"][0]
     other = start | {"versions": start["versions"] | {"torch": "2.99.0"}}
     twice = {"seconds": 2.0, "starts": [start, other]}
@@ -285,6 +291,6 @@ def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
     YAML().dump(citation, tmp_path / "CITATION.cff")
     shutil.copy(ROOT / "params.yaml", tmp_path)
     assert "author = {{Ada Byron} and {A team}}" in bibliography()
-    graph = crate(results | {"provenance": {}}, folder, [])["@graph"]
+    graph = crate(results.model_copy(update={"inputs": {}}), folder, [])["@graph"]
     (authors,) = (entity for entity in graph if entity["@id"] == "#authors")
     assert authors["name"] == "Ada Byron, A team"

@@ -1,5 +1,5 @@
-import json
 import math
+import string
 from pathlib import Path
 
 import pandas as pd
@@ -9,28 +9,18 @@ from paper_repro.core import records
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import RANDOM, Run
 from paper_repro.report import claims
-from paper_repro.report.claims import RULES, ledger
-from paper_repro.report.published import PAPER, Published, margin
+from paper_repro.report.claims import GSN_SIGMA, NUMBERS, RULES, ledger
+from paper_repro.report.formatting import filled
+from paper_repro.report.published import PAPER, margin
 from paper_repro.report.released import content
+from paper_repro.report.report import HOLDS, OPEN, OURS, grouped
+from paper_repro.report.results import Published, Row, Seed, Sets, Verdict
 from paper_repro.report.run_files import RunFiles
-from paper_repro.report.verdict import judge
+from paper_repro.report.verdict import explore, judge
 from tests.small import rewrite
 
-THEORY = {
-    "checks": [
-        {
-            "id": "minimum_value",
-            "where": "Theorem 1",
-            "claim": "C(G) = −log 4",
-            "measure": "|C(G) + log 4|",
-            "value": 2.5e-16,
-            "tolerance": 1e-9,
-            "holds": True,
-        }
-    ]
-}
 FIGURE1 = {"panels": [{}, {"deviation_from_half": 0.003, "total_variation": 0.0127}]}
-ANYWHERE = {"minimum_value", "one_half_in_one_dimension"}  # no trained network, no data set
+ANYWHERE = {"one_half_in_one_dimension"}  # no trained network, no data set
 MEMORISATION = {
     "copies": 0.005,
     "copies_allowed": 0.014,
@@ -83,26 +73,35 @@ CURVE = {
 }
 
 
-def row(means, comparable=True, experiment="mnist"):
-    seeds = [{"run": f"paper-{experiment}-{i}", "number": mean} for i, mean in enumerate(means)]
-    paper = PAPER[experiment].mean
-    verdict = judge(means, paper, margin(experiment)).text if means else "not run"
-    return {
-        "experiment": experiment,
-        "status": "ok" if means else "not run",
-        "comparable": comparable,
-        "seeds": seeds,
-        "mean": sum(means) / len(means) if means else None,
-        "verdict": {"text": verdict if comparable else "not comparable"},
-    }
+def row(means, comparable=True, experiment="mnist", exploration=False, at_02=None):
+    sets = None
+    if at_02 is not None:
+        grids = {GSN_SIGMA: {"first_images": at_02, "all_images": at_02}}
+        sets = Sets(epoch=3, count=2, mean=0.0, sd=1.0, grids=grids)
+    seeds = [
+        Seed.model_construct(run=f"paper-{experiment}-{i}", number=mean, sets=sets)
+        for i, mean in enumerate(means)
+    ]
+    verdict = Verdict(kind="not run")
+    if means and not comparable:
+        verdict = Verdict(kind="not comparable")
+    elif means and exploration:
+        verdict = explore(means, PAPER[experiment].mean, 5)
+    elif means:
+        verdict = judge(means, PAPER[experiment].mean, margin(experiment))
+    made = Row(experiment=experiment, dataset="MNIST", status="ok", verdict=verdict)
+    mean = sum(means) / len(means) if means else None
+    return made.model_copy(update={"comparable": comparable, "seeds": seeds, "mean": mean})
 
 
 @pytest.fixture
 def verdicts(tmp_path, monkeypatch):
-    """Verdicts by claim, of MNIST runs with these means and files."""
+    """The ledger by claim, of MNIST runs with these means and files."""
     monkeypatch.chdir(tmp_path)
 
-    def judged(means, samples=HONEST, curve=CURVE, comparable=True, tfd=(), seed=0, **figure1):
+    def judged(
+        means, samples=HONEST, curve=CURVE, comparable=True, tfd=(), seed=0, rows=None, **figure1
+    ):
         runs = [
             Run(profile="paper", experiment="mnist", dataset="mnist", seed=i, start=RANDOM)
             for i in range(max(1, len(means)))
@@ -118,80 +117,87 @@ def verdicts(tmp_path, monkeypatch):
         write_record(
             runs[0].folder / "figure2.json", pairs | {"squared_distance": [16.0, 9.0, 25.0]}
         )
-        rows = [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
-        lines = ledger(
-            rows, [RunFiles(run) for run in runs], THEORY, **{"figure1": FIGURE1} | figure1
-        )
-        for line in lines:
-            assert set(line) == {
-                "id", "where", "claim", "measure", "rule", "note", "question", "number", "verdict",
-                "file",
-            }  # fmt: skip
-        return {line["id"]: (line["number"], line["verdict"], line["file"]) for line in lines}
+        rows = rows or [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
+        lines = ledger(rows, [RunFiles(run) for run in runs], **{"figure1": FIGURE1} | figure1)
+        return {line.id: line for line in lines}
 
     return judged
 
 
 def test_every_claim_has_a_rule_and_every_rule_a_claim():
-    assert [claim["id"] for claim in content("claims.yaml")] == list(RULES)
+    assert list(content("claims.yaml")) == list(RULES)
 
 
-def test_the_numbers_in_the_texts_are_those_that_decide(verdicts, monkeypatch):
-    monkeypatch.setitem(claims.NUMBERS, "largest_z", 3.5)
-    rows = [row([224.0, 225.0, 226.0])]
-    lines = {line["id"]: line for line in ledger(rows, [], THEORY, FIGURE1)}
-    assert lines["independent_draws"]["rule"].startswith("under 3.5,")
-    assert lines["table1_mnist"]["claim"].endswith("reach 225 ± 2 nats on MNIST")
-    assert lines["second_of_table1_tfd"]["measure"] == "ours minus 1909; ours minus 2110"
-    assert "{" not in json.dumps([line["rule"] for line in lines.values()])
+def test_the_texts_name_only_numbers_that_were_measured(verdicts):
+    found = verdicts([225.0] * 3, tfd=[2050.0] * 3)
+    for name, about in content("claims.yaml").items():
+        for part in ("claim", "number", "measure", "rule", "note"):
+            text = about.get(part, "")
+            for field in string.Formatter().parse(text):
+                if field[1]:
+                    assert field[1] in found[name].values, (name, part)
+            text.format_map(found[name].values | {"at_theirs": 0.0}).format_map(NUMBERS)
+
+
+def test_the_numbers_in_the_texts_are_those_that_decide(monkeypatch):
+    about = content("claims.yaml")
+    monkeypatch.setitem(NUMBERS, "near_half", 0.35)
+    rule = about["discriminator_at_one_half"]["rule"]
+    assert filled(filled(rule, {}), NUMBERS) == "yes if both, as trained, are within 0.35 of ½"
+    claim = about["table1_mnist"]["claim"]
+    assert filled(filled(claim, {}), NUMBERS).endswith("reach 225 ± 2 nats on MNIST")
+    assert filled("{x:+.1f}, {y:.1f}", {"x": -1.25}) == "−1.2, –"
 
 
 def test_a_run_that_bears_everything_out(verdicts):
     found = verdicts([224.0, 225.0, 226.0, 225.0, 225.0])
-    runs = "runs/paper-mnist-0"
-    assert found == {
-        "table1_mnist": (
-            "225.0",
-            "reproduced: +0.0 nats (90 % interval −1.2 to +1.2)",
-            "results.json",
-        ),
-        "table1_tfd": ("–", "not run", "results.json"),
-        "best_of_table1_mnist": (
-            "+11.0, 90 % interval +9.8 to +12.2",
-            "holds",
-            "results.json",
-        ),
-        "second_of_table1_tfd": ("–", "not run", "results.json"),
-        "no_memorisation": (
-            "0.50%, 1.40% allowed; nearer with probability 0.512 (p = 0.0044)",
-            "holds",
-            f"{runs}/sample_checks.json",
-        ),
-        "sixth_column": ("1.50", "holds", f"{runs}/figure2.json"),
-        "independent_draws": ("2.1", "holds", f"{runs}/sample_checks.json"),
-        "smooth_interpolation": (
-            "9.5; from 10 to 100 steps 4.6",
-            "holds",
-            f"{runs}/sample_checks.json",
-        ),
-        "stronger_gradients": ("3.0 (the worst of 5 seeds)", "holds", f"{runs}/curve.csv"),
-        "one_half_in_one_dimension": (
-            "0.0030; total variation between p_g and p_data 0.013",
-            "holds",
-            "figure1.json",
-        ),
+    expected = {
+        "table1_mnist": ("reproduced", {"mean": 225.0}),
+        "table1_tfd": ("not run", {"mean": None}),
+        "best_of_table1_mnist": ("holds", {"distance": 11.0, "low": 9.826, "high": 12.174, "n": 5}),
+        "second_of_table1_tfd": ("not run", {"mean": None}),
+        "no_memorisation": ("holds", {"copies": 0.005, "samples": 10000, "p_value": 0.0044}),
+        "sixth_column": ("holds", {"nearest": 1.5}),
+        "stronger_gradients": ("holds", {"least": 3.0, "first": 4.0, "epochs": 2}),
+        "one_half_in_one_dimension": ("holds", {"farthest": 0.003, "total_variation": 0.0127}),
+        "smooth_interpolation": ("holds", {"finer": 9.5, "first": 4.6}),
         "discriminator_at_one_half": (
-            "0.520 and 0.480; without dropout 0.410 and 0.300 (the worst of 5 seeds)",
-            "as trained yes, without dropout no",
-            f"{runs}/curve.csv",
+            "holds",
+            {"d_data": 0.52, "d_samples": 0.48, "plain_d_data": 0.41, "plain_d_samples": 0.3},
         ),
-        "value_at_convergence": (
-            "+0.050; without dropout −0.020 (the worst of 5 seeds)",
-            "as trained yes, without dropout yes",
-            f"{runs}/curve.csv",
-        ),
-        "minimum_value": ("2.5e-16", "holds", "theory.json"),
+        "value_at_convergence": ("holds", {"above": 0.05, "plain_above": -0.02}),
     }
+    assert found.keys() == expected.keys()
+    for name, (verdict, values) in expected.items():
+        assert found[name].verdict == verdict, name
+        shown = {key: found[name].values[key] for key in values}
+        assert shown == pytest.approx(values, abs=1e-3), name
+    files = {
+        "no_memorisation": "sample_checks.json",
+        "sixth_column": "figure2.json",
+        "stronger_gradients": "curve.csv",
+        "discriminator_at_one_half": "curve.csv",
+    }
+    for name, file in files.items():
+        assert (found[name].run, found[name].file) == (
+            "paper-mnist-0",
+            f"runs/paper-mnist-0/{file}",
+        )
+
+
+def test_deep_gsn_s_bandwidth_stands_beside_ours(verdicts):
+    rows = [row([224.0, 225.0, 226.0], at_02=214.9)]
+    values = verdicts([224.0, 225.0, 226.0], rows=rows)["best_of_table1_mnist"].values
+    assert values["at_theirs"] == pytest.approx(214.9)
+    assert values["runs_at_theirs"] == 3
+
+
+def test_exploration_ranks_nothing(verdicts):
+    rows = [row([224.0, 225.0, 226.0], exploration=True)]
+    found = verdicts([224.0, 225.0, 226.0], rows=rows)
+    assert found["best_of_table1_mnist"].verdict == "exploration"
+    assert found["table1_mnist"].verdict == "exploration"
+    assert found["no_memorisation"].verdict == "holds"
 
 
 @pytest.mark.parametrize(
@@ -199,15 +205,12 @@ def test_a_run_that_bears_everything_out(verdicts):
     [
         ("no_memorisation", {"memorisation": MEMORISATION | {"copies": 0.02}}, {}),
         ("sixth_column", {"memorisation": MEMORISATION | {"copy_distance": 3.1}}, {}),
-        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": 4.5}}, {}),
         (
             "smooth_interpolation",
             {"interpolation": INTERPOLATION | {"shrinks": 9.5, "shrinks_finer": 1.3}},
             {},
         ),
         ("stronger_gradients", {}, {"g_grad_norm_minimax": [0.5, 3.5, None]}),
-        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": 4.0}}, {}),
-        ("independent_draws", {"autocorrelation": AUTOCORRELATION | {"largest_z": None}}, {}),
         (
             "smooth_interpolation",
             {"interpolation": INTERPOLATION | {"shrinks": 9.5, "shrinks_finer": 4.99}},
@@ -223,41 +226,38 @@ def test_a_run_that_bears_everything_out(verdicts):
 def test_a_number_outside_its_rule_alone_fails_its_claim(verdicts, claim, samples, curve):
     means = [224.0, 225.0, 226.0]
     found, honest = verdicts(means, HONEST | samples, CURVE | curve), verdicts(means)
-    assert found[claim][1] == "does not hold"
-    assert {key for key in found if found[key][1] != honest[key][1]} == {claim}
+    assert found[claim].verdict == "does not hold"
+    assert {key for key in found if found[key].verdict != honest[key].verdict} == {claim}
 
 
 @pytest.mark.parametrize(
-    ("claim", "curve", "trained"),
+    ("claim", "curve", "verdict"),
     [
-        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.61]}, "no"),
-        ("discriminator_at_one_half", {"d_samples": [0.1, 0.3, 0.39]}, "no"),
-        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.59]}, "yes"),
-        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) + 0.11]}, "no"),
-        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.11]}, "no"),
-        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.09]}, "yes"),
+        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.61]}, "does not hold"),
+        ("discriminator_at_one_half", {"d_samples": [0.1, 0.3, 0.39]}, "does not hold"),
+        ("discriminator_at_one_half", {"d_data": [0.9, 0.7, 0.59]}, "holds"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) + 0.11]}, "does not hold"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.11]}, "does not hold"),
+        ("value_at_convergence", {"value": [-0.2, -1.0, -math.log(4) - 0.09]}, "holds"),
     ],
 )
-def test_a_question_on_training_is_answered_with_and_without_dropout(
-    verdicts, claim, curve, trained
-):
-    found = verdicts([224.0, 225.0, 226.0], curve=CURVE | curve)[claim][1]
-    plain = {"discriminator_at_one_half": "no", "value_at_convergence": "yes"}[claim]
-    assert found == f"as trained {trained}, without dropout {plain}"
+def test_a_question_on_training_is_answered_as_trained(verdicts, claim, curve, verdict):
+    assert verdicts([224.0, 225.0, 226.0], curve=CURVE | curve)[claim].verdict == verdict
 
 
 def test_gradients_that_no_run_measured_are_no_verdict(verdicts):
     none = {name: [None] * 3 for name in CURVE if name.startswith("g_grad_norm")}
     for seed in (0, 1):  # one run is enough
         found = verdicts([224.0, 225.0, 226.0], curve=CURVE | none, seed=seed)
-        assert found["stronger_gradients"][:2] == ("–", "not measured")
+        assert found["stronger_gradients"].verdict == "not measured"
+        assert found["stronger_gradients"].values == {}
 
 
 def test_samples_are_those_of_the_run_that_was_examined(verdicts):
     first, second = (f"reports/paper/runs/paper-mnist-{i}/sample_checks.json" for i in (0, 1))
     verdicts([224.0, 225.0])
     Path(second).write_text(Path(first).read_text())
-    rewrite(Path(second), lambda found: found["autocorrelation"].update(largest_z=3.1))
+    rewrite(Path(second), lambda found: found["interpolation"].update(shrinks_finer=7.5))
     Path("reports/paper/runs/paper-mnist-1/figure2.json").write_text(
         Path("reports/paper/runs/paper-mnist-0/figure2.json").read_text()
     )
@@ -266,66 +266,63 @@ def test_samples_are_those_of_the_run_that_was_examined(verdicts):
         RunFiles(Run(profile="paper", experiment="mnist", dataset="mnist", seed=i, start=RANDOM))
         for i in (0, 1)
     ]
-    lines = {line["id"]: line for line in ledger([row([224.0, 225.0])], runs, THEORY, FIGURE1)}
-    assert lines["independent_draws"]["number"] == "3.1"
-    assert lines["independent_draws"]["file"] == "runs/paper-mnist-1/sample_checks.json"
+    lines = {line.id: line for line in ledger([row([224.0, 225.0])], runs, FIGURE1)}
+    assert lines["smooth_interpolation"].values["finer"] == 7.5
+    assert lines["smooth_interpolation"].file == "runs/paper-mnist-1/sample_checks.json"
 
 
-def test_a_claim_on_curves_is_judged_by_its_worst_seed(verdicts):
+def test_a_claim_on_curves_is_judged_by_its_worst_seed_and_shows_that_one(verdicts):
     means = [224.0, 225.0, 226.0]
     found = verdicts(means, curve=CURVE | {"d_data": [0.9, 0.7, 0.61]}, seed=2)
-    assert found["discriminator_at_one_half"] == (
-        "0.610 and 0.480; without dropout 0.410 and 0.300 (the worst of 3 seeds)",
-        "as trained no, without dropout no",
-        "runs/paper-mnist-2/curve.csv",
-    )
-    assert found["value_at_convergence"][1] == "as trained yes, without dropout yes"
+    worst = found["discriminator_at_one_half"]
+    assert (worst.run, worst.verdict) == ("paper-mnist-2", "does not hold")
+    assert worst.values["d_data"] == 0.61
+    assert found["value_at_convergence"].verdict == "holds"
     found = verdicts(means, curve=CURVE | {"g_grad_norm_minimax": [4.0, 1.0, None]}, seed=1)
-    assert found["stronger_gradients"] == (
-        "0.5 (the worst of 3 seeds)",
-        "does not hold",
-        "runs/paper-mnist-1/curve.csv",
-    )
+    worst = found["stronger_gradients"]
+    assert (worst.run, worst.verdict) == ("paper-mnist-1", "does not hold")
+    assert worst.values == {"least": 0.5, "first": 0.5, "epochs": 2}
 
 
 @pytest.mark.parametrize(
-    ("means", "number", "verdict"),
+    ("means", "distance", "low", "verdict"),
     [
-        ([230.0, 231.0, 232.0], "+17.0, 90 % interval +14.8 to", "holds"),
-        ([214.5, 216.0, 217.0], "+1.8, 90 % interval −0.8 to", "not decided"),
-        ([200.0, 201.0, 202.0], "−13.0, 90 % interval −15.2 to", "does not hold"),
-        ([200.0], "−14.0", "too few seeds (n = 1)"),
+        ([230.0, 231.0, 232.0], 17.0, 14.814, "holds"),
+        ([214.5, 216.0, 217.0], 1.833, -0.788, "undecided"),
+        ([200.0, 201.0, 202.0], -13.0, -15.186, "does not hold"),
+        ([200.0], -14.0, None, "too few seeds"),
     ],
 )
-def test_the_ranking_wants_the_whole_interval_on_one_side(verdicts, means, number, verdict):
+def test_the_ranking_wants_the_whole_interval_on_one_side(verdicts, means, distance, low, verdict):
     found = verdicts(means)["best_of_table1_mnist"]
-    assert found[0].startswith(number)
-    assert found[1] == verdict
+    assert found.values["distance"] == pytest.approx(distance, abs=1e-3)
+    assert found.values["low"] == (low if low is None else pytest.approx(low, abs=2e-3))
+    assert found.verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("means", "verdict"),
     [
         ([2250.0, 2255.0, 2260.0], "does not hold"),  # above the best too
-        ([2105.0, 2110.0, 2115.0], "not decided"),  # level with the best
-        ([2025.0, 2030.0, 2035.0], "not decided"),  # the others' own errors are 66 and 50
-        ([1890.0, 1895.0, 1900.0], "not decided"),
+        ([2105.0, 2110.0, 2115.0], "undecided"),  # level with the best
+        ([2025.0, 2030.0, 2035.0], "undecided"),  # the others' own errors are 66 and 50
+        ([1890.0, 1895.0, 1900.0], "undecided"),
         ([1690.0, 1695.0, 1700.0], "does not hold"),
-        ([2050.0], "too few seeds (n = 1)"),
+        ([2050.0], "too few seeds"),
     ],
 )
 def test_the_ranking_on_tfd(verdicts, means, verdict):
-    assert verdicts([225.0], tfd=means)["second_of_table1_tfd"][1] == verdict
+    assert verdicts([225.0], tfd=means)["second_of_table1_tfd"].verdict == verdict
 
 
 def test_the_ranking_on_tfd_holds_between_the_two_others(verdicts, monkeypatch):
     """The paper's errors are too large for any number to be surely between; smaller ones aren't."""
-    others = [Published(1890.0, 2.9), Published(1909.0, 6.6), Published(2110.0, 5.0)]
+    numbers = ((1890.0, 2.9), (1909.0, 6.6), (2110.0, 5.0))
+    others = [Published(mean=mean, se=se) for mean, se in numbers]
     monkeypatch.setattr(claims, "OTHERS_TFD", others)
     found = verdicts([225.0], tfd=[2050.0, 2055.0, 2060.0])["second_of_table1_tfd"]
-    assert found[1] == "holds"
-    assert found[0].startswith("+146.0, 90 % interval ")
-    assert "; −55.0, 90 % interval " in found[0]
+    assert found.verdict == "holds"
+    assert (found.values["distance"], found.values["best_distance"]) == (146.0, -55.0)
 
 
 @pytest.mark.parametrize(
@@ -336,18 +333,30 @@ def test_d_is_one_half_at_the_end_of_figure_1(verdicts, farthest, reduced, verdi
     last = {"deviation_from_half": farthest, "total_variation": 0.1}
     figure1 = {"panels": [{"deviation_from_half": 0.0}, last]}
     found = verdicts([225.0], figure1=figure1, figure1_reduced=reduced)
-    assert found["one_half_in_one_dimension"][1] == verdict
+    assert found["one_half_in_one_dimension"].verdict == verdict
 
 
 def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):
     found = verdicts([225.0] * 3, comparable=False)
-    assert {verdict for key, (_, verdict, _) in found.items() if key not in ANYWHERE} == {
+    assert {claim.verdict for key, claim in found.items() if key not in ANYWHERE} == {
         "not comparable",
         "not run",
     }
-    assert found["minimum_value"][1] == "holds"  # of no run
 
 
-def test_without_a_run_only_section_4_has_verdicts(verdicts):
+def test_without_a_run_no_claim_on_one_has_a_verdict(verdicts):
     found = verdicts([])
-    assert {verdict for key, (_, verdict, _) in found.items() if key not in ANYWHERE} == {"not run"}
+    verdicts_found = {claim.verdict for key, claim in found.items() if key not in ANYWHERE}
+    assert verdicts_found == {"not run"}
+
+
+def test_groups_show_every_claim_once_and_what_is_missing(verdicts):
+    found = verdicts([224.0, 225.0, 226.0, 225.0, 225.0])
+    shown = dict(grouped(list(found.values())))
+    assert list(shown) == [HOLDS, OPEN, OURS]
+    assert sum(map(len, shown.values())) == len(found)
+    (tfd,) = (claim for claim in shown[OPEN] if "2057" in claim["claim"])
+    assert tfd["summary"].endswith("needs the Toronto Face Database, which is given on request")
+    (memorisation,) = (c for c in shown[HOLDS] if "copies" in c["claim"])
+    assert "0.50% of 10,000 samples" in memorisation["summary"]
+    assert {claim["word"] for claim in shown[OURS]} == {"yes"}

@@ -1,11 +1,10 @@
 """The table of recipes against the released configuration files, as the specification has them."""
 
-import json
-
 import pytest
 
 from paper_repro.gan.model import recipe
 from paper_repro.report.hyperparameters import _lines, hyperparameters
+from paper_repro.report.results import read_results
 from tests.conftest import ROOT
 
 EXPECTED = {
@@ -66,11 +65,15 @@ def test_a_recipe_is_shown_as_the_released_one(params, name):
 
 
 @pytest.mark.parametrize("profile", ["paper", "quick", "stand-in"])
-def test_every_experiment_that_was_run_has_its_column(profile):
-    results = json.loads((ROOT / "reports" / profile / "results.json").read_text())
-    table = hyperparameters(results).set_index("Hyper-parameter")
-    assert list(table) == [row["experiment"] for row in results["rows"] if row["seeds"]]
-    assert not table.isna().to_numpy().any()
-    for row in results["rows"]:
-        for seed in row["seeds"]:
-            assert table.loc["Epochs", row["experiment"]] == str(seed["epochs"])
+def test_every_experiment_that_was_run_has_its_column(profile, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    results = read_results(profile)
+    head, _, *lines = (
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in hyperparameters(results).splitlines()
+    )
+    rows = [row for row in results.rows if row.seeds]
+    assert head == ["Hyper-parameter", *(row.experiment for row in rows)]
+    table = {line[0]: dict(zip(head[1:], line[1:], strict=True)) for line in lines}
+    for row in rows:
+        assert table["Epochs"][row.experiment] == str(row.seeds[0].epochs)

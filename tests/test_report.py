@@ -111,14 +111,6 @@ def test_the_csv_has_a_line_a_run(reported, workspace):
     assert table.experiment.tolist() == ["mnist"] * 2
 
 
-def diverge(monkeypatch, update=Trainer.update):
-    def exploding(self, *arguments, **options):
-        next(self.gan.generator.parameters()).data.fill_(float("inf"))
-        return update(self, *arguments, **options)
-
-    monkeypatch.setattr(Trainer, "update", exploding)
-
-
 MNIST = released_recipe("mnist", "mnist")
 COUNTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 

@@ -19,7 +19,13 @@ def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
         axes.set(xlabel="epoch", ylabel="nats, validation")
         if curves is not None:
             sns.lineplot(
-                curves, x="epoch", y="valid_nats", hue="experiment", style="experiment", errorbar=None, ax=axes
+                curves,
+                x="epoch",
+                y="valid_nats",
+                hue="experiment",
+                style="experiment",
+                errorbar=None,
+                ax=axes,
             )
             sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)
         axes.set(ylabel="nats, validation")

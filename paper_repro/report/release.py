@@ -1,7 +1,7 @@
 """The numbers of the published release, and whether a rerun agrees with them.
 
-``release.json`` says what was published: each run's number, the machine and the time. A rerun has other
-seeds or another machine; the report then sets the two beside each other.
+``release.json`` says what was published: each run's number, the machine and the time. A rerun has
+other seeds or another machine; the report then sets the two beside each other.
 """
 
 import json
@@ -27,6 +27,7 @@ from paper_repro.report.results import (
     Results,
     Row,
     read_results,
+    results_path,
 )
 from paper_repro.report.verdict import LEVEL, answer
 
@@ -82,10 +83,10 @@ def release() -> None:
     Raises
     ------
     UserError
-        If there are no results, or a record is damaged.
+        If a record is damaged.
     """
     for profile in profiles():
-        if profile == ABLATIONS:
+        if profile == ABLATIONS or not results_path(profile).is_file():
             continue
         results, path = read_results(profile), release_path(profile)
         write_record(path, _described(results).model_dump())
