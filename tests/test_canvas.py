@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,23 @@ SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
 }
 
 
-def python(folder, code, backend, settings):
+BY_TURNS = """
+import os, sys
+import pandas, pydantic, torch, torchvision.utils  # all that takes long and draws nothing
+assert "matplotlib" not in sys.modules
+for folder, backend in {places!r}:
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+        exec({draw!r})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, folder
+"""
+
+
+def python(folder, code, backend=None, settings=None):
     if settings is not None:
         (folder / "matplotlibrc").write_bytes(settings)
     own = {"PYTHONPATH": str(ROOT)} | ({} if backend is None else {"MPLBACKEND": backend})
@@ -86,12 +103,16 @@ def python(folder, code, backend, settings):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """All pictures by the surroundings that they were drawn in."""
-    drawn = {}
-    for name, surroundings in {"clean": (None, None), **SURROUNDINGS}.items():
-        folder = tmp_path_factory.mktemp(name)
-        python(folder, DRAW, *surroundings)
-        drawn[name] = {path.stem: path.read_bytes() for path in folder.glob("*.png")}
-    return drawn
+    places = []
+    for name, (backend, settings) in {"clean": (None, None), **SURROUNDINGS}.items():
+        places.append((str(tmp_path_factory.mktemp(name, numbered=False)), backend))
+        if settings is not None:
+            Path(places[-1][0], "matplotlibrc").write_bytes(settings)
+    python(tmp_path_factory.mktemp("none"), BY_TURNS.format(places=places, draw=DRAW))
+    return {
+        Path(folder).name: {path.stem: path.read_bytes() for path in Path(folder).glob("*.png")}
+        for folder, _ in places
+    }
 
 
 @pytest.mark.slow
