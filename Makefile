@@ -68,8 +68,9 @@ verify: $(READY)
 bench: $(READY)
 	paper_repro bench
 
+# A process a core; more than eight would want more than 8 GB.
 test: $(READY)
-	python -m pytest
+	python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 lint: $(READY)
 	ruff check .

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,14 +21,12 @@ import numpy as np
 import pandas as pd
 import torch
 from paper_repro.figures import (
-    ablations, benchmarks, canvas, curves, figure1, figure2, figure3, forest, parzen_audit,
-    sample_sets, theory,
+    benchmarks, canvas, curves, figure1, figure2, figure3, forest, parzen_audit, sample_sets,
+    theory, variants,
 )
 
 x = np.linspace(-1, 1, 50)
 p = 0.5 + 0 * x
-run = {"status": "ok", "validation_epochs": [1, 2], "valid_nats": [3.0, 5.0]}
-ablations.draw_ablations({"rows": [{"experiment": "one", "runs": [run]}]}, Path("ablations.png"))
 benchmarks.draw_growth(
     [
         {"axis": a, "images": n, "samples": 2 * n, "pixels": 3, "seconds": {"median": n / 7}}
@@ -53,6 +52,9 @@ audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "r
 parzen_audit.draw(audit, Path("parzen_audit.png"))
 means = {"one": [("a", 217.0), ("b", 221.0)], "two": [("a", 219.0), ("b", 222.0)]}
 sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
+both = pd.DataFrame({"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5.0, 4.0, 6.0],
+                     "experiment": ["one", "one", "two", "two"]})
+variants.draw_variants(both, Path("variants.png"))
 members = [SimpleNamespace(jsd=0.1, criterion=-1.2)]
 found = SimpleNamespace(x=x, p_data=p, p_g=p, d=p, members=members, descent=[-1.2, -1.3])
 theory.draw(found, Path("theory.png"))
@@ -77,7 +79,23 @@ SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
 }
 
 
-def python(folder, code, backend, settings):
+BY_TURNS = """
+import os, sys
+import pandas, pydantic, torch, torchvision.utils  # all that takes long and draws nothing
+assert "matplotlib" not in sys.modules
+for folder, backend in {places!r}:
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+        exec({draw!r})
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, folder
+"""
+
+
+def python(folder, code, backend=None, settings=None):
     if settings is not None:
         (folder / "matplotlibrc").write_bytes(settings)
     own = {"PYTHONPATH": str(ROOT)} | ({} if backend is None else {"MPLBACKEND": backend})
@@ -92,12 +110,16 @@ def python(folder, code, backend, settings):
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """All pictures by the surroundings that they were drawn in."""
-    drawn = {}
-    for name, surroundings in {"clean": (None, None), **SURROUNDINGS}.items():
-        folder = tmp_path_factory.mktemp(name)
-        python(folder, DRAW, *surroundings)
-        drawn[name] = {path.name: path.read_bytes() for path in folder.glob("*.p[nd][gf]")}
-    return drawn
+    places = []
+    for name, (backend, settings) in {"clean": (None, None), **SURROUNDINGS}.items():
+        places.append((str(tmp_path_factory.mktemp(name, numbered=False)), backend))
+        if settings is not None:
+            Path(places[-1][0], "matplotlibrc").write_bytes(settings)
+    python(tmp_path_factory.mktemp("none"), BY_TURNS.format(places=places, draw=DRAW))
+    return {
+        Path(folder).name: {path.name: path.read_bytes() for path in Path(folder).glob("*.p[nd][gf]")}
+        for folder, _ in places
+    }
 
 
 @pytest.mark.slow

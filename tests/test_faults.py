@@ -1,6 +1,7 @@
 """What comes from outside: kills, signals, second processes, full disks, locales, odd files."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,7 @@ def started(*arguments, **options):
     """Start a command as a user does, in the present folder."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
     return subprocess.Popen(
-        [*options.pop("prefix", []), sys.executable, "-m", "paper_repro", *arguments],
+        [sys.executable, "-m", "paper_repro", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -37,6 +38,15 @@ def started(*arguments, **options):
         encoding="utf-8",
         **options,
     )
+
+
+def sent(process, number):
+    """Send a process a signal, if it is still there."""
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def left():
@@ -93,28 +103,37 @@ def test_files_of_other_names_are_never_swept(tmp_path):
 
 @pytest.mark.slow
 def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace, monkeypatch):
-    workspace.change(epochs=400, validate_every=1)
+    workspace.change(epochs=60, validate_every=1)
     train(KEY)
     expected = outputs(workspace)
     for path in (*saved(), model_path(KEY)):
         path.unlink()
-    code = (
-        "import sys; from paper_repro.gan import loop; from paper_repro.__main__ import main\n"
+    code = (  # a process that has imported everything, once, and makes those to be killed
+        "import importlib, os, sys\n"
+        "from paper_repro.gan import loop, train; from paper_repro.__main__ import main\n"
         "loop.CHECKPOINT_SECONDS = loop.SAVING_RATIO = 0\n"
-        "sys.exit(main(['train', 'quick-mnist-0']))"
+        "for line in sys.stdin:\n"
+        "    child = os.fork()\n"
+        "    if not child: os._exit(main(['train', 'quick-mnist-0']))\n"
+        "    print(child, flush=True)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    killed = 0
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 60
-        while not left() and process.poll() is None and time.monotonic() < until:
-            pass  # until it is inside a save
-        killed += process.poll() is None
-        process.kill()
-        process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as parent:
+        killed = 0
+        for _ in range(6):
+            print(file=parent.stdin, flush=True)
+            child, until = int(parent.stdout.readline()), time.monotonic() + 60
+            while not left() and sent(child, 0) and time.monotonic() < until:
+                pass  # until it is inside a save
+            sent(child, signal.SIGKILL)
+            killed += int(parent.stdout.readline()) == -signal.SIGKILL
     assert killed >= 3
     train(KEY)
     assert outputs(workspace) == expected
@@ -304,10 +323,15 @@ def test_a_run_that_diverges_before_its_first_save_names_no_checkpoint(
 
 
 @pytest.mark.parametrize("blocks", [1, 4, 16])  # of 1024 bytes
-def test_a_full_disk_is_one_line_and_a_later_run_goes_on(workspace, blocks):
-    process = started("train", KEY, prefix=["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash"])
-    said = process.communicate()[1].rpartition("\r")[2].splitlines()
-    assert process.returncode == 2
+def test_a_full_disk_is_one_line_and_a_later_run_goes_on(workspace, capsys, blocks):
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (blocks * 1024, most))
+    try:
+        code = main(["train", KEY])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert code == 2
+    said = capsys.readouterr().err.rpartition("\r")[2].splitlines()
     assert "can't be written: File too large: it needs" in said[-1]
     assert "make room and run the same command again" in said[-1]
     assert not left()
@@ -370,6 +394,11 @@ READ = [
 ]
 
 
+def run_stages(workspace):
+    for stage in ("train", "evaluate", "figure2"):
+        assert main([stage, KEY]) == 0
+
+
 def folder(path):
     path.mkdir()
 
@@ -382,8 +411,7 @@ def without_end(path):
 @pytest.mark.parametrize("make", [os.mkfifo, folder, without_end], ids=["pipe", "folder", "zero"])
 @pytest.mark.parametrize(("path", "command"), READ, ids=[path.name for path, _ in READ])
 def test_what_is_no_file_is_refused_in_one_line(workspace, capsys, path, command, make):
-    for stage in ("train", "evaluate", "figure2"):
-        assert main([stage, KEY]) == 0
+    workspace.once(run_stages)
     if path.name == "{}":
         (path,) = saved()
     path.unlink()
