@@ -117,7 +117,9 @@ def pictures(tmp_path_factory):
             Path(places[-1][0], "matplotlibrc").write_bytes(settings)
     python(tmp_path_factory.mktemp("none"), BY_TURNS.format(places=places, draw=DRAW))
     return {
-        Path(folder).name: {path.name: path.read_bytes() for path in Path(folder).glob("*.p[nd][gf]")}
+        Path(folder).name: {
+            path.name: path.read_bytes() for path in Path(folder).glob("*.p[nd][gf]")
+        }
         for folder, _ in places
     }
 

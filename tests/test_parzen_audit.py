@@ -22,6 +22,7 @@ from paper_repro.parzen.bandwidth import estimate
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import tables
 from paper_repro.report.report import report
+from paper_repro.report.results import read_results
 
 SMALL = {
     "samples": (20, 200),
@@ -111,13 +112,13 @@ def test_the_stage_writes_numbers_and_the_report_a_picture(workspace, capsys):
     evaluate(workspace.key)
     figure2(workspace.key)
     report("quick")
-    page = (workspace.folder / "reports/quick/index.html").read_text()
-    results = read_json(workspace.folder / "reports/quick/results.json")
-    assert results["audit"]["rows"] == measured["rows"]
+    page = (workspace.folder / "reports/quick/README.md").read_text()
+    results = read_results("quick")
+    assert results.audit["rows"] == measured["rows"]
     assert (workspace.folder / "reports/quick/curves/parzen_audit.png").stat().st_size > 5000
     for table in (tables.audit(results), tables.audit_curve(results)):
-        for cell in table.to_numpy().ravel():
-            assert str(cell).replace("'", "&#39;") in page
+        assert len(table.splitlines()) > 3
+        assert table in page
 
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):

@@ -162,6 +162,7 @@ def test_every_grid_chooses_its_own_sigma_on_first_or_all_validation_images(work
         "log_15": 15,
         "linear_10": 10,
         "log_91": 91,
+        "sigma_0.2": 1,
     }
     assert found["grids"]["linear_10"][:2] == pytest.approx([0.001, 0.112])
     for index in (0, 7):

@@ -95,7 +95,9 @@ class _Page(RendererHTML):
         return self.renderToken(tokens, i, options, env)
 
     def table_open(self, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
-        return '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>\n'
+        env["tables"] = number = env.get("tables", 0) + 1  # a region's name is its own
+        region = f'tabindex="0" role="region" aria-label="Table {number}"'
+        return f'<div class="scroll" {region}><table>\n'
 
     def table_close(self, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
         return "</table></div>\n"
