@@ -139,8 +139,8 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
     parts = benchmarks.read()
     assert parts["many_samples"]["samples"] == 2500
     for table in (
-        benchmarks.times(parts, "update", benchmarks.UPDATES),
-        benchmarks.times(parts, "parzen", benchmarks.PARZEN),
+        benchmarks.times(parts, "update"),
+        benchmarks.times(parts, "parzen"),
         benchmarks.ratios(parts, "update"),
         benchmarks.ratios(parts, "parzen"),
         benchmarks.experiments(parts),

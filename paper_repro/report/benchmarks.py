@@ -9,44 +9,12 @@ from paper_repro.figures.benchmarks import draw_growth
 from paper_repro.report import tables
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration
+from paper_repro.report.released import content
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
 PARTS = ("summary", "update", "parzen", "growth", "many_samples", "experiments", "command_line")
-
-UPDATES = {
-    "float32": "float32, as trained: {ours} products",
-    "float32_products": "its matrix products alone, {ours}",
-    "float32_default": "float32, torch's default products",
-    "float32_default_products": "its matrix products alone, torch's default",
-    "bfloat16": "bfloat16 products",
-    "bfloat16_products": "its matrix products alone",
-    "twin": "the plain autograd twin, {ours} products",
-    "twin_default": "the plain autograd twin, torch's default products",
-    "plain": "a plain PyTorch loop, {ours} products",
-    "plain_default": "a plain PyTorch loop, as PyTorch comes",
-}
-RATIOS = {
-    "float32_update_gemm_fraction": "bare products / float32 update, torch's default products",
-    "float32_update_gemm_fraction_as_trained": "bare products / float32 update, as trained",
-    "float32_update_vs_plain": "plain PyTorch loop / float32 update as trained",
-    "float32_update_vs_plain_same_products": "the same, both with torch's default products",
-    "float32_update_vs_plain_as_trained": "the same, both with the products of training",
-    "float32_update_vs_twin": "plain autograd twin, torch's products / float32 update as trained",
-    "bfloat16_update_gemm_fraction": "bare products / bfloat16 update",
-    "bfloat16_update_vs_plain": "plain PyTorch loop / bfloat16 update",
-    "bfloat16_update_vs_float32": "float32 update as trained / bfloat16 update",
-    "parzen_gemm_fraction": "bare products / whole Parzen measure",
-    "parzen_vs_kde": "scikit-learn's KernelDensity / ours, one σ",
-    "parzen_vs_broadcast": "direct computation of the authors' script / ours, one σ",
-}
-PARZEN = {
-    "measure": "the whole measure: {sigmas} σ on {sigma_images} images, the best on {images}",
-    "measure_product": "its matrix products alone",
-    "one_sigma": "one σ on {images} images",
-    "one_sigma_kernel_density": "scikit-learn's KernelDensity, timed on {slice} images and scaled",
-    "one_sigma_broadcast": "direct computation, timed on {slice} images and scaled",
-}
+LABELS = content("texts/benchmarks.yaml")
 
 
 def _seconds(spread: dict[str, Any]) -> str:
@@ -71,13 +39,13 @@ def read() -> dict[str, Any] | None:
     return {name: read_json(FOLDER / f"{name}.json") for name in PARTS}
 
 
-def times(parts: dict[str, Any], name: str, labels: dict[str, str]) -> Markdown:
+def times(parts: dict[str, Any], name: str) -> Markdown:
     """Return what was timed in a part, a line each, with the quartiles."""
     part = parts[name]
     known = part | part.get("products", {})
     return tables.markdown(
         {"What": label.format_map(known), "Median (quartiles)": _seconds(part["seconds"][key])}
-        for key, label in labels.items()
+        for key, label in LABELS[name].items()
         if key in part["seconds"]
     )
 
@@ -85,7 +53,7 @@ def times(parts: dict[str, Any], name: str, labels: dict[str, str]) -> Markdown:
 def ratios(parts: dict[str, Any], name: str) -> Markdown:
     """Return a part's ratios, a line each, with the quartiles over its rounds."""
     return tables.markdown(
-        {"Ratio": RATIOS[key], "Median (quartiles)": _ratio(spread)}
+        {"Ratio": LABELS["ratios"][key], "Median (quartiles)": _ratio(spread)}
         for key, spread in parts[name]["ratios"].items()
     )
 
@@ -119,9 +87,9 @@ def benchmarks_page() -> None:
         "benchmarks.md.j2",
         parts=parts,
         machine=parts["summary"]["provenance"],
-        updates=times(parts, "update", UPDATES),
+        updates=times(parts, "update"),
         update_ratios=ratios(parts, "update"),
-        parzen=times(parts, "parzen", PARZEN),
+        parzen=times(parts, "parzen"),
         parzen_ratios=ratios(parts, "parzen"),
         experiments=experiments(parts),
         errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),

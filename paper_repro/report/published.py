@@ -5,6 +5,7 @@ Nats; ± is the standard error of the mean, over the test images on MNIST and ov
 
 from dataclasses import dataclass
 
+from paper_repro.report.released import content
 from paper_repro.report.results import Published
 
 
@@ -26,39 +27,26 @@ class Context:
     source: str
 
 
-def _number(mean: float, se: float) -> Published:
-    return Published(mean=mean, se=se)
+def _number(pair: list[float]) -> Published:
+    return Published(mean=pair[0], se=pair[1])
 
 
-ADVERSARIAL = Model("Adversarial nets", _number(225.0, 2.0), _number(2057.0, 26.0))
-TABLE1 = (
-    Model("DBN", _number(138.0, 2.0), _number(1909.0, 66.0)),
-    Model("Stacked CAE", _number(121.0, 1.6), _number(2110.0, 50.0)),
-    Model("Deep GSN", _number(214.0, 1.1), _number(1890.0, 29.0)),
-    ADVERSARIAL,
+_FOUND = content("published.yaml")
+TABLE1 = tuple(
+    Model(name, _number(numbers["mnist"]), _number(numbers["tfd"]))
+    for name, numbers in _FOUND["table_1"].items()
 )
+ADVERSARIAL = TABLE1[-1]
 # The paper's number for each experiment that it gives one for.
 PAPER = {"mnist": ADVERSARIAL.mnist, "tfd": ADVERSARIAL.tfd}
+CONTEXT = tuple(
+    Context(name, _number(entry["mnist"]), entry["source"])
+    for name, entry in _FOUND["context"].items()
+)
 
 
 def margin(experiment: str) -> float:
     """Return half of what separates the paper's number from the nearest other model of Table 1."""
-    numbers: dict[str, float] = {model.name: getattr(model, experiment).mean for model in TABLE1}
+    numbers: dict[str, float] = {m.name: getattr(m, experiment).mean for m in TABLE1}
     own = numbers.pop(ADVERSARIAL.name)
     return min(abs(own - other) for other in numbers.values()) / 2
-
-
-SOHL_DICKSTEIN = "Sohl-Dickstein et al. 2015, arXiv:1503.03585, Table 2, converted from bits"
-CONTEXT = (
-    Context("Training images as the samples", _number(241.9, 2.3), SOHL_DICKSTEIN),
-    Context("Diffusion", _number(219.7, 1.9), SOHL_DICKSTEIN),
-    Context(
-        "Conditional adversarial nets",
-        _number(132.0, 1.8),
-        "Mirza and Osindero 2014, arXiv:1411.1784",
-    ),
-    Context("GMMN + autoencoder", _number(282.0, 2.0), "Li et al. 2015, arXiv:1502.02761"),
-    Context(
-        "Adversarial autoencoder", _number(340.0, 2.0), "Makhzani et al. 2015, arXiv:1511.05644"
-    ),
-)

@@ -23,7 +23,6 @@ from paper_repro.report.claims import GSN_SIGMA, NUMBERS
 from paper_repro.report.collect import collect
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
-from paper_repro.report.hyperparameters import hyperparameters
 from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.released import content
@@ -101,7 +100,7 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
         marks += [
             mark(
                 f"Seed {published[0]} by other grids of σ",
-                tables.SHORT_GRIDS[grid],
+                tables.GRIDS[grid]["short"],
                 means["first_images"],
                 "grid",
             )
@@ -222,7 +221,7 @@ class Pictures:
 
     def _ablations(self, rows: list[Row]) -> None:
         curves = [
-            files.table("validation.csv").assign(experiment=row.experiment)
+            files.table("validation.csv").assign(experiment=tables.title_of(row.experiment))
             for row in rows
             for files in self._files(row)
         ]
@@ -263,7 +262,6 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "rule": "#the-rule-for-verdicts",
         "same": SAME,
         "unstated": [item["topic"] for item in differences if "not stated" in item["text"]],
-        "hyperparameters": hyperparameters(results),
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
     }
 

@@ -1,5 +1,6 @@
 """The reports' tables, in Markdown; every number comes from ``results.json`` or another record."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,20 +13,7 @@ from paper_repro.report.published import ADVERSARIAL, CONTEXT, TABLE1
 from paper_repro.report.released import content
 from paper_repro.report.results import Release, Results, Row, Seed, Verdict
 
-GRIDS = {
-    "default": "10 values, logarithmic, .1 to 1: the released script's default",
-    "log_15": "15 values, logarithmic, .1 to 1: an earlier version of it",
-    "linear_10": "10 values, evenly spaced, .001 to 1: its first version",
-    "log_91": "91 values, logarithmic, .1 to 1: fine",
-    "sigma_0.2": "σ = .2 alone: deep GSN's",
-}
-SHORT_GRIDS = {
-    "default": "10 values, default",
-    "log_15": "15 values",
-    "linear_10": "10 even values",
-    "log_91": "91 values",
-    "sigma_0.2": "σ = .2",
-}
+GRIDS = content("texts/grids.yaml")
 CHOSEN = {"best": "best on validation", "last": "last"}
 
 
@@ -83,20 +71,6 @@ def table1(results: Results) -> Markdown:
                 line["Verdict"] = short(row.verdict) if row else "–"
             lines.append(line)
     return markdown(lines)
-
-
-def short_comparison(results: Results) -> Markdown:
-    """Return the numbers that the paper gives for adversarial nets, and ours."""
-    return markdown(
-        {
-            "Adversarial nets on": row.dataset,
-            "Paper (nats)": printed(row.paper),
-            "Ours (nats)": ours(row),
-            "Verdict": short(row.verdict),
-        }
-        for row in results.rows
-        if row.paper
-    )
 
 
 def against_release(results: Results) -> Markdown:
@@ -228,6 +202,34 @@ def lengths(results: Results) -> Markdown:
     )
 
 
+def recipes(results: Results) -> Markdown:
+    """Return the recipes that were run, key by key as in ``params.yaml``, by each first run."""
+    made = {
+        row.experiment: _keys(results.inputs[row.seeds[0].run].parameters)
+        for row in results.rows
+        if row.seeds
+    }
+    keys = dict.fromkeys(key for recipe in made.values() for key in recipe)
+    return markdown(
+        {"Key": code(key)} | {name: recipe.get(key, "–") for name, recipe in made.items()}
+        for key in keys
+    )
+
+
+def _keys(values: Mapping[str, Any], place: str = "") -> dict[str, str]:
+    """Return a recipe by its dotted keys, a layer's settings in one line."""
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and "layer" not in value:
+            found |= _keys(value, f"{place}{name}.")
+        elif isinstance(value, list):
+            found |= _keys({str(i): layer for i, layer in enumerate(value)}, f"{place}{name}.")
+        elif value is not None:
+            shown = json.dumps(value).replace('"', "").strip("{}")
+            found[place + name] = shown
+    return found
+
+
 def released(release: Release | None) -> Markdown:
     """Return the published runs with their machines and times."""
     return markdown(
@@ -248,7 +250,7 @@ def grids(results: Results) -> Markdown:
     return markdown(
         {
             "Run, epoch": code(f"{seed.run}, {seed.sets.epoch}"),
-            "Grid of σ": GRIDS[name],
+            "Grid of σ": GRIDS[name]["what"],
             "σ on the first images": number(means["first_images"]),
             "σ on all": number(means["all_images"]),
             "Sets": seed.sets.count,
@@ -264,7 +266,7 @@ def alternatives(results: Results) -> Markdown:
     return markdown(
         {
             "Experiment": code(row.experiment),
-            "Grid of σ": GRIDS[other.grid],
+            "Grid of σ": GRIDS[other.grid]["what"],
             "Mean": number(other.mean),
             "Against the paper, 90 % interval": interval(other.interval, signed),
             "Answer": other.answer or "none yet",
