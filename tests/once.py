@@ -6,11 +6,15 @@ sees the change.
 """
 
 import functools
+import io
+import json
 import pickle
+from typing import ClassVar
 
 import torch
+from ruamel.yaml import YAML
 
-from paper_repro.core import float32_matmul, params, provenance
+from paper_repro.core import float32_matmul, params, provenance, runs
 
 
 def remembered(function, made_of):
@@ -42,9 +46,24 @@ def product(*_):
     return torch.Tensor.__matmul__, getattr(settings, "fp32_precision", None)
 
 
+class ListWriter(YAML):
+    """Writes the same list of runs only once; all lists have one form."""
+
+    written: ClassVar = {}
+
+    def dump(self, data, stream):
+        key = json.dumps(data)
+        if key not in self.written:
+            written = io.StringIO()
+            super().dump(data, written)
+            self.written[key] = written.getvalue()
+        stream.write(self.written[key])
+
+
 def remember():
     provenance.import_closure = remembered(provenance.import_closure, sources)
     provenance.code_digest = remembered(provenance.code_digest, sources)
     provenance.versions = functools.cache(provenance.versions)
+    runs.YAML = ListWriter
     params.read_yaml = remembered(params.read_yaml, text)
     float32_matmul._are_exact = remembered(float32_matmul._are_exact, product)
