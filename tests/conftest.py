@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from paper_repro.__main__ import main
 from paper_repro.core import provenance
 from paper_repro.core.dataset import processed_folder, write_dataset
 from paper_repro.core.errors import UserError
@@ -146,14 +147,14 @@ class Workspace:
         return read_run(self.key)[1]
 
     @staticmethod
-    def prepare(canonical=False, stand_in=None, profile="quick"):
+    def prepare(canonical=False, stand_in=None, profile="quick", labels=None):
         draw = np.random.default_rng(0)
         parts = {
             part: (draw.random((n, 4, 5)) * 255).astype(np.uint8)
             for part, n in (("train", 64), ("valid", 30), ("test", 40))
         }
         folder = processed_folder(profile, "mnist")
-        write_dataset(folder, "mnist", parts, canonical=canonical, stand_in=stand_in)
+        write_dataset(folder, "mnist", parts, canonical=canonical, stand_in=stand_in, labels=labels)
 
 
 @pytest.fixture
@@ -173,6 +174,33 @@ def workspace(tmp_path, monkeypatch):
     made = Workspace(tmp_path, files)
     made.once(fresh)
     return made
+
+
+STAGES = ("train", "evaluate", "figure2", "figure3", "sample_checks", "parzen_audit")
+AUDIT = {
+    "samples": [20, 200],
+    "draws": 3,
+    "fine_sigma_points": 19,
+    "kmeans_centroids": 30,
+    "kmeans_iterations": 3,
+    "mixture_components": 4,
+    "mixture_iterations": 5,
+}
+
+
+@pytest.fixture
+def measured(workspace):
+    """The workspace with all that the stages leave of its run for the report."""
+    workspace.once(measure)
+    return workspace
+
+
+def measure(workspace):
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
+    workspace.files["quick"] |= {"presentation": {"diagnosed": ["mnist"]}, "parzen_audit": AUDIT}
+    workspace.write()
+    for stage in STAGES:
+        assert main([stage, workspace.key]) == 0
 
 
 def fresh(workspace):

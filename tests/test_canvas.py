@@ -79,9 +79,11 @@ SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
 }
 
 
+# What takes long to import and draws nothing is imported once.
 BY_TURNS = """
 import os, sys
-import pandas, pydantic, torch, torchvision.utils  # all that takes long and draws nothing
+import pandas, PIL.Image, pydantic, scipy.stats, sklearn.neural_network, torch, torchvision.utils
+import paper_repro.diagnostics.parzen_audit, paper_repro.theory.checks
 assert "matplotlib" not in sys.modules
 for folder, backend in {places!r}:
     child = os.fork()

@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from paper_repro.__main__ import main
+from paper_repro.core.errors import UserError
+from paper_repro.report import verify as verifying
 from tests.small import rewrite
 
 KEY = "quick-mnist-0"
@@ -45,8 +47,8 @@ def run(*command):
     said, shown = io.StringIO(), io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(shown):
         code = main(command)
-    lines = [line.rpartition("\r")[2] for line in said.getvalue().splitlines()]
-    return code, [line for line in lines if "update/s" not in line]
+    lines = [line.rpartition("\r")[2] for line in said.getvalue().removesuffix("\n").split("\n")]
+    return code, [line for line in lines if "update/s" not in line] if said.getvalue() else []
 
 
 def run_all(workspace):
@@ -54,9 +56,14 @@ def run_all(workspace):
         assert run(*command)[0] == 0
 
 
+def fetch_nothing(sources, own):
+    raise UserError("no network")
+
+
 @pytest.fixture
-def pristine(workspace, tmp_path_factory):
+def pristine(workspace, tmp_path_factory, monkeypatch):
     """All stages' outputs, kept aside."""
+    monkeypatch.setattr(verifying, "fetch_sources", fetch_nothing)  # whose data set is damaged
     workspace.once(run_all)
     kept = tmp_path_factory.mktemp("pristine")
     for root in ROOTS:
@@ -144,6 +151,9 @@ def test_damage_is_one_line_or_makes_no_difference(pristine):
                     before.get(output),
                     (pristine / output).read_bytes(),
                 )
+        elif command[0] == "report" and not (RUN / "sample_sets.json").is_file():
+            (row,) = json.loads(Path("reports/quick/results.json").read_text())["rows"]
+            assert [seed["sets"] for seed in row["seeds"]] == [None]  # as of a run without any
         else:
             # Without circumstances the pages say so, and nothing else may change.
             said_so = PAGES if "circumstances" in path.parts else set()

@@ -127,10 +127,10 @@ def test_the_paper_s_own_networks_agree_in_float64(params, float64):
     for plain in (False, True):
         trainer = new_trainer(experiment, (28, 28), images, 0, torch.device("cpu"))
         made.append(Trainer(experiment, trainer.gan, trainer.draws, plain=plain))
-    for step in range(STEPS):
+    for step in range(STEPS // 10):  # the small networks take all of them
         for trainer in made:
             trainer.update(images[(2 * step) :][:100], 0.1, 0.5)
-    assert difference(*made) < 1e-9
+    assert difference(*made) < 1e-11
 
 
 def test_a_tie_of_the_maximum_goes_to_one_piece(params, float64):
