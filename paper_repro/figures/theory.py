@@ -16,7 +16,7 @@ from paper_repro.theory.settings import Checks
 def draw(found: Checked, path: Path) -> None:
     """Draw the trained D beside D*, C(G) against JSD, and C along proposition 2's procedure."""
     x, p_data, p_g = found.x, found.p_data, found.p_g
-    with drawing(path, 10.5, 3.3) as figure:
+    with drawing(path, 9, 3.2) as figure:
         trained, identity, descent = figure.subplots(1, 3)
         shown = p_data + p_g > SUPPORT
         trained.plot(x[shown], p_data[shown], color="black", linestyle=":", label="$p_{data}$")

@@ -176,7 +176,14 @@ def stronger_gradients(evidence: Evidence) -> dict[str, Any]:
     found = ratios(run)
     if found.empty:  # `gradient_norms` asked for none
         return {"verdict": "not measured"} | _of(run, "curve.csv")
-    values = {"least": found.min(), "first": found.iloc[0], "epochs": len(found)}
+    first = [ratios(other).iloc[0] for other in evidence.runs]
+    values = {
+        "least": found.min(),
+        "epochs": len(found),
+        "first_least": min(first),
+        "first_most": max(first),
+        "n": len(first),
+    }
     return _holds(bool(found.min() > 1)) | {"values": values} | _of(run, "curve.csv")
 
 

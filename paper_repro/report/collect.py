@@ -129,7 +129,7 @@ def _seed(files: RunFiles) -> Seed:
 
 def _sets(files: RunFiles) -> Sets | None:
     """Return what a run's sets of samples make together, if it has any."""
-    if not files.has("sample_sets.json"):
+    if not files.published:
         return None
     found = files.measured("sample_sets.json", SAMPLE_SETS)
 

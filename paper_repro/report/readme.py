@@ -5,6 +5,7 @@ from pathlib import Path
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
+from paper_repro.core.params import read_params
 from paper_repro.report import benchmarks
 from paper_repro.report.report import values
 from paper_repro.report.results import read_results
@@ -26,10 +27,17 @@ def filled(old: str) -> str:
         for row in (measured["experiments"]["rows"] if measured else [])
         if row["precision"] == "float32" or row["experiment"] == "mnist_bfloat16"
     }
-    mnist = results.row("mnist")
-    shown = values(results, None, {}) | {
+    mnist, seeds = results.row("mnist"), read_params().group("seeds")
+    shown = values(results, None, {})
+    reference = shown["audit_rows"].get("training images")
+    shown |= {
         "first": mnist.seeds[0].run if mnist and mnist.seeds else None,
         "costs": costs,
+        "machine": measured["summary"]["provenance"]["device"] if measured else "not measured",
+        "listed": sum(map(len, seeds.values())),
+        "seeds_listed": ", ".join(f"{name} {len(found)}" for name, found in seeds.items()),
+        "mnist_seeds": seeds["mnist"],
+        "training_images": reference["test_mean"] if reference else None,
         "here": "reports/paper/",
         "rule": "reports/paper/README.md#the-rule-for-verdicts",
     }

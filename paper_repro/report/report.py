@@ -33,10 +33,10 @@ from paper_repro.report.verdict import ROUNDING, SEEDS
 
 # How a verdict shows in the ledger: its colour and sign, and the group that it belongs to.
 HOLDS, FAILS, OPEN, OURS = (
-    "Measured, and it holds",
-    "Measured, and it does not hold",
-    "Not decided, or not run",
-    "Questions of ours",
+    "Claims that hold",
+    "Claims that do not hold",
+    "Open: not decided, or not run",
+    "Our own questions",
 )
 BADGES = {
     "holds": ("yes", "✔", HOLDS),
@@ -91,15 +91,15 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
 
     paper, ours = ADVERSARIAL, f"Ours, {row.seeds[0].epochs:,} epochs"
     marks = [mark("The paper", paper.name, paper.mnist.mean, "paper", paper.mnist.se)]
-    if row.mean is not None and row.mean_interval:
-        low, high = row.mean_interval
+    if row.mean is not None and row.verdict.interval:
+        low, high = (paper.mnist.mean + end for end in row.verdict.interval)
         marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
     marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
     published = next(((seed.seed, seed.sets) for seed in row.seeds if seed.sets), None)
     if published:
         marks += [
             mark(
-                f"Seed {published[0]} by other grids of σ",
+                f"Seed {published[0]}, by grid of σ",
                 tables.GRIDS[grid]["short"],
                 means["first_images"],
                 "grid",
@@ -107,12 +107,12 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
             for grid, means in published[1].grids.items()
         ]
     marks += [
-        mark("Other models of its Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
+        mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
         for m in TABLE1
         if m is not paper
     ]
     return marks + [
-        mark("No model", one["samples"], one["test_mean"], "reference", one["test_se"])
+        mark("Not a model", one["samples"], one["test_mean"], "reference", one["test_se"])
         for one in (results.audit["rows"] if results.audit else [])
         if one["samples"] == "training images"
     ]
@@ -211,7 +211,10 @@ class Pictures:
     def _grids(self, rows: list[Row]) -> None:
         for row in rows:
             means = {
-                seed.run: [(grid, by["first_images"]) for grid, by in seed.sets.grids.items()]
+                seed.run: [
+                    (tables.GRIDS[grid]["short"], by["first_images"])
+                    for grid, by in seed.sets.grids.items()
+                ]
                 for seed in row.seeds
                 if seed.sets
             }

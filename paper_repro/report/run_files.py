@@ -31,7 +31,7 @@ from paper_repro.core.records import (
     read_record,
     read_training,
 )
-from paper_repro.core.runs import Run, repro, runs, weights_path
+from paper_repro.core.runs import Run, presentation, repro, runs, weights_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
@@ -43,6 +43,7 @@ class RunFiles:
     """A run's files; each of its methods raises a `UserError` if one is absent or damaged."""
 
     run: Run
+    published: bool = False  # whether its generator is in git, with what was measured of it
     _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -98,11 +99,13 @@ class RunFiles:
 
     @property
     def weights_sha256(self) -> str | None:
-        """The hash of the published generator; None if there is none."""
-        path = weights_path(self.run).with_suffix(".json")
-        if not path.is_file():
+        """The hash of the published generator; None of a run without."""
+        if not self.published:
             return None
-        return self.measured(path.name, WEIGHTS)["files"][weights_path(self.run).name]
+        path = weights_path(self.run)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; run `{self._again('weights')}`")
+        return self.measured("generator.json", WEIGHTS)["files"][path.name]
 
     @overload
     def circumstances(self, stage: Literal["train"]) -> Training | None: ...
@@ -178,4 +181,5 @@ class RunFiles:
 
 def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
-    return [RunFiles(run) for run in runs(params).values()]
+    published = presentation(params).published
+    return [RunFiles(run, key in published) for key, run in runs(params).items()]

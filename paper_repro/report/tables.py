@@ -73,6 +73,20 @@ def table1(results: Results) -> Markdown:
     return markdown(lines)
 
 
+def adversarial(results: Results) -> Markdown:
+    """Return the numbers that the paper gives for adversarial nets, and ours."""
+    return markdown(
+        {
+            "Data set": row.dataset,
+            "Paper": printed(row.paper),
+            "Ours": ours(row),
+            "Verdict": short(row.verdict),
+        }
+        for row in results.rows
+        if row.paper
+    )
+
+
 def against_release(results: Results) -> Markdown:
     """Return each run and mean of a rerun beside the release's."""
     return markdown(
@@ -139,8 +153,8 @@ def seeds(results: Results) -> Markdown:
             "σ": sigmas(seed.sigma) + (", end of grid" if seed.sigma_at_end_of_grid else ""),
             "Test": number(seed.test_mean, seed.test_se),
             "Last epoch, test": number(seed.last_test_mean, seed.last_test_se),
-            "Validation": number(seed.curve_mean, seed.curve_se),
-            "Again": number(seed.valid_mean),
+            "Validation, when chosen": number(seed.curve_mean, seed.curve_se),
+            "Validation, fresh samples": number(seed.valid_mean),
         }
         for _, seed in _seeds(results)
     )
@@ -391,9 +405,9 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
             continue
         lines.append(
             {
-                "Experiment": f"{about['title']}: {about['shows']}",
+                "Experiment": f"{about['title']} ({about['shows']})",
                 "Command": code(f"dvc repro evaluate@paper-{row.experiment}-0"),
-                "Two CPU cores": f"{duration(cost['hours'] * 3600)}, {cost['epochs']} epochs"
+                "Time of a run": f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
                 if cost
                 else "–",
                 "Needs": about["needs"],

@@ -4,6 +4,7 @@ The texts are in the folder ``texts``, the frame of the HTML pages in ``template
 """
 
 import base64
+import functools
 import re
 import string
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from paper_repro.report.escaping import Markdown
 KEPT = set(string.ascii_lowercase + string.digits + " -_")  # of a heading, in its anchor
 
 
+@functools.cache
 def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
     """Return the templates' environment: an unknown name is an error, never an empty string.
 
