@@ -116,12 +116,8 @@ class Workspace:
         folder.mkdir(parents=True, exist_ok=True)
         check = {
             "id": "minimum_value",
-            "where": "Theorem 1",
-            "claim": "C(G) = −log 4",
-            "measure": "|C(G) + log 4|",
             "value": 2.5e-16,
             "tolerance": 1e-9,
-            "reason": "rounding",
             "holds": True,
         }
         theory = {"checks": [check], "family": [], "descent": [], "settings": {}}

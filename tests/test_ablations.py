@@ -144,4 +144,4 @@ def test_without_the_data_the_study_says_so(study):
         write_record(run.folder / "training.json", run.model_dump() | record)
     assert main(["report", "ablations"]) == 0
     page = (study.folder / "reports/ablations/README.md").read_text(encoding="utf-8")
-    assert page.count("| not run | MNIST is not there |") == len(STUDIED)
+    assert all(f"{key}: MNIST is not there" in page for key in STUDIED)

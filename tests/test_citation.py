@@ -10,11 +10,11 @@ from ruamel.yaml import YAML
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import UserError
 from paper_repro.core.runs import read_run
+from paper_repro.report import crate as crates
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.escaping import latex
 from paper_repro.report.results import Verdict, read_results
-from paper_repro.report.run_files import RunFiles
 from tests.conftest import ROOT
 
 PROFILES = ("paper", "quick", "stand-in")
@@ -262,7 +262,7 @@ def test_one_code_under_two_versions_is_two_in_the_research_object(folder, monke
     other = start | {"versions": start["versions"] | {"torch": "2.99.0"}}
     twice = {"seconds": 2.0, "starts": [start, other]}
     monkeypatch.setattr(
-        RunFiles, "circumstances", lambda _, stage: twice if stage == "train" else None
+        crates, "read_circumstances", lambda _, stage: twice if stage == "train" else None
     )
     graph = {entity["@id"]: entity for entity in crate(results, folder, [])["@graph"]}
     for number, torch in ((1, start["versions"]["torch"]), (2, "2.99.0")):

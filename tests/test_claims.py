@@ -143,7 +143,9 @@ def test_the_numbers_in_the_texts_are_those_that_decide(monkeypatch):
     about = content("claims.yaml")
     monkeypatch.setitem(NUMBERS, "near_half", 0.35)
     rule = about["discriminator_at_one_half"]["rule"]
-    assert filled(filled(rule, {}), NUMBERS) == "yes if both, as trained, are within 0.35 of ½"
+    assert (
+        filled(filled(rule, {}), NUMBERS) == "yes if both means with dropout are within 0.35 of ½"
+    )
     claim = about["table1_mnist"]["claim"]
     assert filled(filled(claim, {}), NUMBERS).endswith("reach 225 ± 2 nats on MNIST")
     assert filled("{x:+.1f}, {y:.1f}", {"x": -1.25}) == "−1.2, –"
@@ -360,7 +362,9 @@ def test_groups_show_every_claim_once_and_what_is_missing(verdicts):
     assert list(shown) == [HOLDS, OPEN, OURS]
     assert sum(map(len, shown.values())) == len(found)
     (tfd,) = (claim for claim in shown[OPEN] if "2057" in claim["claim"])
-    assert tfd["summary"].endswith("needs the Toronto Face Database, which is given on request")
+    assert tfd["summary"].endswith(
+        "needs the Toronto Face Database, which its authors give on request"
+    )
     (memorisation,) = (c for c in shown[HOLDS] if "copies" in c["claim"])
     assert "0.50% of 10,000 samples" in memorisation["summary"]
     assert {claim["word"] for claim in shown[OURS]} == {"yes"}

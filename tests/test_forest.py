@@ -60,24 +60,26 @@ def test_intervals_reach_from_low_to_high_and_are_none_without_them(axes):
 
 def test_label_and_numbers_are_on_the_mark_s_line_and_headings_once_above(axes):
     drawn = axes()
-    heights = {}
-    for text in drawn.texts:
-        at = text.xy[1] if hasattr(text, "xy") else text.get_position()[1]
-        heights.setdefault(text.get_text(), []).append(at)
+    labels = {text.get_text(): text for text in drawn.get_yticklabels()}
+    heights = dict(zip(labels, drawn.get_yticks(), strict=True))
     groups = list(dict.fromkeys(mark.group for mark in MARKS))
-    assert len(drawn.texts) == len(groups) + 2 * len(MARKS)
+    assert list(labels) == [
+        name
+        for group in groups
+        for name in (group, *(mark.label for mark in MARKS if mark.group == group))
+    ]
+    shown = {text.get_text(): text.get_position()[1] for text in drawn.texts}
     for mark, errorbar in zip(MARKS, drawn.containers, strict=True):
         y = errorbar.lines[0].get_ydata()[0]
-        assert heights[mark.label] == heights[mark.text] == [y]
-    tops = [heights[group] for group in groups]
-    firsts = [heights[next(m.label for m in MARKS if m.group == group)] for group in groups]
-    assert all(len(top) == 1 and top < first for top, first in zip(tops, firsts, strict=True))
+        assert heights[mark.label] == shown[mark.text] == y
+    assert {n for n, t in labels.items() if t.get_fontweight() == "bold"} == set(groups)
 
 
 def test_no_text_covers_another_or_a_mark(axes):
     drawn = axes()
     drawn.figure.draw_without_rendering()
-    boxes = [text.get_window_extent().shrunk(1, 0.6) for text in drawn.texts]  # to the letters
+    texts = [*drawn.texts, *drawn.get_yticklabels()]
+    boxes = [text.get_window_extent().shrunk(1, 0.6) for text in texts]  # to the letters
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
     for mark, errorbar in zip(MARKS, drawn.containers, strict=True):
         marker = errorbar.lines[0]

@@ -214,9 +214,6 @@ def test_the_audit_shows_the_numbers_of_the_results(committed):
         assert numbers(line["Default grid"]) == shown([row["test_mean"], row["test_se"]])
         fine = row["fine"]
         assert numbers(line["Finer grid"]) == shown([fine["test_mean"], fine["test_se"]])
-    points = tables.starting("Samples", "Test")
-    for line, point in zip(points, results.audit["curve"], strict=True):
-        assert numbers(line["Test"]) == shown([point["test_mean"], point["test_se"]])
 
 
 def browse(page, folder, *options):

@@ -300,12 +300,8 @@ class Check(Closed):
     """A statement of section 4 in numbers: it holds if `value` is within `tolerance`."""
 
     id: str
-    where: str
-    claim: str
-    measure: str
     value: float | None
     tolerance: float
-    reason: str
     holds: bool
 
 

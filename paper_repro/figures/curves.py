@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -107,26 +108,9 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
         lines = table.rename(columns=losses).melt(
             ["run", "epoch"], list(losses.values()), var_name="loss", value_name="norm"
         )
-        sns.lineplot(
-            lines,
-            x="epoch",
-            y="norm",
-            hue="loss",
-            style="loss",
-            units="run",
-            estimator=None,
-            ax=norms,
-        )
+        of_seeds: dict[str, Any] = {"x": "epoch", "units": "run", "estimator": None}
+        sns.lineplot(lines, y="norm", hue="loss", style="loss", ax=norms, **of_seeds)
         norms.set(yscale="log", ylabel="norm of G's gradient, mean of an epoch")
-        sns.lineplot(
-            table,
-            x="epoch",
-            y="ratio",
-            units="run",
-            estimator=None,
-            marker="o",
-            color="black",
-            ax=ratio,
-        )
+        sns.lineplot(table, y="ratio", marker="o", color="black", ax=ratio, **of_seeds)
         ratio.axhline(1, color="black", linestyle=":")
         ratio.set(yscale="log", ylabel="ratio, a line a seed")

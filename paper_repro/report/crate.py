@@ -16,12 +16,12 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from paper_repro.core.circumstances import Environment
+from paper_repro.core.circumstances import Environment, read_circumstances
 from paper_repro.core.files import sha256_file
 from paper_repro.core.params import read_params
+from paper_repro.core.runs import runs as listed_runs
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.results import Inputs, Results
-from paper_repro.report.run_files import run_files
 
 PROCESS_RUN = "https://w3id.org/ro/wfrun/process/0.5"
 # What Python's own table lacks or what platforms disagree on.
@@ -153,10 +153,10 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     runs_folder = folder / "runs"
     for path in files:
         made.file(path)
-    listed = {files.run.key: files for files in run_files(read_params(results.profile))}
+    listed = listed_runs(read_params(results.profile))
     for key, found in results.inputs.items():
-        training = listed[key].circumstances("train")
-        evaluation = listed[key].circumstances("evaluate")
+        training = read_circumstances(listed[key], "train")
+        evaluation = read_circumstances(listed[key], "evaluate")
         runs = runs_folder / key
         recipe = made.entity(
             f"#recipe-{key}",

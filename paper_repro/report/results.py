@@ -7,7 +7,7 @@ distances between them are in nats.
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -126,11 +126,7 @@ class Verdict(Closed):
     @property
     def answer(self) -> Answer | None:
         """The answer; None where there is no verdict."""
-        found: Answer
-        for found in ("reproduced", "not reproduced", "inconclusive"):
-            if self.kind == found:
-                return found
-        return None
+        return self.kind if self.kind in get_args(Answer) else None  # type: ignore[return-value]
 
 
 class Alternative(Closed):

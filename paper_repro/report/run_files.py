@@ -3,17 +3,11 @@
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import TypeAdapter
 
-from paper_repro.core.circumstances import (
-    Measurement,
-    Measuring,
-    Training,
-    read_circumstances,
-)
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text
 from paper_repro.core.params import Params
@@ -106,14 +100,6 @@ class RunFiles:
         if not path.is_file():
             raise UserError(f"{path}: no such file; run `{self._again('weights')}`")
         return self.measured("generator.json", WEIGHTS)["files"][path.name]
-
-    @overload
-    def circumstances(self, stage: Literal["train"]) -> Training | None: ...
-    @overload
-    def circumstances(self, stage: Measuring) -> Measurement | None: ...
-    def circumstances(self, stage: Any) -> Any:
-        """Return when and on what a stage made its results; None if that is not recorded."""
-        return read_circumstances(self.run, stage)
 
     def picture(self, name: Literal["figure2", "figure3"]) -> Path:
         """Return where a trained run's picture is, once it and its record are checked."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from paper_repro.report import escaping
 from paper_repro.report.escaping import Markdown, code
-from paper_repro.report.formatting import duration, interval, number, printed, signed
+from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, TABLE1
 from paper_repro.report.released import content
 from paper_repro.report.results import Release, Results, Row, Seed, Verdict
@@ -126,15 +126,6 @@ def _remark(row: Row) -> str:
     return "; ".join(parts)
 
 
-def failures(results: Results) -> Markdown:
-    """Return the listed runs without a result, and why."""
-    return markdown(
-        {"Run": code(failed.run), "Status": failed.status, "Reason": failed.reason}
-        for row in results.rows
-        for failed in row.failed
-    )
-
-
 def _seeds(results: Results) -> list[tuple[Row, Seed]]:
     return [(row, seed) for row in results.rows for seed in row.seeds]
 
@@ -192,14 +183,6 @@ def folds(results: Results) -> Markdown:
     return markdown(lines)
 
 
-def _last_rate(seed: Seed, results: Results) -> str:
-    sgd = results.inputs[seed.run].parameters.get("sgd")
-    if sgd is None:
-        return "–"
-    decayed = sgd["learning_rate"] / sgd["learning_rate_decay"] ** (seed.updates - 1)
-    return f"{max(decayed, sgd['learning_rate_min']):.2g} of {sgd['learning_rate']:g}"
-
-
 def lengths(results: Results) -> Markdown:
     """Return how long each run was trained, and whether its estimate still moves."""
     return markdown(
@@ -207,7 +190,6 @@ def lengths(results: Results) -> Markdown:
             "Run": code(seed.run),
             "Epochs": seed.epochs,
             "Updates": f"{seed.updates:,}",
-            "Last learning rate": _last_rate(seed, results),
             "Slope (nats per 100 epochs)": number(seed.valid_trend.slope, seed.valid_trend.se)
             if seed.valid_trend
             else "–",
@@ -322,18 +304,6 @@ def audit(results: Results) -> Markdown:
     )
 
 
-def audit_curve(results: Results) -> Markdown:
-    """Return the estimate of our generator over the number of samples, σ on the finer grid."""
-    return markdown(
-        {
-            "Samples": f"{point['n']:,}",
-            "Test": number(point["test_mean"], point["test_se"]),
-            "σ": f"{point['sigma']:.4f}",
-        }
-        for point in (results.audit["curve"] if results.audit else [])
-    )
-
-
 def context() -> Markdown:
     """Return other papers' numbers."""
     return markdown(
@@ -348,16 +318,22 @@ def context() -> Markdown:
 
 def theory(results: Results) -> Markdown:
     """Return the checks of section 4, one line each."""
+    found = results.theory
+    if found is None:
+        return Markdown()
+    counts = {"members": len(found["family"]), "steps": len(found["descent"]) - 1}
+    words = content("texts/theory.yaml")
     return markdown(
         {
-            "Where": check["where"],
-            "Statement": check["claim"],
-            "Measured": check["measure"],
+            "Where": words[check["id"]]["where"],
+            "Statement": words[check["id"]]["statement"],
+            "Measured": filled(words[check["id"]]["measure"], counts),
             "Value": "–" if check["value"] is None else f"{check['value']:.2g}".replace("-", "−"),
             "Tolerance": f"{check['tolerance']:.2g}".replace("-", "−"),
+            "because": words[check["id"]]["reason"],
             "Holds": "yes" if check["holds"] else "no",
         }
-        for check in (results.theory["checks"] if results.theory else [])
+        for check in found["checks"]
     )
 
 
