@@ -159,7 +159,7 @@ def test_the_stage_writes_the_figure_and_its_numbers(tmp_path, monkeypatch):
     assert result["settings"] == VALUES | {"steps_d": 50}
     assert len(result["arrows"]["z"]) == len(result["arrows"]["d"]) == module.ARROWS
     with Image.open("reports/quick/figure1.png") as picture:
-        assert picture.size == (1650, 600)
+        assert picture.size == (1350, 540)
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     for quarter in np.array_split(pixels[60:], 4, axis=1):  # below the legend
         red, green, blue = quarter[..., 0], quarter[..., 1], quarter[..., 2]

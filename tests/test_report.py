@@ -483,8 +483,8 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
     ]
     assert row["mean"] is None
     page = (folder / "README.md").read_text()
-    assert "**MNIST: not run.** MNIST is not there. To run it: set a mirror." in page
-    assert "mnist: not run; not run; MNIST is not there; set a mirror\n" in capsys.readouterr().out
+    assert "**MNIST: not run.** MNIST is not there. To run it, set a mirror." in page
+    assert "mnist: not run; MNIST is not there; set a mirror\n" in capsys.readouterr().out
     assert not list((folder / "curves").iterdir())
     assert (workspace.run.folder / "figure2.png").stat().st_size > 1000
 

@@ -163,7 +163,7 @@ def test_both_phases_stand_in_the_report_with_their_folds(phases):
             assert main([command, key]) == 0
     report("quick")
     folder = phases.folder / "reports/quick"
-    table, page = (folder / "table1.md").read_text(), (folder / "index.html").read_text()
+    table, page = (folder / "README.md").read_text(), (folder / "index.html").read_text()
     found = json.loads((folder / "results.json").read_text())["rows"]
     rows = {row["experiment"]: row for row in found}
     assert rows["tfd"]["paper"] == {"mean": 2057.0, "se": 26.0}
@@ -183,8 +183,7 @@ def test_phase_2_counts_as_changed_if_phase_1_is(phases):
     for key in (FIRST, SECOND):
         for command in ("train", "evaluate", "figure2"):
             main([command, key])
-    (row,) = (row for row in collect("quick")["rows"] if row["experiment"] == "tfd")
-    changed = row["changed"]
+    changed = collect("quick").row("tfd").changed
     assert {"tfd_pretrain.epochs", "tfd_pretrain.data.train", "epochs"} <= set(changed)
 
 

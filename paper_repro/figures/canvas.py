@@ -62,10 +62,11 @@ def drawing(
 
     Parameters
     ----------
-    vector : whether to write a PDF beside the PNG. Images are pixels in either.
+    vector : whether to write a PDF beside the PNG. Grids of images are pixels in either, and take
+        the defaults alone.
     """
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(width, height))
+    with matplotlib.style.context(["default", STYLE] if vector else "default"):
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         yield figure
         with replacing(path) as temporary:

@@ -290,5 +290,6 @@ def report(profile: str) -> None:
         write_text(folder / "metadata.yaml", metadata(results))
     print(f"report: {folder / 'index.html'}")
     for row in results.rows:
-        todo = f"; {row.failed[0].reason}; {row.failed[0].todo}" if not row.seeds else ""
-        print(f"report: {row.experiment}: {tables.ours(row)}; {tables.short(row.verdict)}{todo}")
+        told = [f"{row.mean:.1f} nats"] if row.mean is not None else []
+        told += [row.verdict.kind, *(x for f in row.failed[:1] for x in (f.reason, f.todo))]
+        print(f"report: {row.experiment}: {'; '.join(told)}")  # in any locale

@@ -118,7 +118,7 @@ def html(markdown: str, folder: Path) -> str:
     """
     parser = MarkdownIt("commonmark", {"html": True}, renderer_cls=_Page).enable("table")
     title = markdown.partition("\n")[0].removeprefix("# ")
-    body = parser.render(markdown, {"folder": folder})
+    body = parser.render(markdown, {"folder": folder}).replace("<pre>", '<pre tabindex="0">')
     return environment("HTML").get_template("page.html.j2").render(title=title, body=body)
 
 
