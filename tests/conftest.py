@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from paper_repro.core.params import params_path
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run, write_run_lists
 from paper_repro.figures.canvas import save_note
+from paper_repro.report import report as reporting
 from tests.once import remember
 from tests.small import PROFILES, ROOT, read_from_root, small_values
 
@@ -35,6 +37,19 @@ def pytest_make_parametrize_id(val, argname):
 def params():
     """The paper's parameters."""
     return read_from_root()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Reports whose own pictures are all the same note: for tests that make many."""
+    for name in ("draw_curves", "draw_gradients", "draw_audit", "draw_grids", "draw_variants"):
+        monkeypatch.setattr(reporting, name, draw_nothing)
+
+
+def draw_nothing(*arguments, **options):
+    path = next(argument for argument in arguments if isinstance(argument, Path))
+    for place in (path, path.with_suffix(".pdf")):
+        place.write_bytes(b"a picture")
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from paper_repro.report.run_files import run_files
 from tests.small import read_from_root, rewrite
 from tests.test_page import Tables, numbers
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 # Each run's one factor, as the issue of text against code has it.
 CHANGED = {
     "mnist": [],

@@ -26,6 +26,8 @@ from tests.conftest import ROOT
 from tests.small import collect
 from tests.test_parzen_audit import SMALL
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 KEY = "quick-mnist-0"
 STAGES = ("train", "evaluate", "figure2", "sample_checks", "weights", "sample_sets", "parzen_audit")
 

@@ -63,7 +63,7 @@ def fetch_nothing(sources, own):
 
 
 @pytest.fixture
-def pristine(workspace, tmp_path_factory, monkeypatch):
+def pristine(workspace, undrawn, tmp_path_factory, monkeypatch):
     """All stages' outputs, kept aside."""
     monkeypatch.setattr(verifying, "fetch_sources", fetch_nothing)  # whose data set is damaged
     workspace.once(run_all)

@@ -9,6 +9,8 @@ from paper_repro.report.report import report
 from paper_repro.report.results import Release, ReleasedRun, Row, Seed, Verdict, read_results
 from tests.test_report import report_two_seeds
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def row(numbers, experiment="mnist", recipe="r", first=0):
     """An experiment's row of seeds with these numbers."""

@@ -30,6 +30,8 @@ from paper_repro.report.results import json_schema, read_results
 from tests.conftest import ROOT
 from tests.small import collect, rewrite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def report_two_seeds(workspace):
     other = "quick-mnist-1"

@@ -24,6 +24,8 @@ from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report.report import report
 from tests.small import collect
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FIRST, SECOND = "quick-tfd_pretrain-0", "quick-tfd-0"
 
 
