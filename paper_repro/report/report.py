@@ -253,7 +253,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
             for grid, means in one.grids.items()
             if grid != GSN_SIGMA
         ],
-        "missing": dict.fromkeys((row.dataset, row.failed[0].reason) for row in not_run),
+        "missing": dict.fromkeys(row.dataset for row in not_run),
         "comparable": any(row.comparable for row in results.rows),
         "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
         "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
