@@ -168,7 +168,7 @@ def test_a_profile_is_a_link_to_the_one_pipeline_beside_a_list_and_a_lock_of_its
 
 
 def test_fetch_leaves_every_data_set_and_its_stand_in():
-    fetched = {place for out in FETCH["fetch"]["outs"] for place in out}
+    fetched = {place for stage in FETCH.values() for out in stage["outs"] for place in out}
     assert fetched == {f"data/{kind}/{name}" for kind in ("raw", "stand-in") for name in SOURCES}
 
 
