@@ -86,8 +86,8 @@ def imports(path):
 
 # From what everything stands on to what stands on everything.
 ORDER = (
-    *("core", "data", "gan/model", "parzen", "evaluation", "gan", "theory", "diagnostics"),
-    *("figures", "report", "forecast", "benchmarks"),
+    *("core", "data", "gan/model", "parzen", "evaluation", "gan", "baselines"),
+    *("theory", "diagnostics", "figures", "report", "forecast", "benchmarks"),
 )
 
 
