@@ -1,0 +1,98 @@
+"""Mixing against processes whose correlations are known."""
+
+import numpy as np
+import pytest
+import torch
+
+from paper_repro.diagnostics.mixing import (
+    autocorrelation,
+    efficiency,
+    functionals,
+    principal_directions,
+    visited,
+)
+
+N = 4000
+
+
+def autoregressive(phi, chains=4, count=N, d=6):
+    """Draws (chains, count, d): x_t = φ x_{t−1} + √(1 − φ²) ε, begun at equilibrium."""
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=(chains, count, d))
+    x = noise.copy()
+    for t in range(1, count):
+        x[:, t] = phi * x[:, t - 1] + (1 - phi**2) ** 0.5 * noise[:, t]
+    return torch.from_numpy(x)
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_the_effective_sample_size_is_that_of_a_known_process(phi):
+    draws = autoregressive(phi)
+    found = efficiency({f"pixel {i}": draws[..., i] for i in range(6)})
+    expected = 4 * N * (1 - phi) / (1 + phi)
+    assert found.draws == 4 * N
+    assert found.ess_median == pytest.approx(expected, rel=0.1)
+    assert 0.7 * expected < found.ess_least <= found.ess_median
+    assert found.time == found.draws / found.ess_least
+    assert found.rhat < 1.02
+
+
+def test_chains_that_are_stuck_apart_are_told_by_the_functional_that_sees_it():
+    draws = autoregressive(0.0, d=2)
+    draws[:2, :, 1] += 5
+    found = efficiency({"mixes": draws[..., 0], "stuck": draws[..., 1]})
+    assert found.worst == "stuck"
+    assert found.rhat > 1.5
+    assert found.ess_least < 20
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.8])
+def test_the_autocorrelation_is_its_definition_and_that_of_the_process(phi):
+    draws = autoregressive(phi, chains=3)
+    found = autocorrelation(draws, 20)
+    centred = (draws - draws.mean((0, 1))).numpy()
+    variance = (centred**2).sum(-1).mean()
+    for k in (0, 1, 7, 20):
+        products = (centred[:, : N - k] * centred[:, k:]).sum(-1).mean()
+        assert float(found[k]) == pytest.approx(products / variance, abs=1e-9)
+        assert float(found[k]) == pytest.approx(phi**k, abs=0.04)
+
+
+def test_principal_directions_are_those_of_the_images():
+    draw = np.random.default_rng(0)
+    basis = np.linalg.qr(draw.normal(size=(5, 5)))[0]
+    images = torch.from_numpy(draw.normal(size=(20000, 5)) * [5, 3, 1, 0.5, 0.1] @ basis.T)
+    found = principal_directions(images + 2, 2)
+    assert np.abs(basis[:, :2].T @ found.vectors.numpy()) == pytest.approx(np.eye(2), abs=0.03)
+    torch.testing.assert_close(found.mean, images.mean(0) + 2)
+
+
+class Parity:
+    """Stands in for the classifier: sure of digit 0 or 1, by the first pixel."""
+
+    def probabilities(self, images):
+        one = (images[:, 0] > 0.5).double()
+        rest = torch.zeros(len(images), 8, dtype=torch.float64)
+        return torch.cat([(1 - one)[:, None], one[:, None], rest], dim=1)
+
+
+def test_functionals_are_numbers_of_each_draw_in_its_place():
+    draws = torch.rand(2, 30, 6, generator=torch.Generator().manual_seed(0))
+    directions = principal_directions(torch.rand(50, 6), 3)
+    found = functionals(draws, directions, Parity())
+    assert len(found) == 3 + 10 + 1
+    assert all(values.shape == (2, 30) for values in found.values())
+    assert found["intensity"][1, 7] == pytest.approx(float(draws[1, 7].double().mean()))
+    assert float(found["digit 1"][0, 4]) == float(draws[0, 4, 0] > 0.5)
+    projected = (draws[1, 5].double() - directions.mean) @ directions.vectors[:, 2]
+    assert float(found["component 3"][1, 5]) == pytest.approx(float(projected))
+
+
+def test_digits_are_counted_as_by_hand():
+    labels = torch.tensor([[0, 0, 1, 1, 1, 2, 2, 2, 2, 2], [3] * 10])
+    found = visited(labels, [0.1] * 10)
+    assert found.changes == pytest.approx(2 / 18)
+    assert found.dwell == 20 / 4
+    assert found.distinct == {10: 2.0}  # three and one
+    shares = [0.1, 0.15, 0.25, 0.5] + [0] * 6
+    assert found.total_variation == pytest.approx(sum(abs(s - 0.1) for s in shares) / 2)
