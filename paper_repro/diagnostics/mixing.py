@@ -1,8 +1,8 @@
 """How well a chain of samples mixes: the row "sampling" of table 2, in numbers.
 
 Draws are (chains, draws, d) in the order of drawing. Independent draws, such as a generator's, have
-an integrated autocorrelation time of 1. Effective sample sizes and R̂ are arviz-stats': Vehtari et al.
-2021, arXiv:1903.08008.
+an integrated autocorrelation time of 1. Effective sample sizes and R̂ are those of arviz-stats
+(Vehtari et al. 2021, arXiv:1903.08008).
 """
 
 from collections.abc import Sequence
