@@ -19,6 +19,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.params import params_path
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run, write_run_lists
+from paper_repro.figures import canvas
 from paper_repro.figures.canvas import save_note
 from paper_repro.report import report as reporting
 from tests.once import remember
@@ -44,6 +45,25 @@ def undrawn(monkeypatch):
     """Reports whose own pictures are all the same note: for tests that make many."""
     for name in ("draw_curves", "draw_gradients", "draw_audit", "draw_grids", "draw_variants"):
         monkeypatch.setattr(reporting, name, draw_nothing)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Call with a module: the list of the figures that it draws from then on."""
+
+    def listen(module):
+        figures = []
+
+        @contextlib.contextmanager
+        def drawing(*arguments, **keywords):
+            with canvas.drawing(*arguments, **keywords) as figure:
+                yield figure
+            figures.append(figure)
+
+        monkeypatch.setattr(module, "drawing", drawing)
+        return figures
+
+    return listen
 
 
 def draw_nothing(*arguments, **options):

@@ -15,7 +15,6 @@ import torch
 from ruamel.yaml import YAML
 
 from paper_repro.core import float32_matmul, params, provenance, runs
-from paper_repro.report import released
 
 
 def remembered(function, made_of):
@@ -61,22 +60,10 @@ class ListWriter(YAML):
         stream.write(self.written[key])
 
 
-class PackageReader(YAML):
-    """Reads the report's own texts once."""
-
-    read: ClassVar = {}
-
-    def load(self, text):
-        if text not in self.read:
-            self.read[text] = pickle.dumps(super().load(text))
-        return pickle.loads(self.read[text])
-
-
 def remember():
     provenance.import_closure = remembered(provenance.import_closure, sources)
     provenance.code_digest = remembered(provenance.code_digest, sources)
     provenance.versions = functools.cache(provenance.versions)
     runs.YAML = ListWriter
-    released.YAML = PackageReader
     params.read_yaml = remembered(params.read_yaml, text)
     float32_matmul._are_exact = remembered(float32_matmul._are_exact, product)

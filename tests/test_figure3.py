@@ -1,5 +1,4 @@
 import json
-from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +17,6 @@ from paper_repro.core.random_streams import stream_rng
 from paper_repro.data import fallbacks
 from paper_repro.diagnostics.digit_classifier import Classifier, train_classifier
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures import canvas
 from paper_repro.figures import figure3 as module
 from paper_repro.figures.figure3 import DRAWS, IMAGES, End, choose, figure3, interpolate, strip
 from paper_repro.gan.model import recipe
@@ -255,17 +253,9 @@ def test_the_same_run_gives_the_same_files_and_nothing_else(trained):
     assert [path.read_bytes() for path in paths] == first
 
 
-def test_a_stand_in_is_named_in_the_picture(trained, monkeypatch):
+def test_a_stand_in_is_named_in_the_picture(trained, drawn):
     put_labels(np.zeros(64, np.uint8), stand_in="Random dots | 5$ each$")
-    figures = []
-
-    @contextmanager
-    def drawing(*arguments, **keywords):
-        with canvas.drawing(*arguments, **keywords) as figure:
-            yield figure
-        figures.append(figure)
-
-    monkeypatch.setattr(module, "drawing", drawing)
+    figures = drawn(module)
     figure3(trained.key)
     (figure,) = figures
     heading = figure.get_suptitle()

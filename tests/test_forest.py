@@ -1,6 +1,5 @@
 """The forest plot: every number stands where it belongs, and can be read."""
 
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.transforms import Bbox
 
-from paper_repro.figures import canvas
 from paper_repro.figures import forest as module
 from paper_repro.figures.forest import LOOKS, Mark, draw_forest
 
@@ -24,22 +22,14 @@ MARKS = [
 
 
 @pytest.fixture
-def axes(tmp_path, monkeypatch):
+def axes(tmp_path, drawn):
     """Draw the marks, or some of them, and return the axes."""
-    figures = []
-
-    @contextmanager
-    def drawing(*arguments, **keywords):
-        with canvas.drawing(*arguments, **keywords) as figure:
-            yield figure
-        figures.append(figure)
-
-    monkeypatch.setattr(module, "drawing", drawing)
+    figures = drawn(module)
 
     def draw(marks=MARKS, **keywords):
         draw_forest(marks, tmp_path / "forest.png", **{"number": 225.0, "margin": 5.5} | keywords)
-        (drawn,) = figures[-1].axes
-        return drawn
+        (axes,) = figures[-1].axes
+        return axes
 
     return draw
 

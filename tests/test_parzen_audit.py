@@ -23,16 +23,9 @@ from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import tables
 from paper_repro.report.report import report
 from paper_repro.report.results import read_results
+from tests.conftest import AUDIT
 
-SMALL = {
-    "samples": (20, 200),
-    "draws": 3,
-    "fine_sigma_points": 19,
-    "kmeans_centroids": 30,
-    "kmeans_iterations": 3,
-    "mixture_components": 4,
-    "mixture_iterations": 5,
-}
+SMALL = AUDIT | {"samples": tuple(AUDIT["samples"])}
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Cae:
     def drawn(cls, inputs: int, units: int, rng: torch.Generator) -> "Cae":
         """Return a layer with weights from U(±4 √(6 / (inputs + units))) and biases of 0."""
         bound = 4 * math.sqrt(6 / (inputs + units))
-        weight = bound * (2 * torch.rand(inputs, units, generator=rng) - 1)
+        weight = torch.empty(inputs, units).uniform_(-bound, bound, generator=rng)
         return cls(weight, torch.zeros(units), torch.zeros(inputs))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ class Gsn:
 
         def weight(rows: int, columns: int) -> torch.Tensor:
             bound = math.sqrt(6 / (rows + columns))
-            return bound * (2 * torch.rand(rows, columns, generator=rng) - 1)
+            return torch.empty(rows, columns).uniform_(-bound, bound, generator=rng)
 
         first, second = hidden
         biases = (torch.zeros(size) for size in (inputs, first, second))
@@ -110,10 +110,8 @@ def train_epoch(
     velocities : of each parameter, at first 0: v ← m·v + (1 − m)·gradient.
     epoch : from 1; decides the learning rate and the random numbers.
     """
-    rate, rng = (
-        recipe.learning_rate * recipe.learning_rate_decay ** (epoch - 1),
-        stream_rng(seed, "gsn", epoch),
-    )
+    rate = recipe.learning_rate * recipe.learning_rate_decay ** (epoch - 1)
+    rng = stream_rng(seed, "gsn", epoch)
     parameters, last = gsn.tensors(), 0.0
     for tensor in parameters:
         tensor.requires_grad_()

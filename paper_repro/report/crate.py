@@ -19,7 +19,7 @@ from rocrate.rocrate import ROCrate
 from paper_repro.core.circumstances import Environment, read_circumstances
 from paper_repro.core.files import sha256_file
 from paper_repro.core.params import read_params
-from paper_repro.core.runs import runs as listed_runs
+from paper_repro.core.runs import runs
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.results import Inputs, Results
 
@@ -153,11 +153,11 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     runs_folder = folder / "runs"
     for path in files:
         made.file(path)
-    listed = listed_runs(read_params(results.profile))
+    listed = runs(read_params(results.profile))
     for key, found in results.inputs.items():
         training = read_circumstances(listed[key], "train")
         evaluation = read_circumstances(listed[key], "evaluate")
-        runs = runs_folder / key
+        place = runs_folder / key
         recipe = made.entity(
             f"#recipe-{key}",
             "PropertyValue",
@@ -172,7 +172,7 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
                 made.software(start),
                 identifier=f"#train-{key}-{number}",
                 object=[*made.data(found, "training"), recipe],
-                result=[made.file(runs / name) for name in TRAINED],
+                result=[made.file(place / name) for name in TRAINED],
                 properties={
                     "name": f"training of {key}, start {number}, {start['device']}",
                     "startTime": began.isoformat(),
@@ -185,14 +185,14 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
                 made.software(evaluation),
                 identifier=f"#evaluate-{key}",
                 object=[*made.data(found, "evaluation"), recipe],
-                result=[made.file(runs / name) for name in EVALUATED],
+                result=[made.file(place / name) for name in EVALUATED],
                 properties={"name": f"evaluation of {key}", "agent": root["author"]},
             )
-        drawn = [path for path in files if path.parent == runs and path.name not in RECORDED]
+        drawn = [path for path in files if path.parent == place and path.name not in RECORDED]
         made.crate.add_action(
             package,
             identifier=f"#describe-{key}",
-            object=[*made.data(found, "description"), made.file(runs / "training.json")],
+            object=[*made.data(found, "description"), made.file(place / "training.json")],
             result=[made.file(path) for path in drawn],
             properties={"name": f"figures and measures of {key}", "agent": root["author"]},
         )

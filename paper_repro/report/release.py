@@ -4,18 +4,16 @@
 other seeds or another machine; the report then sets the two beside each other.
 """
 
-import json
 import statistics
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from scipy.stats import ttest_ind
 
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.files import write_json
 from paper_repro.core.params import profiles, read_params
 from paper_repro.core.provenance import commit
-from paper_repro.core.records import read_record, write_record
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import ABLATIONS, runs
 from paper_repro.report.citation import read_citation
 from paper_repro.report.crate import crate
@@ -26,6 +24,8 @@ from paper_repro.report.results import (
     ReleasedRun,
     Results,
     Row,
+    Seed,
+    read_model,
     read_results,
     results_path,
 )
@@ -46,32 +46,30 @@ def read_release(profile: str) -> Release | None:
     path = release_path(profile)
     if not path.is_file():
         return None
-    content = read_record(path, TypeAdapter(Release), "paper_repro release")
-    found = Release.model_validate_json(json.dumps(content))
+    found = read_model(path, Release, "paper_repro release")
     return found if found.runs else None
 
 
 def _described(results: Results) -> Release:
     listed, found = runs(read_params(results.profile)), []
-    for row in results.rows:
-        for seed in row.seeds:
-            trained = read_circumstances(listed[seed.run], "train")
-            last = trained["starts"][-1] if trained else None
-            found.append(
-                ReleasedRun(
-                    run=seed.run,
-                    experiment=row.experiment,
-                    number=seed.number,
-                    test_se=seed.test_se,
-                    epochs=seed.epochs,
-                    recipe_sha256=seed.recipe_sha256,
-                    device=last["device"] if last else "not recorded",
-                    threads=last["threads"] if last else 0,
-                    torch=last["versions"]["torch"] if last else "not recorded",
-                    commit=last["commit"] if last else None,
-                    seconds=trained["seconds"] if trained else 0.0,
-                )
+    for row, seed in results.seeds:
+        trained = read_circumstances(listed[seed.run], "train")
+        last = trained["starts"][-1] if trained else None
+        found.append(
+            ReleasedRun(
+                run=seed.run,
+                experiment=row.experiment,
+                number=seed.number,
+                test_se=seed.test_se,
+                epochs=seed.epochs,
+                recipe_sha256=seed.recipe_sha256,
+                device=last["device"] if last else "not recorded",
+                threads=last["threads"] if last else 0,
+                torch=last["versions"]["torch"] if last else "not recorded",
+                commit=last["commit"] if last else None,
+                seconds=trained["seconds"] if trained else 0.0,
             )
+        )
     return Release(version=read_citation()["version"], commit=commit()["commit"], runs=found)
 
 
@@ -109,37 +107,30 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     released = {run.run: run for run in published.runs}
     lines: list[AgainstRelease] = []
     for row in rows:
-        if not row.seeds:
-            continue
-        for seed in row.seeds:
-            theirs = released.get(seed.run)
-            if theirs is None or theirs.recipe_sha256 != seed.recipe_sha256:
-                lines.append(
-                    AgainstRelease(
-                        name=seed.run, ours=seed.number, released=None, kind="no counterpart"
-                    )
-                )
-                continue
-            distance = seed.number - theirs.number
-            lines.append(
-                AgainstRelease(
-                    name=seed.run,
-                    ours=seed.number,
-                    released=theirs.number,
-                    kind="same" if abs(distance) < SAME else "another number",
-                    difference=distance,
-                )
-            )
-        theirs_all = [run.number for run in published.runs if run.experiment == row.experiment]
-        lines += _mean(row, theirs_all)
+        lines += [_run(seed, released.get(seed.run)) for seed in row.seeds]
+        theirs = [run.number for run in published.runs if run.experiment == row.experiment]
+        if row.mean is not None and theirs:
+            lines.append(_mean(row, row.mean, theirs))
     keys = {line.name for line in lines if line.kind == "same"}
     return [] if keys == released.keys() else lines
 
 
-def _mean(row: Row, released: list[float]) -> list[AgainstRelease]:
-    """Return an experiment's mean beside the release's, if the release has any."""
-    if not released or row.mean is None:
-        return []
+def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
+    """Return a run beside the release's of the same name, if that is of the same recipe."""
+    if theirs is None or theirs.recipe_sha256 != seed.recipe_sha256:
+        return AgainstRelease(name=seed.run, ours=seed.number, released=None, kind="no counterpart")
+    distance = seed.number - theirs.number
+    return AgainstRelease(
+        name=seed.run,
+        ours=seed.number,
+        released=theirs.number,
+        kind="same" if abs(distance) < SAME else "another number",
+        difference=distance,
+    )
+
+
+def _mean(row: Row, mean: float, released: list[float]) -> AgainstRelease:
+    """Return an experiment's mean beside that of the release's runs."""
     ours, interval, kind = [seed.number for seed in row.seeds], None, "undecided"
     if len(ours) > 1 and len(released) > 1:
         found = ttest_ind(ours, released, equal_var=False).confidence_interval(LEVEL)
@@ -147,13 +138,11 @@ def _mean(row: Row, released: list[float]) -> list[AgainstRelease]:
         if row.experiment in PAPER:
             kind = KINDS[answer(interval, margin(row.experiment))]
     theirs = statistics.fmean(released)
-    return [
-        AgainstRelease(
-            name=row.experiment,
-            ours=row.mean,
-            released=theirs,
-            kind=kind,  # type: ignore[arg-type]
-            difference=row.mean - theirs,
-            interval=interval,
-        )
-    ]
+    return AgainstRelease(
+        name=row.experiment,
+        ours=mean,
+        released=theirs,
+        kind=kind,  # type: ignore[arg-type]
+        difference=mean - theirs,
+        interval=interval,
+    )

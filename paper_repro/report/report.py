@@ -135,23 +135,18 @@ class Pictures:
     def draw(self) -> dict[str, Any]:
         """Draw all, remove what no experiment has any longer, and return what the texts name."""
         rows = [row for row in self.results.rows if row.seeds]
+        known = content("texts/experiments.yaml")
+        samples = {
+            row.experiment: run for row in rows if (run := self._first(row, "figure2")) is not None
+        }
+        panels = {name: run for name, run in samples.items() if known.get(name, {}).get("panel")}
         shown: dict[str, Any] = {
-            "figure2": {row.experiment: self._first(row, "figure2") for row in rows},
+            "samples": samples,
+            "figure2": panels,
+            "others": {name: run for name, run in samples.items() if name not in panels},
             "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
             "forest": False,
             "curves": [],
-        }
-        shown["samples"] = {name: run for name, run in shown["figure2"].items() if run}
-        known = content("texts/experiments.yaml")
-        shown["others"] = {
-            name: run
-            for name, run in shown["figure2"].items()
-            if run and not known.get(name, {}).get("panel")
-        }
-        shown["figure2"] = {
-            name: run
-            for name, run in shown["figure2"].items()
-            if run and name not in shown["others"]
         }
         if self.results.profile == ABLATIONS:
             self._ablations(rows)
@@ -233,7 +228,7 @@ class Pictures:
 
 def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
-    sets = [seed.sets for row in results.rows for seed in row.seeds if seed.sets]
+    sets = [seed.sets for _, seed in results.seeds if seed.sets]
     checks = results.theory["checks"] if results.theory else []
     audit = results.audit
     released = release.runs if release else []

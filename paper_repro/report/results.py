@@ -7,7 +7,7 @@ distances between them are in nats.
 
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from paper_repro.core import records
 from paper_repro.core.records import DataRecord, read_record
 
+M = TypeVar("M", bound=BaseModel)
 Answer = Literal["reproduced", "not reproduced", "inconclusive"]
 Status = Literal["ok", "not run", "diverged"]
 
@@ -291,6 +292,11 @@ class Results(Closed):
     figure1: records.Figure1 | None
     content_sha256: str | None = None
 
+    @property
+    def seeds(self) -> list[tuple[Row, Seed]]:
+        """Every run with the row that it belongs to."""
+        return [(row, seed) for row in self.rows for seed in row.seeds]
+
     def row(self, experiment: str) -> Row | None:
         """Return an experiment's row, if the profile has one."""
         return next((row for row in self.rows if row.experiment == experiment), None)
@@ -301,10 +307,14 @@ def results_path(profile: str) -> Path:
     return Path("reports", profile, "results.json")
 
 
+def read_model(path: Path, model: type[M], again: str = "dvc repro") -> M:
+    """Return a sealed record as one of the models here (arguments and errors of `read_record`)."""
+    return model.model_validate_json(json.dumps(read_record(path, TypeAdapter(model), again)))
+
+
 def read_results(profile: str) -> Results:
     """Return a profile's results from their file (`UserError` as `read_record`)."""
-    content = read_record(results_path(profile), TypeAdapter(Results))
-    return Results.model_validate_json(json.dumps(content))
+    return read_model(results_path(profile), Results)
 
 
 def json_schema() -> dict[str, Any]:

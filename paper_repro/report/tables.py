@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from paper_repro.core.titles import TITLES
 from paper_repro.report import escaping
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
-from paper_repro.report.published import ADVERSARIAL, CONTEXT, TABLE1
+from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
 from paper_repro.report.released import content
-from paper_repro.report.results import Release, Results, Row, Seed, Verdict
+from paper_repro.report.results import Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
 CHOSEN = {"best": "best on validation", "last": "last"}
@@ -54,14 +55,13 @@ def table1(results: Results) -> Markdown:
     """Return the paper's Table 1 with our numbers, and the release's where this is another."""
     released = {line.name: line.released for line in results.against_release}
     lines = []
-    for dataset in ("mnist", "tfd"):
+    for dataset in PAPER:
         for model in TABLE1:
             row = results.row(dataset) if model is ADVERSARIAL else None
             paper = getattr(model, dataset)
             line = {
                 "Model": model.name,
-                "Data": (row.stand_in if row else None)
-                or {"mnist": "MNIST", "tfd": "TFD"}[dataset],
+                "Data": (row.stand_in if row else None) or TITLES[dataset],
                 "Paper": printed(paper),
             }
             if results.against_release:
@@ -126,10 +126,6 @@ def _remark(row: Row) -> str:
     return "; ".join(parts)
 
 
-def _seeds(results: Results) -> list[tuple[Row, Seed]]:
-    return [(row, seed) for row in results.rows for seed in row.seeds]
-
-
 def sigmas(values: Sequence[float]) -> str:
     """Return the bandwidths chosen, each once."""
     return ", ".join(f"{sigma:.4f}" for sigma in sorted(set(values)))
@@ -147,14 +143,14 @@ def seeds(results: Results) -> Markdown:
             "Validation, when chosen": number(seed.curve_mean, seed.curve_se),
             "Validation, fresh samples": number(seed.valid_mean),
         }
-        for _, seed in _seeds(results)
+        for _, seed in results.seeds
     )
 
 
 def folds(results: Results) -> Markdown:
     """Return the estimate fold by fold, and what the folds make together."""
     lines = []
-    for _, seed in _seeds(results):
+    for _, seed in results.seeds:
         count = len(seed.folds)
         lines += [
             {
@@ -194,7 +190,7 @@ def lengths(results: Results) -> Markdown:
             if seed.valid_trend
             else "–",
         }
-        for _, seed in _seeds(results)
+        for _, seed in results.seeds
     )
 
 
@@ -251,7 +247,7 @@ def grids(results: Results) -> Markdown:
             "σ on all": number(means["all_images"]),
             "Sets": seed.sets.count,
         }
-        for _, seed in _seeds(results)
+        for _, seed in results.seeds
         if seed.sets
         for name, means in seed.sets.grids.items()
     )
@@ -417,6 +413,6 @@ def runs(results: Results) -> pd.DataFrame:
     lines = [
         {"experiment": row.experiment, "data": row.stand_in or row.dataset}
         | {name: getattr(seed, name) for name in names}
-        for row, seed in _seeds(results)
+        for row, seed in results.seeds
     ]
     return pd.DataFrame(lines, columns=["experiment", "data", *names])
