@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("prepare", "data.prepare", "write a profile's part of a data set")
     command.add_argument("profile")
     command.add_argument("name", metavar="dataset")
-    command = add("train", "gan.train", "train a run listed in params.yaml")
+    command = add("train", "training.train", "train a run listed in params.yaml")
     command.add_argument("key", metavar="run")
     command.add_argument("--fresh", action="store_true", help="discard its checkpoint")
     command.add_argument(

@@ -31,7 +31,7 @@ def remembered(function, made_of):
     return found
 
 
-def sources(module):
+def sources(*modules):
     """All that a stage's code can be."""
     paths = sorted(provenance.PACKAGE.rglob("*.py"))
     return provenance.ROOT, tuple((path, path.read_bytes()) for path in paths)

@@ -14,11 +14,11 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.model import recipe
-from paper_repro.gan.train import train
 from paper_repro.report.collect import Collected
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.results import read_results
 from paper_repro.report.run_files import run_files
+from paper_repro.training.train import train
 from tests.small import read_from_root, rewrite
 from tests.test_page import Tables, numbers
 

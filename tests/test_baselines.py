@@ -9,7 +9,11 @@ import torch
 from sklearn.neural_network import BernoulliRBM
 from torch.func import jacrev
 
-from paper_repro.baselines import cae, gsn, rbm
+from paper_repro.baselines import dbn as dbn_training
+from paper_repro.baselines import deep_gsn as gsn_training
+from paper_repro.baselines import stacked_cae as cae_training
+from paper_repro.baselines.model import dbn, deep_gsn, stacked_cae
+from paper_repro.core.random_streams import stream_rng
 from tests.small import parse_values
 
 
@@ -17,21 +21,26 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-DBN = {"hidden": [4, 3], "learning_rate": 0.1, "batch_size": 5, "epochs": 2, "init": 0.01}
-CAE = {"hidden": [4, 3], "contraction": 0.05, "learning_rate": 0.1, "batch_size": 5}
-CAE |= {"epochs": 2, "walk_std": 0.3}
-GSN = {"hidden": [5, 4], "steps": 3, "salt_and_pepper": 0.4, "noise": 2.0, "learning_rate": 0.25}
-GSN |= {"learning_rate_decay": 0.995, "momentum": 0.5, "batch_size": 4, "epochs": 2}
+PARZEN = {"samples": 60, "sigma_images": 9, "sigma_points": 4}
+PARZEN |= {"sigma_log10_min": -1.0, "sigma_log10_max": 0.0}
+EVERY = {"dataset": "mnist", "validate_every": 1, "parzen": PARZEN, "device": "cpu"}
+DBN = EVERY | {"family": "dbn", "hidden": [4, 3], "learning_rate": 0.1, "annealed": False}
+DBN |= {"init": 0.01, "batch_size": 5, "epochs": 2}
+CAE = EVERY | {"family": "stacked_cae", "hidden": [4, 3], "contraction": 0.05}
+CAE |= {"learning_rate": 0.1, "batch_size": 5, "epochs": 2}
+GSN = EVERY | {"family": "deep_gsn", "hidden": [5, 4], "steps": 3, "salt_and_pepper": 0.4}
+GSN |= {"noise": 2.0, "learning_rate": 0.25, "learning_rate_decay": 0.995, "momentum": 0.5}
+GSN |= {"batch_size": 4, "epochs": 2}
 
 
 @pytest.fixture
 def dbn_recipe():
-    return parse_values(rbm.Dbn, DBN)
+    return parse_values(dbn.Dbn, DBN)
 
 
 @pytest.fixture
 def gsn_recipe():
-    return parse_values(gsn.DeepGsn, GSN)
+    return parse_values(deep_gsn.DeepGsn, GSN)
 
 
 # The machines of the DBN.
@@ -43,7 +52,7 @@ def test_an_update_is_scikit_learn_s_from_the_same_random_numbers(float64):
     theirs.intercept_hidden_ = np.random.default_rng(2).normal(0, 0.5, 4)
     theirs.intercept_visible_ = np.random.default_rng(3).normal(0, 0.5, 6)
     theirs.h_samples_ = np.random.default_rng(4).integers(0, 2, (5, 4)).astype(float)
-    ours = rbm.Rbm(
+    ours = dbn.Rbm(
         torch.tensor(theirs.components_.T.copy()),
         torch.tensor(theirs.intercept_visible_.copy()),
         torch.tensor(theirs.intercept_hidden_.copy()),
@@ -54,7 +63,7 @@ def test_an_update_is_scikit_learn_s_from_the_same_random_numbers(float64):
     for batch in data:
         theirs._fit(batch, draws)
         uniform_v, uniform_h = (torch.tensor(same.uniform(size=(5, n))) for n in (6, 4))
-        chain = ours.update(torch.tensor(batch), chain, 0.1, uniform_v, uniform_h)
+        chain, _ = ours.update(torch.tensor(batch), chain, 0.1, uniform_v, uniform_h)
     np.testing.assert_allclose(ours.weight.T, theirs.components_, rtol=1e-12)
     np.testing.assert_allclose(ours.visible_bias, theirs.intercept_visible_, rtol=1e-12)
     np.testing.assert_allclose(ours.hidden_bias, theirs.intercept_hidden_, rtol=1e-12)
@@ -67,7 +76,7 @@ def binary(n):
 
 def test_an_update_is_on_average_the_gradient_of_the_likelihood(float64):
     """Of a machine so small that all its states can be listed, chains at equilibrium."""
-    tiny = rbm.Rbm(*(torch.randn(s, generator=rng(), dtype=torch.float64) for s in ((3, 2), 3, 2)))
+    tiny = dbn.Rbm(*(torch.randn(s, generator=rng(), dtype=torch.float64) for s in ((3, 2), 3, 2)))
     parameters = [tiny.weight, tiny.visible_bias, tiny.hidden_bias]
     data = torch.tensor([[1.0, 0, 1]])
     v, h = binary(3), binary(2)
@@ -95,26 +104,130 @@ def test_an_update_is_on_average_the_gradient_of_the_likelihood(float64):
         torch.testing.assert_close(ours, exact)
 
 
-def test_a_pass_of_the_machine_repeats_and_goes_on_as_if_never_stopped(dbn_recipe):
-    images = torch.rand(17, 6, generator=rng())
-    first = rbm.Rbm.drawn(6, 4, 0.01, rng(1))
-    chain = torch.zeros(5, 4)
-    for epoch in (1, 2):
-        if epoch == 2:
-            kept, kept_chain = copy.deepcopy(first), chain.clone()
-        chain = rbm.train_epoch(first, images, chain, dbn_recipe, 0, "rbm", 0, epoch)
-    again = rbm.train_epoch(kept, images, kept_chain, dbn_recipe, 0, "rbm", 0, 2)
-    assert torch.equal(kept.weight, first.weight)
-    assert torch.equal(again, chain)
-    assert set(chain.unique().tolist()) <= {0.0, 1.0}
+def test_the_gap_of_free_energy_is_its_definition(float64):
+    """F(v) = −log Σ_h exp(−E(v, h)), by the list of all h."""
+    tiny = dbn.Rbm(*(torch.randn(s, generator=rng()) for s in ((3, 2), 3, 2)))
+    h = binary(2)
+
+    def free_energy(v):
+        energy = -(v @ tiny.weight @ h.T + (v @ tiny.visible_bias)[:, None] + h @ tiny.hidden_bias)
+        return -torch.logsumexp(-energy, 1).mean()
+
+    data = torch.rand(2, 3, generator=rng(1))
+    # 0 is under any probability, 1 under none, so that the chains' images are these.
+    uniform_v = torch.tensor([[0.0, 1, 1], [0, 0, 1]])
+    expected = free_energy(data) - free_energy(1 - uniform_v)
+    _, gap = tiny.update(data, binary(1).repeat(1, 2), 0.1, uniform_v, torch.ones(2, 2))
+    torch.testing.assert_close(gap, expected)
+
+
+def trained(recipe, images, module, updates):
+    """A family's training after some updates, as the loop makes them."""
+    made = module.training(recipe, (5, 5), images, images[:9], 0)
+    per_epoch = recipe.updates_per_epoch(len(images))
+    for update in range(updates):
+        epoch, index = divmod(update, per_epoch)
+        if not index:
+            made.begin(epoch + 1, [])
+        made.update(epoch + 1, index)
+    return made
+
+
+RECIPES = {
+    "dbn": (dbn, dbn_training, DBN),
+    "stacked_cae": (stacked_cae, cae_training, CAE),
+    "deep_gsn": (deep_gsn, gsn_training, GSN),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_goes_on_from_its_state_is_as_if_never_stopped(name):
+    model, module, values = RECIPES[name]
+    recipe = parse_values(model.RECIPE, values)
+    images = torch.rand(23, 25, generator=rng())
+    per_epoch = recipe.updates_per_epoch(23)
+    total, stop = recipe.passes * per_epoch, (recipe.passes - 1) * per_epoch + 2
+    whole = trained(recipe, images, module, total)
+    first = trained(recipe, images, module, stop)
+    second = module.training(recipe, (5, 5), images, images[:9], 0)
+    for tensor_name, tensor in second.state().items():
+        tensor.copy_(first.state()[tensor_name])
+    second.rng.set_state(first.rng.get_state())
+    second.begin(recipe.passes, first.sums())
+    for index in range(2, per_epoch):
+        second.update(recipe.passes, index)
+    assert second.state().keys() == whole.state().keys()
+    for tensor_name, tensor in second.state().items():
+        assert torch.equal(tensor, whole.state()[tensor_name]), tensor_name
+    assert second.row(recipe.passes, total) == whole.row(recipe.passes, total)
+    assert tuple(whole.row(recipe.passes, total)) == module.CURVE
+    assert tuple(whole.validate(recipe.passes)) == module.VALIDATION
+    assert whole.validate(recipe.passes) == second.validate(recipe.passes)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_sampler_is_made_from_what_the_model_file_holds(name):
+    model, module, values = RECIPES[name]
+    recipe = parse_values(model.RECIPE, values)
+    images = torch.rand(23, 25, generator=rng())
+    made = trained(recipe, images, module, 3)
+    tensors = {n.removeprefix("generator."): t for n, t in made.model().items()}
+    sampler = model.sampler(recipe, tensors, {"walk_std": 0.3}, lambda: images)
+    drawn = sampler.sample(4, 0, "a")
+    assert drawn.shape == (4, 25)
+    assert torch.equal(drawn, sampler.sample(9, 0, "a")[:4])  # consecutive states of one chain
+    assert not torch.equal(drawn, sampler.sample(4, 1, "a"))
+    assert float(drawn.min()) > 0
+    assert float(drawn.max()) < 1  # means, not bits
+    with pytest.raises(ValueError, match="not"):
+        model.sampler(recipe, dict(list(tensors.items())[1:]), {"walk_std": 0.3}, lambda: images)
+    other = parse_values(model.RECIPE, values | {"hidden": [5, 5]})
+    with pytest.raises(ValueError, match="not"):
+        model.sampler(other, tensors, {"walk_std": 0.3}, lambda: images)
+
+
+def test_the_second_machine_reads_the_means_of_the_first(dbn_recipe):
+    images = torch.rand(23, 25, generator=rng())
+    made = trained(dbn_recipe, images, dbn_training, 2 * 4)  # two epochs: the first machine's all
+    first = made.machines[0].weight.clone()
+    made.begin(3, [])
+    shuffled = images[torch.randperm(23, generator=stream_rng(0, "order"))]
+    assert torch.equal(made.inputs, made.machines[0].hidden(shuffled))
+    made.update(3, 0)
+    assert torch.equal(made.machines[0].weight, first)
+    assert made.row(3, 9)["layer"] == 2
+
+
+def test_the_rate_falls_to_0_in_the_second_half_of_a_machine_s_epochs():
+    recipe = parse_values(dbn.Dbn, DBN | {"annealed": True, "epochs": 4})
+    made = dbn_training.training(
+        recipe, (5, 5), torch.rand(20, 25, generator=rng()), torch.rand(9, 25), 0
+    )
+    rates = []
+    for epoch in range(1, 9):
+        made.begin(epoch, [])
+        for index in range(4):
+            made.update(epoch, index)
+            rates.append(made.rate)
+    falling = [0.1 * (1 - i / 8) for i in range(8)]
+    assert rates == pytest.approx(([0.1] * 8 + falling) * 2)
+
+
+def test_the_walk_of_the_highest_likelihood_is_taken():
+    recipe = parse_values(stacked_cae.StackedCae, CAE)
+    images = torch.rand(23, 25, generator=rng())
+    row = trained(recipe, images, cae_training, 20).validate(4)
+    tried = {std: row[f"valid_nats_{std:g}"] for std in cae_training.WALKS}
+    assert row["valid_nats"] == max(tried.values()) == tried[row["walk_std"]]
+    assert row["autocorrelation_time"] == row[f"autocorrelation_time_{row['walk_std']:g}"]
 
 
 def test_the_chain_of_a_dbn_visits_hidden_states_as_often_as_its_top_machine_says(float64):
     generator = rng()
-    top = rbm.Rbm(*(torch.randn(s, generator=generator) for s in ((2, 2), 2, 2)))
+    top = dbn.Rbm(*(torch.randn(s, generator=generator) for s in ((2, 2), 2, 2)))
     # The first machine shows h1 as it is, so that the chain's images are its states.
-    first = rbm.Rbm(60 * torch.eye(2), torch.full((2,), -30.0), torch.zeros(2))
-    chain = rbm.walk(first, top, torch.rand(2000, 2, generator=generator), generator)
+    first = dbn.Rbm(60 * torch.eye(2), torch.full((2,), -30.0), torch.zeros(2))
+    chain = dbn.walk([first, top], torch.rand(2000, 2, generator=generator), generator)
     states = torch.cat([next(chain) for _ in range(60)][20:]).round()
     v, h = binary(2), binary(2)
     energy = -(v @ top.weight @ h.T + (v @ top.visible_bias)[:, None] + (h @ top.hidden_bias))
@@ -128,7 +241,7 @@ def test_the_chain_of_a_dbn_visits_hidden_states_as_often_as_its_top_machine_say
 
 @pytest.fixture
 def layers(float64):
-    return [cae.Cae.drawn(6, 4, rng(1)), cae.Cae.drawn(4, 3, rng(2))]
+    return [stacked_cae.Cae.drawn(6, 4, rng(1)), stacked_cae.Cae.drawn(4, 3, rng(2))]
 
 
 def test_the_contraction_is_the_jacobian_s_norm(layers):
@@ -146,25 +259,20 @@ def test_the_loss_is_its_definition(layers):
     torch.testing.assert_close(layer.loss(x, 0.05), expected)
 
 
-def test_a_pass_of_the_autoencoder_is_plain_descent(layers):
-    recipe = parse_values(cae.StackedCae, CAE)
-    x, layer = torch.rand(10, 6, generator=rng()), layers[0]
-    twin = [t.clone().requires_grad_() for t in (layer.weight, layer.bias, layer.output_bias)]
-    losses = []
-    for batch in (x[:5], x[5:]):
-        loss = cae.Cae(*twin).loss(batch, 0.05)
-        losses.append(float(loss.detach()))
-        loss.backward()
-        twin = [(t - 0.1 * t.grad).detach().requires_grad_() for t in twin]
-    assert cae.train_epoch(layer, x, recipe) == pytest.approx(sum(losses) / 2)
-    for ours, theirs in zip((layer.weight, layer.bias, layer.output_bias), twin, strict=True):
-        torch.testing.assert_close(ours, theirs.detach())
+def test_an_update_of_the_autoencoder_is_plain_descent(layers):
+    x, layer = torch.rand(5, 6, generator=rng()), layers[0]
+    twin = [t.clone().requires_grad_() for t in vars(layer).values()]
+    loss = stacked_cae.Cae(*twin).loss(x, 0.05)
+    loss.backward()
+    assert layer.update(x, 0.05, 0.1) == pytest.approx(float(loss.detach()))
+    for ours, theirs in zip(vars(layer).values(), twin, strict=True):
+        torch.testing.assert_close(ours, (theirs - 0.1 * theirs.grad).detach())
         assert not ours.requires_grad
 
 
 def test_the_walk_takes_the_jacobian_of_both_layers(layers):
     start = torch.rand(3, 6, generator=rng())
-    (moved,) = itertools.islice(cae.walk(layers, start, 0.3, rng(5)), 1)
+    (moved,) = itertools.islice(stacked_cae.walk(layers, start, 0.3, rng(5)), 1)
     alpha = 0.3 * torch.randn(3, 3, generator=rng(5))
 
     def encode(x):
@@ -180,7 +288,7 @@ def test_the_walk_takes_the_jacobian_of_both_layers(layers):
 
 
 def test_a_step_of_the_gsn_is_its_plain_twin(float64, gsn_recipe):
-    net = gsn.Gsn.drawn(6, (5, 4), rng(1))
+    net = deep_gsn.Gsn.drawn(6, (5, 4), rng(1))
     for bias in (net.b0, net.b1, net.b2):
         bias += torch.randn(bias.shape, generator=rng(2))
     x, h2 = torch.rand(3, 6, generator=rng(3)), torch.randn(3, 4, generator=rng(4))
@@ -200,13 +308,13 @@ def test_a_step_of_the_gsn_is_its_plain_twin(float64, gsn_recipe):
 
 def test_salt_and_pepper_replaces_that_share_by_0_and_1_alike():
     x = torch.full((400, 500), 0.5)
-    found = gsn.corrupted(x, 0.4, rng())
+    found = deep_gsn.corrupted(x, 0.4, rng())
     shares = [float((found == value).float().mean()) for value in (0, 0.5, 1)]
     assert shares == pytest.approx([0.2, 0.6, 0.2], abs=0.005)
 
 
 def test_gradients_cross_steps_through_the_second_layer_alone(float64, gsn_recipe):
-    net = gsn.Gsn.drawn(6, (5, 4), rng(1))
+    net = deep_gsn.Gsn.drawn(6, (5, 4), rng(1))
     for tensor in net.tensors():
         tensor.requires_grad_()
     x = torch.rand(3, 6, generator=rng(3))
@@ -222,28 +330,35 @@ def test_gradients_cross_steps_through_the_second_layer_alone(float64, gsn_recip
 
 
 def test_an_update_of_the_gsn_weighs_the_new_gradient_by_one_less_the_momentum(float64, gsn_recipe):
-    net, x = gsn.Gsn.drawn(6, (5, 4), rng(1)), torch.rand(8, 6, generator=rng(2))
-    twin = [tensor.clone() for tensor in net.tensors()]
-    velocities = [torch.zeros_like(tensor) for tensor in twin]
-    gsn.train_epoch(net, velocities, x, gsn_recipe, 0, 2)
-    draws, plain = gsn.stream_rng(0, "gsn", 2), [torch.zeros_like(t) for t in twin]
-    for batch in (x[:4], x[4:]):
+    images = torch.rand(8, 6, generator=rng(2))
+    made = gsn_training.training(gsn_recipe, (2, 3), images, images, 0)
+    twin = [tensor.clone() for tensor in made.gsn.tensors()]
+    plain, draws = [torch.zeros_like(t) for t in twin], stream_rng(0, "draws")
+    made.begin(2, [])
+    for index in range(2):
+        made.update(2, index)
+        batch = made.images[4 * index : 4 * index + 4]
         leaves = [tensor.clone().requires_grad_() for tensor in twin]
-        sum(gsn.Gsn(*leaves).cost(batch, gsn_recipe, draws)).backward()
+        sum(deep_gsn.Gsn(*leaves).cost(batch, gsn_recipe, draws)).backward()
         plain = [0.5 * v + 0.5 * leaf.grad for v, leaf in zip(plain, leaves, strict=True)]
         twin = [t - 0.25 * 0.995 * v for t, v in zip(twin, plain, strict=True)]
-    for ours, theirs in zip(net.tensors() + velocities, twin + plain, strict=True):
+    for ours, theirs in zip(made.gsn.tensors() + made.velocities, twin + plain, strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 def test_a_gsn_that_is_trained_on_one_image_walks_about_it():
-    recipe = parse_values(gsn.DeepGsn, GSN | {"hidden": [30, 20], "steps": 4, "batch_size": 20})
+    values = GSN | {"hidden": [30, 20], "steps": 4, "batch_size": 20, "epochs": 30}
+    recipe = parse_values(deep_gsn.DeepGsn, values)
     image = (torch.rand(1, 25, generator=rng(1)) > 0.5).float()
-    net, x = gsn.Gsn.drawn(25, (30, 20), rng(2)), image.expand(200, 25)
-    velocities = [torch.zeros_like(tensor) for tensor in net.tensors()]
-    costs = [gsn.train_epoch(net, velocities, x, recipe, 0, epoch) for epoch in range(1, 31)]
+    made = trained(recipe, image.repeat(200, 1), gsn_training, 1)
+    costs = []
+    for epoch in range(1, 31):
+        made.begin(epoch, [])
+        for index in range(10):
+            made.update(epoch, index)
+        costs.append(made.row(epoch, 10 * epoch)["cost"])
     assert costs[-1] < 0.1 * costs[0]
-    chain = gsn.walk(net, image.expand(4, 25), recipe, rng(4))
+    chain = deep_gsn.walk(made.gsn, image.expand(4, 25), recipe, rng(4))
     states = torch.stack(list(itertools.islice(chain, 20)))
     assert states.shape == (20, 4, 25)
     assert float((states - image).abs().mean()) < 0.1

@@ -10,8 +10,8 @@ from paper_repro.__main__ import main
 from paper_repro.benchmarks import bench, experiments, parzen, update
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.core.errors import UserError
-from paper_repro.forecast.duration import RATE, trial_trainer
 from paper_repro.gan.model import recipe
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import benchmarks

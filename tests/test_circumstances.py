@@ -19,9 +19,9 @@ from paper_repro.core.circumstances import (
 from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.evaluation.evaluate import evaluate
-from paper_repro.gan import loop
-from paper_repro.gan.train import train
 from paper_repro.gan.update import Trainer
+from paper_repro.training import loop
+from paper_repro.training.train import train
 from tests.conftest import ROOT
 from tests.small import collect
 from tests.test_parzen_audit import SMALL

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paper_repro.core import records
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import RANDOM, Run
+from paper_repro.gan import family
 from paper_repro.report import claims
 from paper_repro.report.claims import GSN_SIGMA, NUMBERS, RULES, ledger
 from paper_repro.report.formatting import filled
@@ -109,9 +109,9 @@ def verdicts(tmp_path, monkeypatch):
         validation = {"d_valid": [0.41], "d_samples": [0.3], "value": [-math.log(4) - 0.02]}
         for run in runs:
             run.folder.mkdir(parents=True, exist_ok=True)
-            put_table(run, "validation.csv", records.VALIDATION, validation)
+            put_table(run, "validation.csv", family.VALIDATION, validation)
             shown = curve if run.seed == seed else CURVE
-            put_table(run, "curve.csv", records.CURVE, shown)
+            put_table(run, "curve.csv", family.CURVE, shown)
         write_record(runs[0].folder / "sample_checks.json", samples)
         pairs = {"status": "ok", "epoch": 1, "nearest_training_index": [1, 2, 3]}
         write_record(

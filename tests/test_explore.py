@@ -14,14 +14,15 @@ import torch
 from scipy import stats
 
 from paper_repro.__main__ import main
+from paper_repro.core.recipe import recorded
 from paper_repro.core.records import read_training, write_record
 from paper_repro.core.runs import read_run, weights_path
-from paper_repro.evaluation.trained_run import load_generator
-from paper_repro.gan.model import recipe
+from paper_repro.core.tensor_file import load_tensors
+from paper_repro.gan.model import family
 from paper_repro.gan.model.noise import draw_noise
-from paper_repro.gan.train import train
 from paper_repro.report.explore import explore
 from paper_repro.report.weights import weights
+from paper_repro.training.train import train
 from tests.small import ROOT, rewrite
 from tests.test_page import BROWSER, browse
 
@@ -70,8 +71,9 @@ def published_generator(key):
     """A run's generator, the same with its weights in half precision, and some z."""
     run = read_run(key)[1]
     path = run.folder / "training.json"
-    made = recipe.recorded(read_training(run)["experiment_parameters"], path)
-    exact, rounded = (load_generator(weights_path(run), "", made) for _ in range(2))
+    made = recorded(read_training(run)["experiment_parameters"], path)
+    tensors, _ = load_tensors(weights_path(run), "generator.")
+    exact, rounded = (family.sampler(made, tensors, {}, None).network for _ in range(2))
     with torch.no_grad():
         for parameter in rounded.parameters():
             parameter.copy_(parameter.half())

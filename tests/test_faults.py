@@ -19,10 +19,11 @@ from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import content_digest, load_tensors, save_tensors
-from paper_repro.gan import checkpoint, loop
-from paper_repro.gan.train import train
+from paper_repro.gan import family
 from paper_repro.gan.update import Trainer
 from paper_repro.report.report import report
+from paper_repro.training import checkpoint
+from paper_repro.training.train import train
 from tests.small import PROFILES, ROOT
 
 KEY = "quick-mnist-0"
@@ -112,7 +113,7 @@ def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace
         path.unlink()
     code = (  # a process that has imported everything, once, and makes those to be killed
         "import importlib, os, sys\n"
-        "from paper_repro.gan import loop, train; from paper_repro.__main__ import main\n"
+        "from paper_repro.training import loop, train; from paper_repro.__main__ import main\n"
         "loop.CHECKPOINT_SECONDS = loop.SAVING_RATIO = 0\n"
         "for line in sys.stdin:\n"
         "    child = os.fork()\n"
@@ -192,7 +193,7 @@ def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspac
     train(KEY)
     expected = outputs(workspace)
     saved()[0].unlink()
-    validate, ended = loop.validate, []
+    validate, ended = family.validate, []
     for epoch in (1, 2, 3):
 
         def interrupted(*arguments, epoch=epoch):
@@ -201,11 +202,11 @@ def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspac
                 ended.append("too late")
             return validate(*arguments)
 
-        monkeypatch.setattr(loop, "validate", interrupted)
+        monkeypatch.setattr(family, "validate", interrupted)
         with pytest.raises(Interrupted, match=f"stopped at update {7 * epoch} of 21, saved"):
             train(KEY)
         assert not ended
-    monkeypatch.setattr(loop, "validate", validate)
+    monkeypatch.setattr(family, "validate", validate)
     train(KEY)
     assert outputs(workspace) == expected
 

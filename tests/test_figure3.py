@@ -21,7 +21,7 @@ from paper_repro.figures import figure3 as module
 from paper_repro.figures.figure3 import DRAWS, IMAGES, End, choose, figure3, interpolate, strip
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.noise import draw_noise
-from paper_repro.gan.train import train
+from paper_repro.training.train import train
 
 
 @pytest.fixture(scope="module")

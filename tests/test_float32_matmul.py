@@ -3,7 +3,7 @@ import torch
 
 from paper_repro.core import float32_matmul as products
 from paper_repro.core.circumstances import read_circumstances
-from paper_repro.gan.train import train
+from paper_repro.training.train import train
 
 
 @pytest.fixture

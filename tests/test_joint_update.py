@@ -3,7 +3,7 @@ import torch
 
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.gan import joint_update as joint
-from paper_repro.gan.loop import new_trainer
+from paper_repro.gan.family import new_trainer
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import GRADIENT_NORMS, Trainer
 from tests.small import small_experiment, small_values

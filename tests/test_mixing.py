@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from paper_repro.diagnostics.mixing import (
-    autocorrelation,
-    efficiency,
-    functionals,
-    principal_directions,
-    visited,
-)
+from paper_repro.baselines.chain import efficiency, functionals, principal_directions
+from paper_repro.diagnostics.mixing import autocorrelation, visited
 
 N = 4000
 
@@ -67,23 +62,13 @@ def test_principal_directions_are_those_of_the_images():
     torch.testing.assert_close(found.mean, images.mean(0) + 2)
 
 
-class Parity:
-    """Stands in for the classifier: sure of digit 0 or 1, by the first pixel."""
-
-    def probabilities(self, images):
-        one = (images[:, 0] > 0.5).double()
-        rest = torch.zeros(len(images), 8, dtype=torch.float64)
-        return torch.cat([(1 - one)[:, None], one[:, None], rest], dim=1)
-
-
 def test_functionals_are_numbers_of_each_draw_in_its_place():
     draws = torch.rand(2, 30, 6, generator=torch.Generator().manual_seed(0))
     directions = principal_directions(torch.rand(50, 6), 3)
-    found = functionals(draws, directions, Parity())
-    assert len(found) == 3 + 10 + 1
+    found = functionals(draws, directions)
+    assert len(found) == 3 + 1
     assert all(values.shape == (2, 30) for values in found.values())
     assert found["intensity"][1, 7] == pytest.approx(float(draws[1, 7].double().mean()))
-    assert float(found["digit 1"][0, 4]) == float(draws[0, 4, 0] > 0.5)
     projected = (draws[1, 5].double() - directions.mean) @ directions.vectors[:, 2]
     assert float(found["component 3"][1, 5]) == pytest.approx(float(projected))
 

@@ -9,7 +9,7 @@ from paper_repro.__main__ import main
 from paper_repro.core import provenance
 from paper_repro.core.params import read_params, read_yaml
 from paper_repro.gan.model import recipe
-from paper_repro.gan.train import train
+from paper_repro.training.train import train
 
 
 def train_short(workspace):

@@ -10,6 +10,7 @@ from dvc.utils.hydra import apply_overrides
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import OWN, PAPER, params_path, profiles, read_params, read_yaml
+from paper_repro.core.recipe import recipe_of, recorded
 from paper_repro.core.runs import (
     presentation,
     require_current_lists,
@@ -57,7 +58,7 @@ def read_all(profile):
     for key, run in runs(params).items():
         if run.experiment not in made:
             made[run.experiment] = {
-                "recipe": recipe.experiment(params, run.experiment).model_dump(mode="json"),
+                "recipe": recipe_of(params, run.experiment).model_dump(mode="json"),
                 "measure": measure_of(params, run).model_dump(mode="json"),
                 "data": data_size(params, run.dataset).model_dump(mode="json"),
             }
@@ -483,8 +484,8 @@ def test_an_unknown_profile_lists_the_known_ones(files):
 
 def test_a_record_s_recipe_is_read_by_the_same_rules(params, tmp_path):
     values = recipe.experiment(params, "mnist").model_dump(mode="json")
-    assert recipe.recorded(values, tmp_path) == recipe.experiment(params, "mnist")
+    assert recorded(values, tmp_path) == recipe_of(params, "mnist")
     broken = copy.deepcopy(values)
     broken["generator"][0]["units"] = "many"
     with pytest.raises(UserError, match=r"experiment_parameters\.generator\.0\.units"):
-        recipe.recorded(broken, tmp_path)
+        recorded(broken, tmp_path)

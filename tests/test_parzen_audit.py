@@ -17,12 +17,12 @@ from paper_repro.diagnostics.parzen_audit import (
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import figure2
-from paper_repro.gan.train import train
 from paper_repro.parzen.bandwidth import estimate
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import tables
 from paper_repro.report.report import report
 from paper_repro.report.results import read_results
+from paper_repro.training.train import train
 from tests.conftest import AUDIT
 
 SMALL = AUDIT | {"samples": tuple(AUDIT["samples"])}

@@ -7,11 +7,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from paper_repro import __main__ as command_line
-from paper_repro.core import provenance
+from paper_repro.core import families, provenance
 from paper_repro.core.runs import run_list_path, runs
 from paper_repro.data.catalogue import SOURCES
 from tests.small import PROFILES, ROOT, read_from_root
 
+GAN = families.FAMILIES["gan"]
 YAML_READER = YAML(typ="safe", pure=True)
 PIPELINE = YAML_READER.load(ROOT / "dvc.yaml")["stages"]
 FETCH = YAML_READER.load(ROOT / "data/dvc.yaml")["stages"]
@@ -29,16 +30,26 @@ def body(stage):
     return (PIPELINE | FETCH)[stage].get("do", (PIPELINE | FETCH)[stage])
 
 
-def module(stage):
-    """The module that the stage's command runs, from the command line's own table."""
+# Any stage may be of a run of any family; what stands for one in the pipeline is its own code.
+OF_FAMILY = ("training", "start", "model")
+
+
+def modules(stage, family):
+    """What the stage's command runs: by the command line's own table, and of the run's family."""
     words = body(stage)["cmd"].split()[3:]
-    return vars(command_line._parser().parse_args(words))["module"]
+    found = [vars(command_line._parser().parse_args(words))["module"]]
+    deps = str(body(stage)["deps"])
+    found += [families.module(family.training)] if "item.training" in deps else []
+    return found + ([families.module(family.model)] if "item.model" in deps else [])
 
 
-def listed(stage):
+def listed(stage, family=GAN):
     """The modules in the folders, and the single files, that a stage depends on."""
     found = set()
     for dep in body(stage)["deps"]:
+        for name in OF_FAMILY:
+            place = family.more if name == "start" else getattr(family, name, "")
+            dep = dep.replace(f"${{item.{name}}}", place)
         path = ROOT / dep
         if dep.startswith("paper_repro"):
             assert path.exists(), dep
@@ -46,14 +57,16 @@ def listed(stage):
     return {path for path in found if path.name != "__init__.py"}
 
 
+@pytest.mark.parametrize("family", families.FAMILIES.values(), ids=families.FAMILIES)
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_what_costs_hours_depends_on_what_it_runs_and_on_nothing_else(stage):
-    assert listed(stage) == set(provenance.import_closure(module(stage)))
+def test_what_costs_hours_depends_on_what_it_runs_and_on_nothing_else(stage, family):
+    assert listed(stage, family) == set(provenance.import_closure(*modules(stage, family)))
 
 
+@pytest.mark.parametrize("family", families.FAMILIES.values(), ids=families.FAMILIES)
 @pytest.mark.parametrize("stage", [*PIPELINE, *FETCH])
-def test_what_a_stage_runs_lies_in_what_it_lists(stage):
-    missing = set(provenance.import_closure(module(stage))) - listed(stage)
+def test_what_a_stage_runs_lies_in_what_it_lists(stage, family):
+    missing = set(provenance.import_closure(*modules(stage, family))) - listed(stage, family)
     assert not {path.relative_to(ROOT).as_posix() for path in missing}
 
 
@@ -65,7 +78,7 @@ def test_what_draws_lines_depends_on_the_style():
 
 def test_training_depends_on_nothing_that_only_measures():
     names = {path.relative_to(PACKAGE).parts[0] for path in listed("train")}
-    assert names == {"core", "gan", "parzen"}
+    assert names == {"core", "gan", "parzen", "training"}
 
 
 def imports(path):
@@ -86,7 +99,8 @@ def imports(path):
 
 # From what everything stands on to what stands on everything.
 ORDER = (
-    *("core", "data", "gan/model", "parzen", "evaluation", "gan", "baselines"),
+    *("core", "data", "parzen", "training", "gan/model", "gan"),
+    *("baselines/model", "baselines", "evaluation"),
     *("theory", "diagnostics", "figures", "report", "forecast", "benchmarks"),
 )
 
@@ -117,12 +131,12 @@ def test_each_folder_says_what_it_reads_and_leaves(folder):
 
 def test_the_closure_follows_every_form_of_import():
     closure = {
-        p.relative_to(ROOT).as_posix() for p in provenance.import_closure("paper_repro.gan.train")
+        p.relative_to(ROOT).as_posix() for p in provenance.import_closure(*modules("train", GAN))
     }
     # from paper_repro.core import provenance; from paper_repro.x import y; by way of another
     assert {
         "paper_repro/core/provenance.py",
-        "paper_repro/gan/loop.py",
+        "paper_repro/training/loop.py",
         "paper_repro/gan/model/maxout.py",
         "paper_repro/parzen/likelihood.py",
     } <= closure

@@ -7,9 +7,9 @@ import pytest
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.forecast import duration as estimate
 from paper_repro.forecast import plan as planning
-from paper_repro.gan.interrupt import Stop
-from paper_repro.gan.loop import Loop
-from paper_repro.gan.train import train
+from paper_repro.training.interrupt import Stop
+from paper_repro.training.loop import Loop
+from paper_repro.training.train import train
 
 ALL = {"prepare@quick-mnist", "train@quick-mnist-0", "evaluate@quick-mnist-0", "report@quick"}
 

@@ -18,7 +18,6 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.gan.model import recipe
-from paper_repro.gan.train import train
 from paper_repro.gan.update import Trainer
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import formatting as nats
@@ -27,6 +26,7 @@ from paper_repro.report.collect import comparable, trend
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.report import report
 from paper_repro.report.results import json_schema, read_results
+from paper_repro.training.train import train
 from tests.conftest import ROOT
 from tests.small import collect, rewrite
 

@@ -12,7 +12,7 @@ from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.nearest import nearest_distances
 from paper_repro.diagnostics.sample_checks import autocorrelation, interpolation, memorisation
-from paper_repro.gan.train import train
+from paper_repro.training.train import train
 from tests.small import rewrite
 
 

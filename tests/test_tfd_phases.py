@@ -17,11 +17,11 @@ from paper_repro.core.tensor_file import load_tensors
 from paper_repro.evaluation.evaluate import evaluate, over_folds
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.forecast import plan as planning
-from paper_repro.gan import loop
 from paper_repro.gan.model import recipe
-from paper_repro.gan.train import train
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report.report import report
+from paper_repro.training import loop
+from paper_repro.training.train import train
 from tests.small import collect
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -62,8 +62,8 @@ def test_phase_2_starts_from_the_last_epoch_of_phase_1_with_velocities_at_0(phas
     run = loop.Loop.run
 
     def watched(self):
-        seen.update({name: tensor.clone() for name, tensor in self.trainer.state().items()})
-        seen["draws"] = self.trainer.draws.rng.get_state()
+        seen.update({name: tensor.clone() for name, tensor in self.training.state().items()})
+        seen["draws"] = self.training.rng.get_state()
         return run(self)
 
     monkeypatch.setattr(loop.Loop, "run", watched)

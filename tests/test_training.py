@@ -15,13 +15,14 @@ from paper_repro.core.dataset import processed_folder, read_dataset, write_not_r
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, read_metadata, save_tensors
-from paper_repro.gan import checkpoint, loop, sgd
-from paper_repro.gan import train as training
-from paper_repro.gan.interrupt import Stop
+from paper_repro.gan import family, sgd
 from paper_repro.gan.model import recipe
 from paper_repro.gan.sgd import Sgd
-from paper_repro.gan.train import train
 from paper_repro.gan.update import Trainer
+from paper_repro.training import checkpoint, loop
+from paper_repro.training import train as training
+from paper_repro.training.interrupt import Stop
+from paper_repro.training.train import train
 from tests.conftest import ROOT
 
 KEY = "quick-mnist-0"
@@ -308,11 +309,11 @@ def test_divergence_is_recorded_and_the_last_good_checkpoint_kept(workspace, mon
 def test_edited_code_starts_anew_and_adopt_goes_on(workspace, monkeypatch, capsys):
     train(KEY)
     expected = outputs(workspace)
-    monkeypatch.setattr(provenance, "code_digest", lambda module: "f" * 64)
+    monkeypatch.setattr(provenance, "code_digest", lambda *modules: "f" * 64)
     train(KEY)
     assert len(checkpoints()) == 2
     assert starts(workspace) == [0]
-    monkeypatch.setattr(provenance, "code_digest", lambda module: "e" * 64)
+    monkeypatch.setattr(provenance, "code_digest", lambda *modules: "e" * 64)
     monkeypatch.setattr(Trainer, "update", None)
     train(KEY, adopt=True)
     assert "which other code made" in capsys.readouterr().err
@@ -331,7 +332,7 @@ def test_an_edit_during_the_run_fails_it(workspace, monkeypatch, what):
         if count == 2 and what == "data":
             workspace.prepare(stand_in="something else")
         if count == 2 and what == "code":
-            monkeypatch.setattr(provenance, "code_digest", lambda module: "f" * 64)
+            monkeypatch.setattr(provenance, "code_digest", lambda *modules: "f" * 64)
         return update(self, *arguments, **options)
 
     monkeypatch.setattr(Trainer, "update", editing)
@@ -456,11 +457,11 @@ def test_an_absent_device_is_one_line(workspace):
 
 def test_the_data_of_each_epoch_is_a_new_permutation():
     device = torch.device("cpu")
-    first, second = (loop.epoch_order(50, 0, epoch, device) for epoch in (1, 2))
+    first, second = (family.epoch_order(50, 0, epoch, device) for epoch in (1, 2))
     assert sorted(first.tolist()) == list(range(50))
     assert first.tolist() != second.tolist()
-    assert first.tolist() == loop.epoch_order(50, 0, 1, device).tolist()
-    assert first.tolist() != loop.epoch_order(50, 1, 1, device).tolist()
+    assert first.tolist() == family.epoch_order(50, 0, 1, device).tolist()
+    assert first.tolist() != family.epoch_order(50, 1, 1, device).tolist()
 
 
 def test_an_adam_run_resumes_with_its_moments(workspace, monkeypatch):
@@ -486,7 +487,7 @@ def test_a_checkpoint_is_written_without_a_second_copy_in_memory(tmp_path):
     script = """
 import resource, sys, torch
 from pathlib import Path
-from paper_repro.gan.checkpoint import CheckpointFile, Progress
+from paper_repro.training.checkpoint import CheckpointFile, Progress
 tensors = {name: torch.ones(8000, 4000) for name in "abc"}  # 366 MiB
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.gan.loop import new_trainer
+from paper_repro.gan.family import new_trainer
 from paper_repro.gan.noise_and_masks import draw_masks
 from paper_repro.gan.update import GRADIENT_NORMS
 from tests import reference

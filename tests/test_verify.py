@@ -13,11 +13,11 @@ from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.sample_sets import sample_sets, stream
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_published, open_run
-from paper_repro.gan.train import train
 from paper_repro.parzen.bandwidth import estimate
 from paper_repro.report import verify as verifying
 from paper_repro.report.verify import verify
 from paper_repro.report.weights import weights
+from paper_repro.training.train import train
 from tests.small import rewrite
 
 

@@ -1,5 +1,5 @@
-"""The other models of Table 1 on MNIST: a DBN, a stacked contractive autoencoder, a deep GSN.
+"""The other models of Table 1: a DBN, a stacked contractive autoencoder, a deep GSN.
 
-Each module reads training images as (n, d) in [0, 1], passes over them once at a time, and leaves a
-Markov chain whose states are the samples (section 5, table 2). No stage runs them yet.
+Each module reads training images, (n, d) in [0, 1], and leaves the parameters of a Markov chain
+whose states are the samples (section 5, table 2). Families as in `paper_repro.core.families`.
 """

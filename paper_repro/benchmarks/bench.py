@@ -17,10 +17,11 @@ from paper_repro.benchmarks.update import bench_update
 from paper_repro.core import provenance
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
+from paper_repro.core.recipe import recipe_of
 from paper_repro.gan.joint_update import serves
-from paper_repro.gan.loop import resolve_device
-from paper_repro.gan.model import recipe
+from paper_repro.gan.model.recipe import Experiment
 from paper_repro.report.benchmarks import FOLDER, benchmarks_page
+from paper_repro.training.loop import resolve_device
 
 HELP_CALLS = 11
 HELP = [sys.executable, "-m", "paper_repro", "--help"]
@@ -36,7 +37,9 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
     params = read_params()
     rows = []
     for name in params.group("seeds"):
-        experiment = recipe.experiment(params, name)
+        experiment = recipe_of(params, name)
+        if not isinstance(experiment, Experiment):  # Table 1's other models
+            continue
         both = serves(experiment) and experiment.precision == "float32"
         for precision in ("float32", "bfloat16") if both else (experiment.precision,):
             rows.append(_alone(bench_experiment, name, precision, device))
@@ -97,7 +100,7 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
         "many_samples_peak_memory_bytes": parts["many_samples"]["peak_memory_bytes"],
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
-        "provenance": provenance.environment(__name__, where),
+        "provenance": provenance.environment(where, __name__),
     }
     for name, part in parts.items():
         write_json(FOLDER / f"{name}.json", part)

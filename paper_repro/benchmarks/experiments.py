@@ -5,12 +5,12 @@ from typing import Any
 import torch
 
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.settings import data_size
-from paper_repro.forecast.duration import RATE, trial_trainer
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer

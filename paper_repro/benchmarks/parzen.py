@@ -10,12 +10,12 @@ import torch
 from sklearn.neighbors import KernelDensity
 
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.benchmarks.trial import trial_trainer
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.evaluation.evaluate import measure
-from paper_repro.forecast.duration import trial_trainer
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.parzen.likelihood import log_likelihoods

@@ -7,9 +7,9 @@ import torch
 
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
+from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.core.float32_matmul import FAST, fast_float32
 from paper_repro.core.params import read_params
-from paper_repro.forecast.duration import RATE, trial_trainer
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
 

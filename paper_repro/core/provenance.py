@@ -51,12 +51,15 @@ def _imports(path: Path) -> set[Path]:
     return found
 
 
-def import_closure(module: str) -> list[Path]:
-    """Return the first-party sources that a module reaches by imports, its own among them."""
-    start = _module_file(module)
-    if start is None:
-        raise ValueError(f"{module} is no module of {PACKAGE.name}")
-    reached, waiting = set(), {start}
+def import_closure(*modules: str) -> list[Path]:
+    """Return the first-party sources that modules reach by imports, their own among them."""
+    reached: set[Path] = set()
+    waiting: set[Path] = set()
+    for module in modules:
+        start = _module_file(module)
+        if start is None:
+            raise ValueError(f"{module} is no module of {PACKAGE.name}")
+        waiting.add(start)
     while waiting:
         path = waiting.pop()
         reached.add(path)
@@ -74,14 +77,14 @@ def _without_docstrings(tree: ast.AST) -> ast.AST:
     return tree
 
 
-def code_digest(module: str) -> str:
+def code_digest(*modules: str) -> str:
     """Return a hash of what a stage's code does: comments, docstrings and layout are left out."""
     return digest(
         {
             path.relative_to(ROOT).as_posix(): ast.dump(
                 _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
             )
-            for path in import_closure(module)
+            for path in import_closure(*modules)
         }
     )
 
@@ -159,12 +162,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment(module: str, device: torch.device) -> Environment:
-    """Return on what code and machine a stage runs."""
+def environment(device: torch.device, *modules: str) -> Environment:
+    """Return on what code, reached from modules, and on what machine a stage runs."""
     found = hardware(device)
     return {
         **commit(),
-        "code_sha256": code_digest(module),
+        "code_sha256": code_digest(*modules),
         "versions": versions(),
         "device": found["device"],
         "threads": found["threads"],
@@ -173,7 +176,7 @@ def environment(module: str, device: torch.device) -> Environment:
     }
 
 
-def measurement(module: str, started: float) -> dict[str, Any]:
+def measurement(started: float, *modules: str) -> dict[str, Any]:
     """Return the circumstances of a stage that measures, as `Measurement`: always on the CPU.
 
     Parameters
@@ -181,4 +184,4 @@ def measurement(module: str, started: float) -> dict[str, Any]:
     started : `time.monotonic` at its beginning.
     """
     spent = time.monotonic() - started
-    return {**environment(module, torch.device("cpu")), "seconds": spent}
+    return {**environment(torch.device("cpu"), *modules), "seconds": spent}

@@ -19,21 +19,9 @@ from paper_repro.core.runs import Run, model_path, repro
 
 SEAL, FILES = "content_sha256", "files"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-# The columns of a run's tables.
-CURVE = (
-    "epoch",
-    "updates",
-    "learning_rate",
-    "momentum",
-    "d_data",
-    "d_samples",
-    "d_loss",
-    "g_loss",
-    "value",
-    "g_grad_norm_non_saturating",
-    "g_grad_norm_minimax",
-)
-VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma", "d_valid", "d_samples", "value")
+# What the tables of every run begin with; a family of models has columns of its own beside.
+CURVE = ("epoch", "updates")
+VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma")
 
 R = TypeVar("R")
 
@@ -115,7 +103,8 @@ class Trained(Sealed):
     selected: Literal["best", "last"]
     best_epoch: int
     experiment_parameters: dict[str, Any]
-    parameters: dict[Literal["generator", "discriminator"], int]
+    validation: NotRequired[dict[str, int | float]]  # the last row of validation.csv
+    parameters: dict[str, int]  # by network
     model_sha256: NotRequired[str]
 
 
@@ -147,6 +136,9 @@ class Evaluation(Sealed):
     status: Literal["ok"]
     selected: Measured | OverFolds
     last: Measured | OverFolds
+    thinned: NotRequired[
+        Measured | OverFolds
+    ]  # of a Markov chain: the selected epoch's, from draws apart
     measure: NotRequired[dict[str, Any]]
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt
 from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
+from paper_repro.core.families import family_of
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import (
     OWN,
@@ -30,9 +31,9 @@ from paper_repro.core.titles import TITLES
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
 RANDOM = "paper_repro/models/random_weights.txt"
-LAYER = Path("paper_repro/gan/model/layer.py")  # DVC wants a file: this one draws random weights
 GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "own_copies"}  # of a params file
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
+OPENED = ("dataset", "measure", "model")  # what a stage that opens a run depends on
 NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
 NAME = r"^[a-z0-9_]+$"  # of an experiment: it becomes part of files' names
 
@@ -206,18 +207,22 @@ def run_list(params: Params) -> str:
     """Return a profile's list of runs as DVC's pipeline takes it (`UserError` as `runs`).
 
     Written out, because DVC can't look anything up: the base of a variant, the data set, the
-    measure's entry, the model that a run starts from.
+    measure's entry, the model that a run starts from, the code of its family.
     """
     _require_effect(params)
     profile, shown, listed = params.profile, presentation(params), runs(params)
     entries: dict[str, dict[str, str]] = {}
     for key, run in listed.items():
+        where = params.where(run.experiment)
+        family = family_of(params.recipe(run.experiment)[0], where)
         entries[key] = {
             "experiment": run.experiment,
             "base": params.base(run.experiment),
             "dataset": run.dataset,
             "measure": measure_key(params, run),
-            "start": (run.stacked_on or LAYER).as_posix(),
+            "training": family.training,
+            "start": (run.stacked_on or Path(family.more)).as_posix(),
+            "model": family.model,
         }
         for name in (run.experiment, entries[key]["base"]):
             if not params.own.has(("experiments", name)):
@@ -253,18 +258,15 @@ def run_list(params: Params) -> str:
         },
         "runs": entries,
         "diagnosed": {
-            first[name]: {k: entries[first[name]][k] for k in ("dataset", "measure")}
-            for name in shown.diagnosed
+            first[name]: {k: entries[first[name]][k] for k in OPENED} for name in shown.diagnosed
         },
-        "published": {
-            key: {k: entries[key][k] for k in ("dataset", "measure")} for key in shown.published
-        },
+        "published": {key: {k: entries[key][k] for k in OPENED} for key in shown.published},
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
     }
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None  # a line a run
-    yaml.width = 200
+    yaml.width = 1000
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(content, stream)
     return f"# Written by `paper_repro runs` from {own.as_posix()}.\n{stream.getvalue()}"

@@ -21,12 +21,12 @@ from sklearn.mixture import GaussianMixture
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng, stream_seed
 from paper_repro.core.records import write_record
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.gan.model.recipe import ParzenSettings
-from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
 from paper_repro.parzen.bandwidth import estimate
 
 RIDGE = 1e-3  # added to variances: many pixels are always black
@@ -139,8 +139,10 @@ def parzen_audit(key: str) -> None:
     run, dataset = trained.run, trained.dataset()
     chosen = trained.params.parse(AuditSettings, "parzen_audit")
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
-    measured = measure(trained.sampler(), train, valid, test, trained.measure(), chosen, run.seed)
-    write_circumstances(run, "parzen_audit", provenance.measurement(__name__, started))
+    sampler = generator_of(trained.sampler(), key)
+    measured = measure(sampler, train, valid, test, trained.measure(), chosen, run.seed)
+    made = provenance.measurement(started, __name__, trained.code)
+    write_circumstances(run, "parzen_audit", made)
     write_record(
         run.folder / "parzen_audit.json",
         {

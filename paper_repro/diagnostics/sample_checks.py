@@ -19,7 +19,7 @@ from paper_repro.core.records import write_record
 from paper_repro.diagnostics.nearest import nearest_distances
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.gan.model.noise import draw_noise
-from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
 
 FILE = "sample_checks.json"
 COPY_QUANTILE = 0.01  # nearer than so few of the held-out images: a copy
@@ -120,7 +120,8 @@ def sample_checks(key: str) -> None:
     if trained is None:
         return
     started = time.monotonic()
-    seed, dataset, sampler = trained.run.seed, trained.dataset(), trained.sampler()
+    seed, dataset = trained.run.seed, trained.dataset()
+    sampler = generator_of(trained.sampler(), key)
     held_out = dataset.load(dataset.folds[0][1])
     drawn = sampler.sample(len(held_out), seed, "samples")
     measured: dict[str, Any] = {
@@ -130,7 +131,8 @@ def sample_checks(key: str) -> None:
         "autocorrelation": autocorrelation(drawn),
         "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
     }
-    write_circumstances(trained.run, "sample_checks", provenance.measurement(__name__, started))
+    made = provenance.measurement(started, __name__, trained.code)
+    write_circumstances(trained.run, "sample_checks", made)
     write_record(trained.run.folder / FILE, measured)
     copies = measured["memorisation"]
     print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -1,4 +1,4 @@
-"""Stage ``sample_sets@<run>``: ten sets of samples of a published generator, by five grids of σ.
+"""Stage ``sample_sets@<run>``: ten sets of samples of a published model, by five grids of σ.
 
 What ``reports/paper/protocol.md`` asks for. A set of samples moves the number by about a nat, the
 grid of σ, which the paper does not state, by several. The generator is the published one, in half
@@ -15,9 +15,9 @@ from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.records import OneSet, SampleSet, SampleSets, write_record
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
-from paper_repro.gan.model.recipe import ParzenSettings
 from paper_repro.parzen.likelihood import log_likelihoods, mean_and_standard_error
 
 SETS = 10
@@ -135,10 +135,11 @@ def sample_sets(key: str) -> None:
         "sets": measured_sets(trained, dataset, range(SETS), by_grid),
         "samples": trained.measure().samples,
         "grids": by_grid,
-        "measure": trained.measure().model_dump(mode="json"),
+        "measure": trained.measure().recorded(),
         "data": {part: dataset.sha256[part] for part in dataset.counts},
     }
-    write_circumstances(trained.run, "sample_sets", provenance.measurement(__name__, started))
+    made = provenance.measurement(started, __name__, trained.code)
+    write_circumstances(trained.run, "sample_sets", made)
     write_record(trained.run.folder / "sample_sets.json", found)
     mean = sum(one[DEFAULT]["first_images"]["test_mean"] for one in found["sets"]) / SETS
     print(f"{key}: {SETS} sets of samples: {mean:.1f} nats")

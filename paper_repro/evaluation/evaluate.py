@@ -11,10 +11,10 @@ from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.measure import ParzenSettings, Thinned
 from paper_repro.core.records import Evaluation, Measured, OverFolds, metrics, write_record
+from paper_repro.core.sampler import Sampler, thinned
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.gan.model.recipe import ParzenSettings
-from paper_repro.gan.model.sampler import Sampler
 from paper_repro.parzen.bandwidth import estimate
 
 
@@ -65,14 +65,27 @@ def over_folds(folds: list[Measured]) -> OverFolds:
 
 
 def _measure_dataset(
-    sampler: Sampler, settings: ParzenSettings, seed: int, dataset: Dataset
+    samples: torch.Tensor, settings: ParzenSettings, dataset: Dataset
 ) -> Measured | OverFolds:
-    samples = sampler.sample(settings.samples, seed, "evaluation")  # one set serves all folds
-    folds = [
+    folds = [  # one set of samples serves all
         measure(samples, settings, dataset.load(valid), dataset.load(test))
         for valid, test in dataset.folds
     ]
     return folds[0] if len(folds) == 1 else over_folds(folds)
+
+
+def _apart(sampler: Sampler, settings: ParzenSettings, apart: Thinned, seed: int) -> torch.Tensor:
+    """Return as many samples, (n, d), from several chains, by draws that lie apart."""
+    draws = thinned(
+        sampler,
+        settings.samples // apart.chains,
+        seed,
+        "evaluation/thinned",
+        chains=apart.chains,
+        burn_in=apart.burn_in,
+        every=apart.thinning,
+    )
+    return draws.flatten(0, 1)
 
 
 @fast_float32()
@@ -85,7 +98,11 @@ def evaluate(key: str) -> None:
     started = time.monotonic()
     dataset, settings = trained.dataset(), trained.measure()
     by_epoch = {
-        epoch: _measure_dataset(trained.sampler(epoch), settings, run.seed, dataset)
+        epoch: _measure_dataset(
+            trained.sampler(epoch).sample(settings.samples, run.seed, "evaluation"),
+            settings,
+            dataset,
+        )
         for epoch in {record["selected"], "last"}  # one and the same without a selection
     }
     selected = by_epoch[record["selected"]]
@@ -93,9 +110,12 @@ def evaluate(key: str) -> None:
         "status": "ok",
         "selected": selected,
         "last": by_epoch["last"],
-        "measure": settings.model_dump(mode="json"),
+        "measure": settings.recorded(),
     }
-    write_circumstances(run, "evaluate", provenance.measurement(__name__, started))
+    if settings.thinned:
+        samples = _apart(trained.sampler(), settings, settings.thinned, run.seed)
+        evaluation["thinned"] = _measure_dataset(samples, settings, dataset)
+    write_circumstances(run, "evaluate", provenance.measurement(started, __name__, trained.code))
     write_json(run.folder / "metrics.json", metrics(record, evaluation))
     write_record(run.folder / "evaluation.json", evaluation)
     print(f"{key}: test {selected['test_mean']:.1f} ± {selected['test_se']:.1f} nats")

@@ -1,14 +1,19 @@
-"""A trained run: what training recorded of it, its data set, and its generator as a sampler."""
+"""A trained run: what training recorded of it, its data set, and its model as a sampler."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
+from paper_repro.core.families import Family, family_of, module
 from paper_repro.core.files import write_json
+from paper_repro.core.measure import Measure
 from paper_repro.core.params import Params
+from paper_repro.core.recipe import ModelModule, Recipe, recorded
 from paper_repro.core.records import (
     WEIGHTS,
     NotRun,
@@ -19,11 +24,8 @@ from paper_repro.core.records import (
     write_record,
 )
 from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro, weights_path
+from paper_repro.core.sampler import Sampler
 from paper_repro.core.tensor_file import load_tensors
-from paper_repro.gan.model import recipe
-from paper_repro.gan.model.networks import Network
-from paper_repro.gan.model.recipe import ParzenSettings
-from paper_repro.gan.model.sampler import GeneratorSampler
 
 NOTE = ".png"  # what is a picture gets a note in place of a record
 
@@ -35,8 +37,8 @@ class TrainedRun:
     params: Params
     run: Run
     record: Trained
-    experiment: recipe.Experiment
-    published: bool = False  # whether its samples are those of the published generator
+    recipe: Recipe
+    published: bool = False  # whether its samples are those of the published weights
 
     def dataset(self) -> Dataset:
         """Return the data set that the run was trained on.
@@ -55,29 +57,50 @@ class TrainedRun:
             )
         return found
 
-    def measure(self) -> ParzenSettings:
+    def measure(self) -> Measure:
         """Return how the profile measures the run (`UserError` as `measure_of`)."""
         return measure_of(self.params, self.run)
 
-    def sampler(self, epoch: str | None = None) -> GeneratorSampler:
-        """Return the generator of the ``best`` or ``last`` epoch, on the CPU.
+    @property
+    def code(self) -> str:
+        """The module that the model's code is reached from, beside the stage's own."""
+        return module(self._family.model)
+
+    @property
+    def _family(self) -> Family:
+        return family_of(self.record["experiment_parameters"], self.run.key)
+
+    def sampler(self, epoch: str | None = None) -> Sampler:
+        """Return the model of the ``best`` or ``last`` epoch as a sampler, on the CPU.
 
         Without a name: of the epoch that the experiment's result is measured at.
 
         Raises
         ------
         UserError
-            As `load_generator`.
+            If a file is absent or damaged, or holds another model than the recipe describes.
         """
+        path, prefix = model_path(self.run.key), f"{epoch or self.record['selected']}."
         if self.published:
-            network = load_generator(weights_path(self.run), "", self.experiment)
-            return GeneratorSampler(network, self.experiment)
-        prefix = f"{epoch or self.record['selected']}."
-        network = load_generator(model_path(self.run.key), prefix, self.experiment)
-        return GeneratorSampler(network, self.experiment)
+            path, prefix = weights_path(self.run), ""
+        tensors, _ = load_tensors(path, f"{prefix}generator.")
+        family: ModelModule = self._family.model_module()
+        try:
+            return family.sampler(self.recipe, tensors, self._validation, self._images)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: not the network of its recipe ({error}); run `dvc repro` to train it"
+            ) from None
+
+    @property
+    def _validation(self) -> dict[str, float]:
+        return self.record.get("validation", {})
+
+    def _images(self) -> torch.Tensor:
+        return self.dataset().load("train")
 
 
-def measure_of(params: Params, run: Run) -> ParzenSettings:
+def measure_of(params: Params, run: Run) -> Measure:
     """Return how a profile measures a run, by the entry that `measure_key` names.
 
     Raises
@@ -85,7 +108,7 @@ def measure_of(params: Params, run: Run) -> ParzenSettings:
     UserError
         If there is neither, or a value is bad; names file and key.
     """
-    return params.parse(ParzenSettings, "measure", measure_key(params, run))
+    return params.parse(Measure, "measure", measure_key(params, run))
 
 
 def open_run(
@@ -134,7 +157,7 @@ def _opened(
         read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
     else:
         require_model(run)
-    made = recipe.recorded(record["experiment_parameters"], run.folder / "training.json")
+    made = recorded(record["experiment_parameters"], run.folder / "training.json")
     return TrainedRun(params, run, record, made, published)
 
 
@@ -156,23 +179,3 @@ def _pass_on(
         else:
             write_record(run.folder / name, record)
     print(f"{run.key}: {why}")
-
-
-def load_generator(path: Path, prefix: str, experiment: recipe.Experiment) -> Network:
-    """Return a generator from a file, where its names begin with ``<prefix>generator.``.
-
-    Raises
-    ------
-    UserError
-        If the file is absent or damaged, or holds another network than the recipe describes.
-    """
-    tensors, _ = load_tensors(path, f"{prefix}generator.")
-    network = Network((experiment.noise_dimension,), experiment.generator)
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise UserError(
-            f"{path}: not the network of its recipe ({first}); run `dvc repro` to train it"
-        ) from None
-    return network

@@ -18,6 +18,7 @@ from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.canvas import drawing, save_note
 from paper_repro.figures.figure2 import title
 from paper_repro.gan.model.noise import draw_noise
+from paper_repro.gan.model.sampler import generator_of
 
 STRIPS = ((1, 5), (7, 9, 1))  # digits
 IMAGES = 11  # from one digit to the next, both ends included
@@ -98,7 +99,8 @@ def figure3(key: str) -> None:
     boundary = int(TRAINED_ON * len(images))
     classifier = train_classifier(images[:boundary], labels[:boundary], run.seed)
     accuracy = classifier.accuracy(images[boundary:], labels[boundary:])
-    network, experiment = trained.sampler().network, trained.experiment
+    sampler = generator_of(trained.sampler(), key)
+    network, experiment = sampler.network, sampler.experiment
     z = draw_noise(
         DRAWS, experiment.noise_dimension, experiment.noise, stream_rng(run.seed, "figure3")
     )

@@ -7,25 +7,26 @@ import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.dataset import processed_folder, read_dataset
+from paper_repro.core.families import Family
 from paper_repro.core.files import sha256_file
 from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
-from paper_repro.gan.checkpoint import checkpoint_file
-from paper_repro.gan.loop import new_trainer
-from paper_repro.gan.model import recipe
-from paper_repro.gan.model.layer import Shape
-from paper_repro.gan.update import Trainer
+from paper_repro.training.checkpoint import checkpoint_file
+from paper_repro.training.family import Training
+from paper_repro.training.train import stage_modules
 
 WARM_UP = 2
 TIMED_UPDATES = 20
 TIMED_SECONDS = 5.0  # large networks are timed over fewer
-RATE = 1e-6  # small enough that random networks stay as they are
+IMAGES = 10  # in batches: no experiment has more to an update
 
 
 def remaining(
     run: Run,
-    experiment: recipe.Experiment,
-    shape: Shape,
+    recipe: Recipe,
+    family: Family,
+    shape: tuple[int, ...],
     n_train: int,
     device: torch.device,
     *,
@@ -44,44 +45,29 @@ def remaining(
         dataset = read_dataset(run.profile, run.dataset)
         if dataset.ok:
             shape, n_train = dataset.shape, dataset.counts["train"]
-            code = provenance.code_digest("paper_repro.gan.train")
+            code = provenance.code_digest(*stage_modules(family))
             below = run.stacked_on
             start = sha256_file(below) if below and below.is_file() else None
-            checkpoint = checkpoint_file(run, experiment, dataset, device, code, start)
-    total = experiment.epochs * experiment.updates_per_epoch(n_train)
+            checkpoint = checkpoint_file(run, recipe, dataset, device, code, start)
+    total = recipe.passes * recipe.updates_per_epoch(n_train)
     done = 0 if checkpoint is None or afresh else checkpoint.updates()
     left = max(total - done, 0)
-    return left, left * seconds_per_update(experiment, shape, device) if left else 0.0
-
-
-def trial_trainer(
-    experiment: recipe.Experiment, shape: Shape, device: torch.device
-) -> tuple[Trainer, torch.Tensor]:
-    """Return an experiment's trainer and the images of one update, all random: to be timed.
-
-    Parameters
-    ----------
-    shape : of one image.
-    """
-    some = recipe.UniformInit(uniform=0.05)  # a pretrained layer's weights may not be there yet
-    layers = tuple(
-        layer.model_copy(update={"init": some}) if layer.init == "pretrained" else layer
-        for layer in experiment.generator
-    )
-    experiment = experiment.model_copy(update={"generator": layers})
-    images = torch.rand(experiment.batch_size * experiment.k, *shape).flatten(1)
-    trainer = new_trainer(experiment, shape, images, 0, device)
-    return trainer, images.to(device)
+    return left, left * seconds_per_update(recipe, family, shape, device) if left else 0.0
 
 
 @fast_float32()
-def seconds_per_update(experiment: recipe.Experiment, shape: Shape, device: torch.device) -> float:
-    """Return the median time of a few updates of an experiment's networks, on random images."""
-    trainer, images = trial_trainer(experiment, shape, device)
+def seconds_per_update(
+    recipe: Recipe, family: Family, shape: tuple[int, ...], device: torch.device
+) -> float:
+    """Return the median time of a few updates, as in the last epoch, on random images."""
+    trial, made_by = recipe.trial(), family.training_module()
+    images = torch.rand(IMAGES * recipe.batch_size, *shape).flatten(1).to(device)
+    training: Training = made_by.training(trial, shape, images, images, 0)
+    training.begin(recipe.passes, [])
     times: list[float] = []
     while len(times) < WARM_UP + TIMED_UPDATES and sum(times[WARM_UP:]) < TIMED_SECONDS:
         started = time.perf_counter()
-        diagnostics, _ = trainer.update(images, RATE, 0.5)
-        float(diagnostics[0])  # waits for the device
+        training.update(recipe.passes, 0)
+        training.sums()  # waits for the device
         times.append(time.perf_counter() - started)
     return statistics.median(times[WARM_UP:])

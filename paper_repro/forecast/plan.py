@@ -82,21 +82,24 @@ def _training(params: Params, runs: list[Run]) -> str:
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
     from paper_repro.core.dataset import processed_folder
+    from paper_repro.core.families import family_of
+    from paper_repro.core.recipe import recipe_of
     from paper_repro.data.catalogue import SOURCES
     from paper_repro.forecast import duration
-    from paper_repro.gan.loop import resolve_device
-    from paper_repro.gan.model import recipe
     from paper_repro.report.formatting import duration as shown
+    from paper_repro.training.loop import resolve_device
 
     parts, seconds = [], 0.0
     for run in runs:
-        experiment = recipe.experiment(params, run.experiment)
-        device = resolve_device(experiment.device, f"{params.where(run.experiment)}.device")
+        where, recipe = params.where(run.experiment), recipe_of(params, run.experiment)
+        family = family_of(params.recipe(run.experiment)[0], where)
+        device = resolve_device(recipe.device, f"{where}.device")
         size = data_size(params, run.dataset)
         source = SOURCES[run.dataset]
         left, more = duration.remaining(
             run,
-            experiment,
+            recipe,
+            family,
             source.shape,
             size.train or source.train,
             device,
@@ -106,7 +109,7 @@ def _training(params: Params, runs: list[Run]) -> str:
         # A stand-in may have fewer images than the data set.
         prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
         count = f"{'' if prepared else 'up to '}{left:,}"
-        parts.append(f"train {run.key} ({count} updates to epoch {experiment.epochs})")
+        parts.append(f"train {run.key} ({count} updates to epoch {recipe.passes})")
     hardware = provenance.hardware(device)
     sure = all(_is_there(params, run.dataset) for run in runs)
     return (

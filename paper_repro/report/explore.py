@@ -11,12 +11,12 @@ from torchvision.utils import make_grid
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import WEIGHTS, Trained, read_record, read_training
-from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
+from paper_repro.core.records import WEIGHTS, read_record, read_training
+from paper_repro.core.runs import presentation, read_run, repro, weights_path
 from paper_repro.core.titles import TITLES
-from paper_repro.evaluation.trained_run import load_generator, open_published
+from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.figures.canvas import drawing, save_note
-from paper_repro.gan.model import recipe
+from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.report.templating import environment
 
 # What explore.js can do.
@@ -29,7 +29,7 @@ def _base64(values: torch.Tensor) -> str:
     return base64.b64encode(values.detach().numpy().astype("<f2").tobytes()).decode()
 
 
-def generator(run: Run, record: Trained) -> dict[str, Any]:
+def generator(trained: TrainedRun) -> dict[str, Any]:
     """Return a published generator as ``explore.js`` takes it.
 
     Raises
@@ -37,14 +37,17 @@ def generator(run: Run, record: Trained) -> dict[str, Any]:
     UserError
         If the page can't draw from it, or its weights are absent or damaged.
     """
-    path, shape = run.folder / "training.json", record["data"]["shape"]
-    made = recipe.recorded(record["experiment_parameters"], path)
-    others = {made.noise} - BOUNDS.keys() | {layer.layer for layer in made.generator} - LAYERS
-    if others or len(shape) != 2:
+    shape, sampler = trained.record["data"]["shape"], trained.sampler()
+    others = {"a Markov chain"}
+    if isinstance(sampler, GeneratorSampler):
+        made = sampler.experiment
+        others = {made.noise} - BOUNDS.keys() | {layer.layer for layer in made.generator} - LAYERS
+    if others or len(shape) != 2 or not isinstance(sampler, GeneratorSampler):
         raise UserError(
-            f"{path}: explore.html can draw grey images by relu and sigmoid layers from uniform "
-            f"noise only, not {', '.join(sorted(others)) or f'images of shape {shape}'}; name "
-            "another run first under presentation.published"
+            f"{trained.run.folder / 'training.json'}: explore.html can draw grey images by relu "
+            "and sigmoid layers from uniform noise only, not "
+            f"{', '.join(sorted(others)) or f'images of shape {shape}'}; name another run first "
+            "under presentation.published"
         )
     return {
         "shape": shape,
@@ -56,14 +59,13 @@ def generator(run: Run, record: Trained) -> dict[str, Any]:
                 "weight": _base64(layer.weight),  # (inputs, units)
                 "bias": _base64(layer.bias),
             }
-            for layer in load_generator(weights_path(run), "", made).stack
+            for layer in sampler.network.stack
         ],
     }
 
 
-def _draw(key: str, path: Path) -> None:
+def _draw(trained: TrainedRun | None, path: Path) -> None:
     """Draw twenty samples of a published run, the picture that links to its page."""
-    trained = open_published(key)
     if trained is None:
         save_note(path, "The run was not trained.")
         return
@@ -92,6 +94,7 @@ def explore(profile: str) -> None:
         raise UserError(f"{params.own.path}: presentation.published: names no run to draw from")
     run = read_run(listed[0])[1]
     record, again = read_training(run), repro(profile, f"weights@{run.key}")
+    trained = open_published(run.key)
     published = read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
     templates, folder = environment("HTML"), Path("reports", profile)
     values = {
@@ -99,7 +102,7 @@ def explore(profile: str) -> None:
         "run": run.key,
         "record": record,
         "epoch": published.get("epoch"),
-        "generator": generator(run, record) if record["status"] == "ok" else None,
+        "generator": generator(trained) if trained else None,
         "title": TITLES[run.dataset],
     }
     pages = {
@@ -109,4 +112,4 @@ def explore(profile: str) -> None:
     for name, text in pages.items():
         write_text(folder / name, text)
         print(f"explore: {folder / name}: {len(text.encode()):,} bytes")
-    _draw(run.key, folder / "explore.png")
+    _draw(trained, folder / "explore.png")

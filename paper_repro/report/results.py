@@ -97,7 +97,7 @@ class Seed(Closed):
     folds: list[Fold]
     last_test_mean: float
     last_test_se: float
-    parameters: dict[Literal["generator", "discriminator"], int]
+    parameters: dict[str, int]
     recipe_sha256: str
     weights_sha256: str | None
     sets: Sets | None

@@ -150,8 +150,9 @@ class RunFiles:
         try:
             if name not in self._read:
                 table = pd.read_csv(io.StringIO(read_text(path)))
-                numbers = table.select_dtypes("number").columns
-                if tuple(numbers) == COLUMNS[name] == tuple(table.columns) and len(table):
+                numbers = tuple(table.select_dtypes("number").columns)
+                first = numbers[: len(COLUMNS[name])]
+                if numbers == tuple(table.columns) and first == COLUMNS[name] and len(table):
                     self._read[name] = table
         except FileNotFoundError:
             trouble = "no such file"

@@ -45,7 +45,7 @@ def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
     found = read_record(path, SAMPLE_SETS, again)
     if trained is None or found["status"] != "ok":
         raise UserError(f"{key}: was not trained; there is nothing to verify")
-    if trained.measure().model_dump(mode="json") != found["measure"]:
+    if trained.measure().recorded() != found["measure"]:
         raise UserError(
             f"{params.own.path}: measure: is not what {path} was measured with; restore it with git"
         )

@@ -5,9 +5,7 @@ configuration files, and what a profile changes in them.
 """
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,16 +15,14 @@ from paper_repro.core.params import (
     CountOrZero,
     Model,
     Params,
-    Place,
     Positive,
     parse,
     require_order,
 )
+from paper_repro.core.recipe import Recipe, Share
 
 Probability = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=10)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Exponent = Annotated[float, Field(ge=-9, le=9)]  # beyond, σ's square is no float32 any more
 
 
 class UniformInit(Model):
@@ -150,28 +146,6 @@ class Adam(Model):
     epsilon: Positive
 
 
-class ParzenSettings(Model):
-    """How many samples, and the grid of σ: `sigma_points` values, logarithmic between two ends."""
-
-    samples: Count
-    sigma_images: Count | None  # σ is chosen on the first so many validation images, or all
-    sigma_log10_min: Exponent
-    sigma_log10_max: Exponent
-    sigma_points: Count
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        require_order(self, "sigma_log10_min", "sigma_log10_max")
-        return self
-
-    def sigmas(self) -> list[float]:
-        """Return the grid of bandwidths, in pixels' units."""
-        if self.sigma_points == 1:
-            return [10**self.sigma_log10_min]
-        step = (self.sigma_log10_max - self.sigma_log10_min) / (self.sigma_points - 1)
-        return [10 ** (self.sigma_log10_min + i * step) for i in range(self.sigma_points)]
-
-
 class GradientNorms(Model):
     """When the norm of the generator's gradient is logged under both of its losses."""
 
@@ -179,10 +153,11 @@ class GradientNorms(Model):
     every: Count  # at every so-manieth update
 
 
-class Experiment(Model):
+class Experiment(Recipe):
     """One experiment of the paper, complete: networks, objectives, update, schedules."""
 
-    dataset: str
+    UNNAMED: ClassVar = LAYERS
+
     noise: Literal["uniform", "uniform_one", "gaussian"]
     noise_dimension: Count
     pretrained: str | None = None  # the experiment whose generator makes up the last layers
@@ -194,22 +169,12 @@ class Experiment(Model):
     k: Count
     sgd: Sgd | None = None  # one of sgd
     adam: Adam | None = None  # and adam
-    batch_size: Count
-    epochs: Count
-    validate_every: Count
     selection: Literal["best_validation", "last"]
-    parzen: ParzenSettings  # of the validation images, in training
     gradient_norms: GradientNorms
     precision: Literal["float32", "bfloat16"]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.epochs % self.validate_every:
-            raise ValueError(
-                f"epochs ({self.epochs}) must be a multiple of validate_every "
-                f"({self.validate_every}), so that the last epoch is measured"
-            )
         if self.update == "simultaneous" and self.k != 1:
             raise ValueError(f"k ({self.k}) other than 1 needs `update: alternating`")
         if (self.sgd is None) == (self.adam is None):
@@ -254,24 +219,20 @@ class Experiment(Model):
         return sum(layer.init != "pretrained" for layer in self.generator)
 
     def updates_per_epoch(self, n_train: int) -> int:
-        """Return how many updates one pass over the training set takes; short batches are kept."""
+        """Return how many updates one pass over the training set takes: k batches each."""
         return math.ceil(math.ceil(n_train / self.batch_size) / self.k)
+
+    def trial(self) -> Self:
+        """Return the recipe with random weights in place of those of another run."""
+        some = UniformInit(uniform=0.05)
+        layers = tuple(
+            layer.model_copy(update={"init": some}) if layer.init == "pretrained" else layer
+            for layer in self.generator
+        )
+        return self.model_copy(update={"generator": layers})
 
 
 def experiment(params: Params, name: str) -> Experiment:
-    """Return an experiment as a profile runs it.
-
-    Raises
-    ------
-    UserError
-        If a key is missing or unknown, or a value of the wrong type or out of its range; names
-        file and key.
-    """
+    """Return the recipe of a generator (`UserError` as `paper_repro.core.recipe.recipe_of`)."""
     values, places = params.recipe(name)
     return parse(Experiment, places, values, LAYERS)
-
-
-def recorded(values: Mapping[str, Any], path: Path) -> Experiment:
-    """Return the experiment that a run's record, read from `path`, holds (`UserError` if none)."""
-    place = Place(path, "experiment_parameters", values)
-    return parse(Experiment, [place], unnamed=LAYERS)

@@ -5,20 +5,22 @@ operations. Two hidden layers of tanh, weights used in both directions.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from paper_repro.core.params import Count, Model, Positive
-from paper_repro.core.random_streams import stream_rng
-from paper_repro.gan.model.recipe import Share
+from paper_repro.core.params import Count, Positive
+from paper_repro.core.recipe import Recipe, Share
+from paper_repro.core.sampler import ChainSampler
 
 
-class DeepGsn(Model):
+class DeepGsn(Recipe):
     """The recipe: of the chain, its noise, and the descent."""
 
+    family: Literal["deep_gsn"]
     hidden: tuple[Count, Count]
     steps: Count  # of the chain behind each update: the walk back
     salt_and_pepper: Share  # probability that a pixel is replaced, by 0 or 1 alike
@@ -26,8 +28,9 @@ class DeepGsn(Model):
     learning_rate: Positive
     learning_rate_decay: Positive  # factor an epoch
     momentum: Share
-    batch_size: Count
-    epochs: Count
+
+
+RECIPE = DeepGsn
 
 
 @dataclass
@@ -46,10 +49,11 @@ class Gsn:
 
         def weight(rows: int, columns: int) -> torch.Tensor:
             bound = math.sqrt(6 / (rows + columns))
-            return torch.empty(rows, columns).uniform_(-bound, bound, generator=rng)
+            drawn = torch.empty(rows, columns, device=rng.device)
+            return drawn.uniform_(-bound, bound, generator=rng)
 
         first, second = hidden
-        biases = (torch.zeros(size) for size in (inputs, first, second))
+        biases = (torch.zeros(size, device=rng.device) for size in (inputs, first, second))
         return cls(weight(inputs, first), weight(first, second), *biases)
 
     def tensors(self) -> list[torch.Tensor]:
@@ -73,7 +77,7 @@ class Gsn:
         h1 = torch.tanh(x @ self.w1 + h2 @ self.w2.T + self.b1)
         logits = h1 @ self.w1.T + self.b0
         inner, outer = (
-            recipe.noise * torch.randn(h2.shape, generator=rng, dtype=h2.dtype) for _ in range(2)
+            recipe.noise * torch.empty_like(h2).normal_(generator=rng) for _ in range(2)
         )
         h2 = torch.tanh(h1 @ self.w2 + self.b2 + inner) + outer
         sampled = torch.bernoulli(torch.sigmoid(logits.detach()), generator=rng)
@@ -82,7 +86,7 @@ class Gsn:
     def cost(self, x: torch.Tensor, recipe: DeepGsn, rng: torch.Generator) -> list[torch.Tensor]:
         """Return the cost of each step, in nats a pixel, of a chain that begins at x (n, d)."""
         state = corrupted(x, recipe.salt_and_pepper, rng)
-        h2, costs = torch.zeros(len(x), len(self.b2), dtype=x.dtype), []
+        h2, costs = x.new_zeros(len(x), len(self.b2)), []
         for _ in range(recipe.steps):
             logits, state, h2 = self.step(state, h2, recipe, rng)
             costs.append(binary_cross_entropy_with_logits(logits, x))
@@ -91,41 +95,8 @@ class Gsn:
 
 def corrupted(x: torch.Tensor, share: float, rng: torch.Generator) -> torch.Tensor:
     """Return x with that share of its pixels replaced by 0 or 1, with equal probability."""
-    u = torch.rand(x.shape, generator=rng, dtype=x.dtype)
+    u = torch.empty_like(x).uniform_(generator=rng)
     return torch.where(u < share, (u < share / 2).to(x.dtype), x)
-
-
-def train_epoch(
-    gsn: Gsn,
-    velocities: list[torch.Tensor],
-    x: torch.Tensor,
-    recipe: DeepGsn,
-    seed: int,
-    epoch: int,
-) -> float:
-    """Pass once over the images, (n, d), in their order; return the last step's mean cost.
-
-    Parameters
-    ----------
-    velocities : of each parameter, at first 0: v ← m·v + (1 − m)·gradient.
-    epoch : from 1; decides the learning rate and the random numbers.
-    """
-    rate = recipe.learning_rate * recipe.learning_rate_decay ** (epoch - 1)
-    rng = stream_rng(seed, "gsn", epoch)
-    parameters, last = gsn.tensors(), 0.0
-    for tensor in parameters:
-        tensor.requires_grad_()
-    for batch in x.split(recipe.batch_size):
-        costs = gsn.cost(batch, recipe, rng)
-        gradients = torch.autograd.grad(sum(costs[1:], costs[0]), parameters)
-        last += float(costs[-1].detach()) * len(batch)
-        with torch.no_grad():
-            for tensor, velocity, gradient in zip(parameters, velocities, gradients, strict=True):
-                velocity.mul_(recipe.momentum).add_(gradient, alpha=1 - recipe.momentum)
-                tensor -= rate * velocity
-    for tensor in parameters:
-        tensor.requires_grad_(False)
-    return last / len(x)
 
 
 @torch.no_grad()
@@ -139,7 +110,27 @@ def walk(
     start : (c, d) images at which the chains begin; they are no state.
     """
     state = corrupted(start, recipe.salt_and_pepper, rng)
-    h2 = torch.zeros(len(start), len(gsn.b2), dtype=start.dtype)
+    h2 = start.new_zeros(len(start), len(gsn.b2))
     while True:
         logits, state, h2 = gsn.step(state, h2, recipe, rng)
         yield torch.sigmoid(logits)
+
+
+def sampler(
+    recipe: DeepGsn,
+    tensors: Mapping[str, torch.Tensor],
+    validation: Mapping[str, float],
+    images: Callable[[], torch.Tensor],
+) -> ChainSampler:
+    """Return a trained GSN as a chain (a `ValueError` if the tensors are not the recipe's)."""
+    names = [field.name for field in fields(Gsn)]
+    widths = tuple(len(tensors.get(name, ())) for name in ("b1", "b2"))
+    if tensors.keys() != set(names) or widths != recipe.hidden:
+        raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
+    gsn = Gsn(*(tensors[name].float() for name in names))
+    return chain_of(gsn, recipe, images)
+
+
+def chain_of(gsn: Gsn, recipe: DeepGsn, images: Callable[[], torch.Tensor]) -> ChainSampler:
+    """Return the chain of a network as a sampler."""
+    return ChainSampler(lambda start, rng: walk(gsn, start, recipe, rng), images)

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, sweep
+from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
 from paper_repro.core.tensor_file import (
     content_digest,
@@ -30,8 +31,6 @@ from paper_repro.core.tensor_file import (
     read_metadata,
     save_tensors,
 )
-from paper_repro.gan.model import recipe
-from paper_repro.gan.update import DIAGNOSTICS, GRADIENT_NORMS
 
 CHECKPOINTS = Path("checkpoints")
 DEVICE_KINDS = ("cpu", "cuda")
@@ -49,19 +48,11 @@ class Progress:
     """How far a run has come, all but its tensors."""
 
     update: int = 0  # updates done, over all epochs
-    sums: list[float] = field(default_factory=lambda: [0.0] * len(DIAGNOSTICS))  # of this epoch
-    norm_sums: list[float] = field(default_factory=lambda: [0.0] * len(GRADIENT_NORMS))
-    norm_count: int = 0
+    sums: list[float] = field(default_factory=list)  # of the epoch so far, if one has begun
     curve: list[dict[str, int | float | None]] = field(default_factory=list)  # a row an epoch
     # A row a measured epoch.
     validation: list[dict[str, int | float]] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)  # when and on what it was trained
-
-    def reset_sums(self) -> None:
-        """Begin an epoch."""
-        self.sums = [0.0] * len(DIAGNOSTICS)
-        self.norm_sums = [0.0] * len(GRADIENT_NORMS)
-        self.norm_count = 0
 
     def best(self) -> dict[str, float] | None:
         """Return the first of the validation rows with the highest likelihood."""
@@ -166,7 +157,7 @@ class CheckpointFile:
         # Gathered on the CPU, where Adam's step counts are on any device.
         ends = [end.cpu() for tensor in tensors.values() for end in torch.aminmax(tensor)]
         if not bool(torch.stack(ends).isfinite().all()) or not all(
-            math.isfinite(x) for x in (*progress.sums, *progress.norm_sums)
+            math.isfinite(x) for x in progress.sums
         ):
             raise self.diverged(progress.update)
 
@@ -238,7 +229,7 @@ class CheckpointFile:
 
 def checkpoint_file(
     run: Run,
-    experiment: recipe.Experiment,
+    recipe: Recipe,
     dataset: Dataset,
     device: torch.device,
     code: str,
@@ -254,10 +245,7 @@ def checkpoint_file(
 
     def of(kind: str) -> CheckpointFile:
         made_by = {
-            # Without what stands at its default: a key added later leaves finished runs alone.
-            "experiment": experiment.model_dump(
-                exclude={"epochs", "device"}, exclude_defaults=True
-            ),
+            "experiment": recipe.course(),
             "seed": run.seed,
             "data": dataset.digest(),
             "device": kind,  # its random states can't move to another kind
@@ -268,6 +256,6 @@ def checkpoint_file(
     own = of(device.type)
     if own.path.exists():
         return own
-    total = experiment.epochs * experiment.updates_per_epoch(dataset.counts["train"])
+    total = recipe.passes * recipe.updates_per_epoch(dataset.counts["train"])
     others = [of(kind) for kind in DEVICE_KINDS if kind != device.type]
     return next((other for other in others if other.updates() == total), own)

@@ -6,24 +6,39 @@ published: here the second encodes the first one's code, and the walk takes the 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from paper_repro.core.params import Count, Model, Positive
+from paper_repro.core.params import Count, Positive
+from paper_repro.core.recipe import Recipe
+from paper_repro.core.sampler import ChainSampler
 
 
-class StackedCae(Model):
-    """The recipe of both layers, and of the walk."""
+class StackedCae(Recipe):
+    """The recipe of all layers."""
 
-    hidden: tuple[Count, ...]
+    family: Literal["stacked_cae"]
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     contraction: Positive  # λ, the weight of ‖J‖²
     learning_rate: Positive
-    batch_size: Count
-    epochs: Count  # for each layer
-    walk_std: Positive  # of α in the walk; chosen on validation images
+    # `epochs` are those of each layer.
+
+    @property
+    def passes(self) -> int:
+        """How often training passes over the images, over all layers."""
+        return self.epochs * len(self.hidden)
+
+    def course(self) -> dict[str, object]:
+        """Return what decides the course of training: `epochs`, too, where layer 2 begins."""
+        return super().course() | {"epochs": self.epochs}
+
+
+RECIPE = StackedCae
 
 
 @dataclass
@@ -38,8 +53,9 @@ class Cae:
     def drawn(cls, inputs: int, units: int, rng: torch.Generator) -> "Cae":
         """Return a layer with weights from U(±4 √(6 / (inputs + units))) and biases of 0."""
         bound = 4 * math.sqrt(6 / (inputs + units))
-        weight = torch.empty(inputs, units).uniform_(-bound, bound, generator=rng)
-        return cls(weight, torch.zeros(units), torch.zeros(inputs))
+        device = rng.device
+        weight = torch.empty(inputs, units, device=device).uniform_(-bound, bound, generator=rng)
+        return cls(weight, torch.zeros(units, device=device), torch.zeros(inputs, device=device))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return h = sigmoid(xW + b), (…, units)."""
@@ -60,23 +76,22 @@ class Cae:
         fit = binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
         return (fit + contraction * self.contraction(h)).mean()
 
+    def update(self, x: torch.Tensor, contraction: float, rate: float) -> torch.Tensor:
+        """Make one step of plain descent on a batch, (n, inputs); return its loss before, in nats.
 
-def train_epoch(cae: Cae, x: torch.Tensor, recipe: StackedCae) -> float:
-    """Pass once over the inputs, (n, inputs), in their order; return the mean loss in nats."""
-    parameters = (cae.weight, cae.bias, cae.output_bias)
-    for tensor in parameters:
-        tensor.requires_grad_()
-    total = 0.0
-    for batch in x.split(recipe.batch_size):
-        loss = cae.loss(batch, recipe.contraction)
+        Parameters
+        ----------
+        contraction : λ.
+        """
+        parameters = list(vars(self).values())
+        for tensor in parameters:
+            tensor.requires_grad_()
+        loss = self.loss(x, contraction)
         gradients = torch.autograd.grad(loss, parameters)
-        total += float(loss.detach()) * len(batch)
-        with torch.no_grad():
-            for tensor, gradient in zip(parameters, gradients, strict=True):
-                tensor -= recipe.learning_rate * gradient
-    for tensor in parameters:
-        tensor.requires_grad_(False)
-    return total / len(x)
+        for tensor, gradient in zip(parameters, gradients, strict=True):
+            tensor.requires_grad_(False)
+            tensor.sub_(gradient, alpha=rate)
+        return loss.detach()
 
 
 def walk(
@@ -105,3 +120,33 @@ def walk(
         for layer in reversed(layers):
             x = layer.decode(x)
         yield x
+
+
+def sampler(
+    recipe: StackedCae,
+    tensors: Mapping[str, torch.Tensor],
+    validation: Mapping[str, float],
+    images: Callable[[], torch.Tensor],
+) -> ChainSampler:
+    """Return the walk of a trained stack, by the standard deviation chosen on validation images.
+
+    Raises
+    ------
+    ValueError
+        If the tensors are not the recipe's.
+    """
+    names = ("weight", "bias", "output_bias")
+    expected = {f"{i}.{name}" for i in range(len(recipe.hidden)) for name in names}
+    widths = tuple(len(tensors.get(f"{i}.bias", ())) for i in range(len(recipe.hidden)))
+    if tensors.keys() != expected or widths != recipe.hidden:
+        raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
+    layers = [
+        Cae(*(tensors[f"{index}.{name}"].float() for name in names))
+        for index in range(len(recipe.hidden))
+    ]
+    return chain_of(layers, validation["walk_std"], images)
+
+
+def chain_of(layers: Sequence[Cae], std: float, images: Callable[[], torch.Tensor]) -> ChainSampler:
+    """Return the walk of layers by a standard deviation as a sampler."""
+    return ChainSampler(lambda start, rng: walk(layers, start, std, rng), images)

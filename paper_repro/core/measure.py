@@ -1,0 +1,58 @@
+"""How a log-likelihood is measured: an entry of ``measure``, or a recipe's ``parzen``."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from paper_repro.core.params import Count, CountOrZero, Model, require_order
+
+Exponent = Annotated[float, Field(ge=-9, le=9)]  # beyond, σ's square is no float32 any more
+
+
+class Thinned(Model):
+    """Samples of several Markov chains: burn-in, then draws that lie apart."""
+
+    chains: Count
+    burn_in: CountOrZero  # steps before the first draw
+    thinning: Count  # steps from one draw to the next
+
+
+class ParzenSettings(Model):
+    """How many samples, and the grid of σ: `sigma_points` values, logarithmic between two ends."""
+
+    samples: Count
+    sigma_images: Count | None  # σ is chosen on the first so many validation images, or all
+    sigma_log10_min: Exponent
+    sigma_log10_max: Exponent
+    sigma_points: Count
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        require_order(self, "sigma_log10_min", "sigma_log10_max")
+        return self
+
+    def sigmas(self) -> list[float]:
+        """Return the grid of bandwidths, in pixels' units."""
+        if self.sigma_points == 1:
+            return [10**self.sigma_log10_min]
+        step = (self.sigma_log10_max - self.sigma_log10_min) / (self.sigma_points - 1)
+        return [10 ** (self.sigma_log10_min + i * step) for i in range(self.sigma_points)]
+
+
+class Measure(ParzenSettings):
+    """How the profile measures a run; a Markov chain in two ways, one step after another first."""
+
+    thinned: Thinned | None = None
+
+    @model_validator(mode="after")
+    def _check_chains(self) -> Self:
+        if self.thinned and self.samples % self.thinned.chains:
+            raise ValueError(
+                f"samples ({self.samples}) must be a multiple of thinned.chains "
+                f"({self.thinned.chains}), so that each chain gives as many"
+            )
+        return self
+
+    def recorded(self) -> dict[str, Any]:
+        """Return the settings as records hold them, without what is left at its default."""
+        return self.model_dump(mode="json", exclude_defaults=True)

@@ -1,0 +1,233 @@
+"""The training loop: epochs of updates, a measurement now and then, a checkpoint every minute."""
+
+import datetime
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import Environment
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.recipe import Recipe
+from paper_repro.training import interrupt
+from paper_repro.training.checkpoint import CheckpointFile, Progress
+from paper_repro.training.family import Training
+
+CHECKPOINT_SECONDS = 60.0
+SAVING_RATIO = 20  # at least so many times as long as the last checkpoint took
+BEST = "best."  # names the model of the best epoch in a checkpoint
+
+
+def resolve_device(name: str, where: str) -> torch.device:
+    """Return the device that `auto` stands for, or the named one.
+
+    Parameters
+    ----------
+    where : the name was given, for errors.
+
+    Raises
+    ------
+    UserError
+        If torch knows no such device or finds none here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"{where}: {error}") from None
+    if device.type == "cuda":
+        found = torch.cuda.device_count()
+        if not found:
+            raise UserError(
+                f"{where}: device {name}: torch finds no CUDA device here; use `auto` or `cpu`"
+            )
+        if (device.index or 0) >= found:
+            raise UserError(
+                f"{where}: device {name}: torch finds {found} CUDA device(s), from cuda:0 on"
+            )
+    return device
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves: the model of the last epoch and of the one best on validation.
+
+    `best` is empty where the last epoch is the one that counts.
+    """
+
+    last: dict[str, torch.Tensor]
+    best: dict[str, torch.Tensor]
+    progress: Progress
+
+
+class Loop:
+    """One run from its checkpoint, if there is one, to its last epoch.
+
+    Parameters
+    ----------
+    images : how many there are to train on.
+    checkpoint : where its state is kept.
+    environment : what is recorded of this machine and code.
+    title : names the run on the progress bar.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        training: Training,
+        images: int,
+        device: torch.device,
+        checkpoint: CheckpointFile,
+        environment: Environment,
+        title: str,
+    ) -> None:
+        self.recipe = recipe
+        self.training = training
+        self.device = device
+        self.checkpoint = checkpoint
+        self.title = title
+        self.save_seconds = 0.0  # what the last checkpoint took
+        self.best: dict[str, torch.Tensor] = {}  # the model of the best epoch
+        self.progress = Progress()
+        self.per_epoch = recipe.updates_per_epoch(images)
+        self.total = recipe.passes * self.per_epoch
+        self.clock = time.monotonic()
+        self._restore()
+        if self.progress.update < self.total or self._unmeasured():
+            started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            self.progress.starts.append(
+                {
+                    "from_update": self.progress.update,
+                    "started": started,
+                    "seconds": 0.0,
+                    **environment,
+                }
+            )
+
+    def _restore(self) -> None:
+        saved = self.checkpoint.load(self.device)
+        if saved is None:
+            return
+        tensors, draws, self.progress = saved
+        self._tell_threads()
+        if self.progress.update > self.total:
+            raise UserError(
+                f"{self.checkpoint.path}: already at epoch "
+                f"{self.progress.update // self.per_epoch}, past epochs: {self.recipe.passes}; "
+                "raise epochs in the parameters, or delete the file to train anew"
+            )
+        state, model = self.training.state(), self.training.model()
+        keep = self.recipe.selection == "best_validation" and self.progress.validation
+        best = {BEST + name: tensor for name, tensor in model.items()} if keep else {}
+        self.checkpoint.require_alike(tensors, state | best)
+        for name, tensor in state.items():
+            tensor.copy_(tensors[name])
+        self.best = {name.removeprefix(BEST): tensors[name] for name in best}
+        if self.progress.update < self.total:  # else nothing is drawn any more
+            self.training.rng.set_state(draws)
+
+    def _tell_threads(self) -> None:
+        """Say so if the run goes on under another number of threads: a sum's order is theirs."""
+        before, now = self.progress.starts[-1]["threads"], torch.get_num_threads()
+        if before != now:
+            print(
+                f"{self.title}: goes on with {now} thread(s) after {before}; the bytes may differ "
+                "from those of a run under one number (OMP_NUM_THREADS sets it)",
+                file=sys.stderr,
+            )
+
+    def _unmeasured(self) -> int | None:
+        """Return the epoch that has ended but for its measurement, if there is one."""
+        epoch, rest = divmod(self.progress.update, self.per_epoch)
+        if rest or not epoch or epoch % self.recipe.validate_every:
+            return None
+        measured = self.progress.validation[-1]["epoch"] if self.progress.validation else 0
+        return epoch if measured < epoch else None
+
+    def _save(self) -> None:
+        now = time.monotonic()
+        start = self.progress.starts[-1]
+        start["seconds"] += now - self.clock
+        start["peak_memory_bytes"] = provenance.peak_memory(self.device)
+        self.clock = now
+        best = {BEST + name: tensor for name, tensor in self.best.items()}
+        draws = self.training.rng.get_state()
+        self.checkpoint.save(self.training.state() | best, draws, self.progress)
+        self.save_seconds = time.monotonic() - now
+
+    def run(self) -> Trained:
+        """Train to the last epoch.
+
+        Raises
+        ------
+        Interrupted
+            On SIGINT or SIGTERM, after the state was saved.
+        Diverged
+            If the parameters are no longer finite.
+        """
+        with (
+            interrupt.on_signals() as stop,
+            tqdm(
+                total=self.total,
+                initial=self.progress.update,
+                desc=self.title,
+                unit="update",
+                mininterval=1 if sys.stderr.isatty() else 30,
+            ) as bar,
+        ):
+            while (epoch := self._unmeasured()) or self.progress.update < self.total:
+                if epoch:
+                    self._measure(epoch, bar, stop)
+                else:
+                    self._epoch(bar, stop)
+                if stop.requested or self.progress.update == self.total or self._due():
+                    self._save()
+                    self._leave_if(stop)
+        return Trained(self.training.model(), self.best, self.progress)
+
+    def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
+        progress, training = self.progress, self.training
+        epoch, first = progress.update // self.per_epoch + 1, progress.update % self.per_epoch
+        training.begin(epoch, progress.sums)
+        for index in range(first, self.per_epoch):
+            training.update(epoch, index)
+            progress.update += 1
+            bar.update()
+            if index + 1 < self.per_epoch and (stop.requested or self._due()):
+                progress.sums = training.sums()
+                self._save()
+                self._leave_if(stop)
+        progress.sums = training.sums()
+        self.checkpoint.require_finite(training.model(), progress)
+        progress.curve.append(training.row(epoch, progress.update))
+        progress.sums = []
+
+    def _measure(self, epoch: int, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
+        """Validate an epoch; a signal ends that at once, and the next start does it anew."""
+        rows = self.progress.validation
+        try:
+            with stop.at_once():
+                row = self.training.validate(epoch)
+        except interrupt.StopNow:
+            return
+        rows.append(row)
+        keep = self.recipe.selection == "best_validation"
+        if keep and self.progress.best() is row:
+            self.best = {name: t.clone() for name, t in self.training.model().items()}
+        bar.set_postfix(epoch=epoch, valid=f"{row['valid_nats']:.1f} nats")
+
+    def _due(self) -> bool:
+        pause = max(CHECKPOINT_SECONDS, SAVING_RATIO * self.save_seconds)
+        return time.monotonic() - self.clock > pause
+
+    def _leave_if(self, stop: interrupt.Stop) -> None:
+        if stop.requested and (self.progress.update < self.total or self._unmeasured()):
+            raise Interrupted(
+                f"{self.title}: stopped at update {self.progress.update} of {self.total}, saved "
+                f"in {self.checkpoint.path}; the same command goes on from there"
+            )

@@ -1,0 +1,189 @@
+"""Stage ``train@<run>``: from a prepared data set to a model, its curves and its record."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
+from paper_repro.core.dataset import Dataset, read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.families import Family, family_of, module
+from paper_repro.core.files import sha256_file, write_text
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.recipe import Recipe, recipe_of
+from paper_repro.core.records import require_model, write_record
+from paper_repro.core.runs import Run, model_path, read_run, runs
+from paper_repro.core.tensor_file import save_tensors
+from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
+from paper_repro.training.family import TrainingModule
+from paper_repro.training.loop import Loop, Trained, resolve_device
+
+
+def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
+    write_text(path, pd.DataFrame(rows, columns=list(columns)).to_csv(index=False))
+
+
+def _write_outputs(
+    run: Run,
+    record: dict[str, Any],
+    training: dict[str, Any],
+    progress: Progress,
+    trained: Trained | None,
+    family: TrainingModule,
+) -> None:
+    """Write all outputs of the stage; `record` goes into the model, `training` into the report."""
+    tensors = {}
+    if trained:
+        tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
+    starts = progress.starts
+    spent = {"seconds": sum(start["seconds"] for start in starts), "starts": starts}
+    write_circumstances(run, "train", spent if starts else None)
+    curve, validation = run.folder / "curve.csv", run.folder / "validation.csv"
+    _write_table(curve, progress.curve, family.CURVE)
+    _write_table(validation, progress.validation, family.VALIDATION)
+    save_tensors(model_path(run.key), tensors, record)
+    if trained:
+        training = training | {"model_sha256": sha256_file(model_path(run.key))}
+    write_record(run.folder / "training.json", record | training, curve, validation)
+
+
+@fast_float32()
+def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
+    """Train a listed run, or write that it can't be run or that it diverged.
+
+    A recipe that diverges with a seed is a result: it is written down, and keeps no other run from
+    the report.
+
+    Parameters
+    ----------
+    fresh : discard the checkpoint and start anew.
+    adopt : go on from the newest checkpoint of the same recipe that other code made.
+
+    Raises
+    ------
+    UserError
+        On bad parameters or data, an absent device, an interrupt, or code, data or parameters that
+        changed during the run.
+    """
+    params, run, recipe, dataset = _inputs(key)
+    where = params.where(run.experiment)
+    family = family_of(params.recipe(run.experiment)[0], where)
+    made_by: TrainingModule = family.training_module()
+    if not dataset.ok:
+        record = {**run.model_dump(), "status": dataset.status}
+        record |= {"reason": dataset.reason, "todo": dataset.todo}
+        _write_outputs(run, record, {}, Progress(), None, made_by)
+        print(f"{key}: not run: {dataset.reason}")
+        return
+    _check(where, recipe, dataset, made_by)
+    device = resolve_device(recipe.device, f"{where}.device")
+    # Else an NVIDIA GPU may round the factors of float32 products to ten bits (tf32).
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    modules = stage_modules(family)
+    code, stacked_on = provenance.code_digest(*modules), _stacked_on(run.profile, run.stacked_on)
+    checkpoint = checkpoint_file(run, recipe, dataset, device, code, stacked_on)
+    with checkpoint.held():
+        if fresh:
+            checkpoint.path.unlink(missing_ok=True)
+        if adopt:
+            adopted = checkpoint.adopt()
+            print(
+                f"{key}: going on from {adopted}, which other code made"
+                if adopted
+                else f"{key}: the present code has a checkpoint of its own (--fresh discards it)",
+                file=sys.stderr,
+            )
+        training = made_by.training(
+            recipe,
+            dataset.shape,
+            dataset.load("train").to(device),
+            dataset.load(dataset.folds[0][0]).to(device),  # the first fold's, if several
+            run.seed,
+            None if checkpoint.path.exists() else run.stacked_on,
+        )
+        loop = Loop(
+            recipe,
+            training,
+            dataset.counts["train"],
+            device,
+            checkpoint,
+            provenance.environment(device, *modules),
+            key,
+        )
+        try:
+            trained = loop.run()
+        except Diverged as error:
+            print(f"{key}: {error}", file=sys.stderr)
+            trained = None
+        # DVC hashes the inputs after the command: an edit during the run would be recorded as the
+        # code that made the model.
+        if (run, recipe, dataset) != _inputs(key)[1:] or code != provenance.code_digest(*modules):
+            raise UserError(
+                f"{key}: code, data or parameters changed while it ran; the checkpoint "
+                f"{checkpoint.path} is kept; run again with what it should be"
+            )
+        record = {
+            **run.model_dump(),
+            "status": dataset.status,
+            "data": dataset.record(),
+            **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
+        }
+        told: dict[str, Any] = {"experiment_parameters": recipe.model_dump(mode="json")}
+        if trained is None:
+            record |= {
+                "status": "diverged",
+                "reason": "training diverged: NaN or infinity in epoch "
+                f"{len(loop.progress.curve) + 1}",
+                "todo": f"list another seed in {params.own.path}, or lower learning_rate there, "
+                "which makes another recipe",
+            }
+        else:
+            best = loop.progress.best()
+            record |= {
+                "epochs": recipe.passes,
+                "updates": loop.progress.update,
+                "selected": "best" if trained.best else "last",
+                "best_epoch": int(best["epoch"]) if trained.best and best else recipe.passes,
+            }
+            measured = loop.progress.validation[-1]
+            told["validation"] = {name: measured[name] for name in made_by.VALIDATION}
+            told["parameters"] = training.parameters()
+        _write_outputs(run, record, told, loop.progress, trained, made_by)
+
+
+def stage_modules(family: Family) -> tuple[str, ...]:
+    """Return what the code of a family's training is reached from."""
+    return __name__, module(family.training), module(family.model)
+
+
+def _inputs(key: str) -> tuple[Params, Run, Recipe, Dataset]:
+    params, run = read_run(key)
+    return params, run, recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
+
+
+def _stacked_on(profile: str, start: Path | None) -> str | None:
+    """Return the hash of the model that a run is stacked on, if it is (`UserError` if damaged)."""
+    if start is None:
+        return None
+    below = runs(read_params(profile))[start.stem]
+    return sha256_file(require_model(below))
+
+
+def _check(where: str, recipe: Recipe, dataset: Dataset, family: TrainingModule) -> None:
+    """Raise a `UserError` for what the parameters' types can't rule out."""
+    images = dataset.counts["train"]
+    if recipe.batch_size > images:
+        raise UserError(
+            f"{where}.batch_size: {recipe.batch_size}, but there are {images} training images"
+        )
+    try:
+        family.check(recipe, dataset.shape)
+    except ValueError as error:
+        raise UserError(f"{where}.{error}") from None
