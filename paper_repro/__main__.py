@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         "sample_sets", "diagnostics.sample_sets", "measure a published run on ten sets of samples"
     )
     command.add_argument("key", metavar="run")
+    command = add("mixing", "figures.mixing", "measure how a run's samples follow each other")
+    command.add_argument("key", metavar="run")
     command = add("explore", "report.explore", "write a page on which a published generator draws")
     command.add_argument("profile")
     command = add("verify", "report.verify", "recompute a published number from its weights")

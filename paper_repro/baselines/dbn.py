@@ -93,7 +93,7 @@ class DbnTraining:
         """Measure the chain of the machines so far."""
         layers = (epoch - 1) // self.recipe.epochs + 1
         machines = [
-            Rbm(*(tensor.cpu() for tensor in vars(machine).values()))
+            Rbm(*(tensor.cpu().double() for tensor in vars(machine).values()))
             for machine in self.machines[:layers]
         ]
         chain = ChainSampler(partial(walk, machines), self.images.cpu)

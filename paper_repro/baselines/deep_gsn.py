@@ -79,7 +79,7 @@ class GsnTraining:
     def validate(self, epoch: int) -> dict[str, int | float]:
         """Measure the chain, and the last step's cost on validation images in nats a pixel."""
         recipe, rng = self.recipe, stream_rng(self.seed, f"validation/{epoch}/cost")
-        gsn = Gsn(*(tensor.cpu() for tensor in self.gsn.tensors()))
+        gsn = Gsn(*(tensor.cpu().double() for tensor in self.gsn.tensors()))
         found = validate(
             chain_of(gsn, recipe, self.images.cpu),
             recipe.parzen,
@@ -88,7 +88,7 @@ class GsnTraining:
             self.seed,
             epoch,
         )
-        return found | {"valid_cost": float(gsn.cost(self.valid.cpu(), recipe, rng)[-1])}
+        return found | {"valid_cost": float(gsn.cost(self.valid.cpu().double(), recipe, rng)[-1])}
 
     def parameters(self) -> dict[str, int]:
         """Return how many parameters there are."""

@@ -80,7 +80,9 @@ class CaeTraining:
     def validate(self, epoch: int) -> dict[str, int | float]:
         """Measure the walks of the layers so far; the best one counts."""
         count = (epoch - 1) // self.recipe.epochs + 1
-        layers = [Cae(*(t.cpu() for t in vars(layer).values())) for layer in self.layers[:count]]
+        layers = [
+            Cae(*(t.cpu().double() for t in vars(layer).values())) for layer in self.layers[:count]
+        ]
         rows = {
             std: validate(
                 chain_of(layers, std, self.images.cpu),

@@ -7,15 +7,15 @@ any stage. So a rerun that reproduces every number changes nothing but these fil
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, overload
+from typing import Annotated, Any, Literal, NotRequired, get_args, overload
 
 from pydantic import Field, TypeAdapter
 
 from paper_repro.core.records import Closed, Sealed, read_record, write_record
 from paper_repro.core.runs import Run, repro
 
-Measuring = Literal["evaluate", "sample_checks", "sample_sets", "parzen_audit"]
-MEASURING: tuple[Measuring, ...] = ("evaluate", "sample_checks", "sample_sets", "parzen_audit")
+Measuring = Literal["evaluate", "sample_checks", "sample_sets", "mixing", "parzen_audit"]
+MEASURING: tuple[Measuring, ...] = get_args(Measuring)
 
 
 class Commit(Closed):

@@ -253,6 +253,53 @@ class SampleSets(Sealed):
     data: dict[str, str]
 
 
+class Efficiency(Closed):
+    """What so many draws are worth, by the functional that mixes worst and the one in the middle.
+
+    `time` is the integrated autocorrelation time of the worst, in draws; R̂ is the largest.
+    """
+
+    ess_least: float
+    ess_median: float
+    rhat: float
+    worst: str
+    draws: int
+    time: float
+
+
+class Digits(Closed):
+    """How chains move between digits; `distinct` is by window, in draws."""
+
+    changes: float
+    dwell: float
+    distinct: dict[str, float]
+    total_variation: float
+
+
+class ThinnedBy(Closed):
+    """The estimate of chains' draws that lie so many steps apart."""
+
+    every: int
+    sigma: float
+    test_mean: float
+    test_se: float
+
+
+class Mixing(Sealed):
+    """``mixing.json``: how a run's samples follow each other; `autocorrelation` is by lag."""
+
+    status: Literal["ok"]
+    epoch: int
+    stand_in: str | None
+    efficiency: Efficiency
+    autocorrelation: dict[str, float]
+    digits: Digits
+    burn_in: int | None
+    thinning: list[ThinnedBy]
+    classifier_accuracy: float
+    settings: dict[str, Any]
+
+
 class Estimate(Closed):
     """The Parzen estimate of the test images at the σ best on validation images."""
 
@@ -344,6 +391,7 @@ SAMPLE_CHECKS = _or_not_run(SampleChecks)
 AUDIT = _or_not_run(Audit)
 WEIGHTS = _or_not_run(Weights)
 SAMPLE_SETS = _or_not_run(SampleSets)
+MIXING = _or_not_run(Mixing)
 THEORY = TypeAdapter(Theory)
 FIGURE1 = TypeAdapter(Figure1)
 DATASET = TypeAdapter(DataRecord)

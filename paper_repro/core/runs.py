@@ -31,7 +31,7 @@ from paper_repro.core.titles import TITLES
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
 RANDOM = "paper_repro/models/random_weights.txt"
-GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "own_copies"}  # of a params file
+GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing", "own_copies"}  # of a params file
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
 OPENED = ("dataset", "measure", "model")  # what a stage that opens a run depends on
 NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
@@ -151,7 +151,8 @@ class Presentation(Model):
     """What no stage tracks, because it decides no number."""
 
     diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
-    published: tuple[str, ...] = ()  # runs whose generator is in git
+    published: tuple[str, ...] = ()  # runs whose weights are in git
+    mixing: tuple[str, ...] = ()  # experiments whose first seed's samples are followed in order
     # By experiment: the runs that are judged, fixed before they were trained.
     protocol: dict[str, Protocol] = Field(default_factory=dict)
 
@@ -231,11 +232,12 @@ def run_list(params: Params) -> str:
                     "add it, if need be as {}, so that DVC sees what changes there"
                 )
     first = {run.experiment: key for key, run in reversed(listed.items())}
-    for name in shown.diagnosed:
-        if name not in first:
-            raise UserError(
-                f"{params.own.path}: presentation.diagnosed: no run of {name} is listed"
-            )
+    for group in ("diagnosed", "mixing"):
+        for name in getattr(shown, group):
+            if name not in first:
+                raise UserError(
+                    f"{params.own.path}: presentation.{group}: no run of {name} is listed"
+                )
     for key in shown.published:
         if key not in listed:
             raise UserError(f"{params.own.path}: presentation.published: {key} is not listed")
@@ -261,6 +263,17 @@ def run_list(params: Params) -> str:
             first[name]: {k: entries[first[name]][k] for k in OPENED} for name in shown.diagnosed
         },
         "published": {key: {k: entries[key][k] for k in OPENED} for key in shown.published},
+        "mixing": {
+            first[name]: {k: entries[first[name]][k] for k in OPENED}
+            | {
+                "weights": (
+                    weights_path(listed[first[name]])
+                    if first[name] in shown.published
+                    else model_path(first[name])
+                ).as_posix()
+            }
+            for name in shown.mixing
+        },
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
     }
     stream = io.StringIO()

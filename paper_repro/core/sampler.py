@@ -36,11 +36,14 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class ChainSampler:
-    """Samples along a Markov chain, on the CPU whatever the device, so that any machine can check.
+    """Samples along a Markov chain.
+
+    On the CPU whatever the device, and in double precision, so that any machine can check: where a
+    number decides a bit, rounding on another machine would make another chain of it.
 
     Parameters
     ----------
-    walk : yields the states of chains that begin at given images, which are no state.
+    walk : yields the states of chains, float64, that begin at given images, which are no state.
     images : gives the training images, (n, d).
     """
 
@@ -55,7 +58,8 @@ class ChainSampler:
             images = self.images()
             drawn = torch.randperm(len(images), generator=stream_rng(seed, stream, "start"))
             start = images[drawn[:count]]
-        return self.walk(start, stream_rng(seed, stream))
+        for state in self.walk(start.double(), stream_rng(seed, stream)):
+            yield state.float()
 
     def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
         """Return consecutive states of one chain, (n, d)."""

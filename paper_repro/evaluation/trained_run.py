@@ -23,7 +23,15 @@ from paper_repro.core.records import (
     require_model,
     write_record,
 )
-from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro, weights_path
+from paper_repro.core.runs import (
+    Run,
+    measure_key,
+    model_path,
+    presentation,
+    read_run,
+    repro,
+    weights_path,
+)
 from paper_repro.core.sampler import Sampler
 from paper_repro.core.tensor_file import load_tensors
 
@@ -138,6 +146,17 @@ def open_published(key: str, *outputs: str) -> TrainedRun | None:
         If parameters are bad, or the generator or a record is absent or damaged.
     """
     return _opened(key, outputs, None, published=True)
+
+
+def open_shown(
+    key: str, *outputs: str, draw_note: Callable[[Path, str], None] | None = None
+) -> TrainedRun | None:
+    """Return a run by its published weights where there are any, else by its model.
+
+    Of one without a model None, and its outputs then say why (errors as of the other two).
+    """
+    params, _ = read_run(key)
+    return _opened(key, outputs, draw_note, published=key in presentation(params).published)
 
 
 def _opened(

@@ -151,7 +151,7 @@ def sampler(
     if tensors.keys() != expected or widths != recipe.hidden:
         raise ValueError(f"machines of {widths} hidden units, not {recipe.hidden}")
     machines = [
-        Rbm(*(tensors[f"{index}.{name}"].float() for name in names))
+        Rbm(*(tensors[f"{index}.{name}"].double() for name in names))
         for index in range(len(recipe.hidden))
     ]
     return ChainSampler(partial(walk, machines), images)

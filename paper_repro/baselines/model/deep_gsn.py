@@ -127,7 +127,7 @@ def sampler(
     widths = tuple(len(tensors.get(name, ())) for name in ("b1", "b2"))
     if tensors.keys() != set(names) or widths != recipe.hidden:
         raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
-    gsn = Gsn(*(tensors[name].float() for name in names))
+    gsn = Gsn(*(tensors[name].double() for name in names))
     return chain_of(gsn, recipe, images)
 
 

@@ -141,7 +141,7 @@ def sampler(
     if tensors.keys() != expected or widths != recipe.hidden:
         raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
     layers = [
-        Cae(*(tensors[f"{index}.{name}"].float() for name in names))
+        Cae(*(tensors[f"{index}.{name}"].double() for name in names))
         for index in range(len(recipe.hidden))
     ]
     return chain_of(layers, validation["walk_std"], images)

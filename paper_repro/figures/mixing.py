@@ -1,0 +1,107 @@
+"""Stage ``mixing@<run>``: how a run's samples follow each other, in numbers and in pictures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torchvision.utils import make_grid
+
+from paper_repro.baselines.chain import efficiency, principal_directions
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.records import Mixing, ThinnedBy, write_record
+from paper_repro.diagnostics.digit_classifier import CLASSES, train_classifier
+from paper_repro.diagnostics.mixing import (
+    MixingSettings,
+    autocorrelation,
+    burn_in,
+    grid,
+    numbers,
+    visited,
+    walked,
+)
+from paper_repro.evaluation.trained_run import open_shown
+from paper_repro.figures.canvas import drawing, save_note
+from paper_repro.parzen.bandwidth import estimate
+
+HELD_OUT = 0.1  # share of the training images on which the classifier's accuracy is measured
+STRIP = 20  # images a row
+LAGS = 10  # draws to a lag: the longest is so much shorter than a chain
+
+
+def draw_strips(rows: Sequence[torch.Tensor], shape: tuple[int, ...], path: Path) -> None:
+    """Draw rows of as many grey images each, (n, d) in [0, 1].
+
+    Parameters
+    ----------
+    shape : (rows, columns) of one image.
+    """
+    tiles = torch.cat(list(rows)).reshape(-1, 1, *shape)
+    picture = make_grid(tiles, nrow=len(rows[0]), padding=1, pad_value=1.0)
+    height, width = picture.shape[1:]
+    with drawing(path, 8, 8 * height / width, vector=False) as figure:
+        axes = figure.subplots()
+        axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_axis_off()
+
+
+@fast_float32()
+def mixing(key: str) -> None:
+    """Measure how a trained run's samples mix, or write that it was not run.
+
+    Raises
+    ------
+    UserError
+        On bad inputs.
+    """
+    trained = open_shown(key, "mixing.json", "mixing.png", draw_note=save_note)
+    if trained is None:
+        return
+    started, run, dataset = time.monotonic(), trained.run, trained.dataset()
+    settings, measure = trained.params.parse(MixingSettings, "mixing"), trained.measure()
+    train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
+    labels, held_out = dataset.load_labels(), int(HELD_OUT * len(train))
+    classifier = train_classifier(train[held_out:], labels[held_out:], run.seed)
+    directions, sampler = principal_directions(train), trained.sampler()
+    consecutive, apart = walked(sampler, settings, measure.samples, run.seed)
+
+    def by(every: int) -> ThinnedBy:
+        samples = apart[every].flatten(0, 1)
+        found = estimate(
+            lambda: samples, measure.sigmas(), valid[: measure.sigma_images], test
+        ).numbers()
+        return {"every": every, **found}  # type: ignore[typeddict-item]
+
+    chains, count, d = consecutive.shape
+    lags = grid(count // LAGS)
+    found = efficiency(numbers(consecutive, directions, classifier))
+    called = classifier.probabilities(consecutive.reshape(-1, d)).argmax(1)
+    shares = torch.bincount(labels, minlength=CLASSES) / len(labels)
+    record: Mixing = {
+        "status": "ok",
+        "epoch": trained.record["epochs" if trained.published else "best_epoch"],
+        "stand_in": dataset.stand_in,
+        "efficiency": asdict(found) | {"time": found.time},  # type: ignore[typeddict-item]
+        "autocorrelation": {
+            str(lag): float(rho)
+            for lag, rho in zip(
+                lags,
+                autocorrelation(consecutive, lags[-1])[lags],
+                strict=True,
+            )
+        },
+        "digits": asdict(visited(called.reshape(chains, count), shares.tolist())),  # type: ignore[typeddict-item]
+        "burn_in": burn_in(sampler, directions, classifier, settings, run.seed),
+        "thinning": [by(every) for every in settings.thinning],
+        "classifier_accuracy": classifier.accuracy(train[:held_out], labels[:held_out]),
+        "settings": settings.model_dump(mode="json"),
+    }
+    rows = [consecutive[0, :STRIP], apart[max(settings.thinning)][0, :STRIP]]
+    draw_strips(rows, dataset.shape, run.folder / "mixing.png")
+    made = provenance.measurement(started, __name__, trained.code)
+    write_circumstances(run, "mixing", made)
+    write_record(run.folder / "mixing.json", record, run.folder / "mixing.png")
+    print(f"{key}: {found.draws:,} draws are worth {found.ess_least:,.0f} independent ones")
