@@ -1,6 +1,7 @@
 """``make bench``: every benchmark on this machine, its numbers and a page, in one run."""
 
 import datetime
+import functools
 import multiprocessing
 import statistics
 import subprocess
@@ -11,8 +12,9 @@ from typing import Any
 
 import torch
 
-from paper_repro.benchmarks.experiments import bench_experiment
+from paper_repro.benchmarks.experiments import bench_experiment, bench_layers
 from paper_repro.benchmarks.parzen import bench_growth, bench_many_samples, bench_parzen
+from paper_repro.benchmarks.sampling import bench_sampling
 from paper_repro.benchmarks.update import bench_update
 from paper_repro.core import provenance
 from paper_repro.core.files import write_json
@@ -38,15 +40,22 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
     rows = []
     for name in params.group("seeds"):
         experiment = recipe_of(params, name)
-        if not isinstance(experiment, Experiment):  # Table 1's other models
-            continue
-        both = serves(experiment) and experiment.precision == "float32"
-        for precision in ("float32", "bfloat16") if both else (experiment.precision,):
-            rows.append(_alone(bench_experiment, name, precision, device))
+        if isinstance(experiment, Experiment):
+            both = serves(experiment) and experiment.precision == "float32"
+            precisions = ("float32", "bfloat16") if both else (experiment.precision,)
+            timed = [
+                functools.partial(_alone, bench_experiment, name, precision, device)
+                for precision in precisions
+            ]
+        else:  # Table 1's other models
+            timed = [functools.partial(_alone, bench_layers, name, device)]
+        for measured in timed:
+            rows.append(measured())
             row = rows[-1]
             print(
-                f"bench: {name}, {precision}: {row['seconds_an_update']['median'] * 1e3:.1f} ms "
-                f"an update, {row['hours']:.1f} h for {row['epochs']} epochs",
+                f"bench: {name}, {row['precision']}: "
+                f"{row['seconds_an_update']['median'] * 1e3:.1f} ms an update, "
+                f"{row['hours']:.1f} h for {row['epochs']} epochs",
                 flush=True,
             )
     return {"rows": rows}
@@ -85,6 +94,7 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
         "parzen": lambda: _alone(bench_parzen),
         "growth": lambda: _alone(bench_growth),
         "many_samples": lambda: _alone(bench_many_samples),
+        "sampling": lambda: _alone(bench_sampling),
         "experiments": lambda: _bench_experiments(where),
     }
     for name, run in runs.items():

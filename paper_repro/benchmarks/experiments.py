@@ -1,14 +1,18 @@
 """Every experiment of the paper: time an update, an epoch and the whole, and peak memory."""
 
+import functools
+import statistics
 from typing import Any
 
 import torch
 
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
+from paper_repro.core.families import family_of
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
+from paper_repro.core.recipe import recipe_of
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.settings import data_size
 from paper_repro.gan.joint_update import serves
@@ -56,4 +60,34 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
         "epochs": experiment.epochs,
         "hours": seconds * updates * experiment.epochs / 3600,
         "peak_memory_bytes": memory,
+    }
+
+
+@fast_float32()
+def bench_layers(name: str, device: torch.device) -> dict[str, Any]:
+    """Return the same of a model that is trained layer by layer; an update is the layers' mean."""
+    params = read_params()
+    recipe, family = recipe_of(params, name), family_of(params.recipe(name)[0], params.where(name))
+    source = SOURCES[recipe.dataset]
+    updates = recipe.updates_per_epoch(data_size(params, recipe.dataset).train or source.train)
+    images = torch.rand(recipe.batch_size, *source.shape).flatten(1).to(device)
+    training = family.training_module().training(recipe, source.shape, images, images, 0)
+    layers = []
+    for first in range(1, recipe.passes + 1, recipe.epochs):
+        training.begin(first, [])
+        call = {"update": functools.partial(training.update, first, 0)}
+        layers.append(by_turns(call, device, rounds=ROUNDS, seconds=SECONDS)["update"])
+    an_update = [statistics.fmean(rounds) for rounds in zip(*layers, strict=True)]
+    seconds = spread(an_update)["median"]
+    return {
+        "experiment": name,
+        "precision": "float32",
+        "parameters": sum(training.parameters().values()),
+        "seconds_an_update": spread(an_update),
+        "against_autograd_twin": None,
+        "updates_an_epoch": updates,
+        "epochs_an_hour": 3600 / (seconds * updates),
+        "epochs": recipe.passes,
+        "hours": seconds * updates * recipe.passes / 3600,
+        "peak_memory_bytes": peak_memory(device),
     }

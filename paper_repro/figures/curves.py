@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.figures.canvas import drawing, sns
+from paper_repro.figures.canvas import Axes, drawing, sns
 
 MANY = 60  # estimates: no markers, and no place for the first ones
 
@@ -18,17 +18,18 @@ def draw_curves(
     title: str,
     paper_mean: float | None,
 ) -> None:
-    """Draw three panels over epochs, one line a seed.
+    """Draw three panels over epochs, one line a seed; of a Markov chain two.
 
     Parameters
     ----------
     runs : by label, the per-epoch table and the table of measured epochs.
     paper_mean : the paper's test mean in nats, drawn for orientation where it is comparable.
     """
-    with drawing(path, 9, 3.3) as figure:
-        nats, probability, value = figure.subplots(1, 3)
-        curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
-        measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
+    curve = pd.concat([table.assign(run=label) for label, (table, _) in runs.items()])
+    measured = pd.concat([table.assign(run=label) for label, (_, table) in runs.items()])
+    others = [_discriminator, _value] if "d_data" in curve else [_autocorrelation]
+    with drawing(path, 3 * (1 + len(others)), 3.3) as figure:
+        nats, *rest = figure.subplots(1, 1 + len(others))
         sns.lineplot(
             measured,
             x="epoch",
@@ -53,44 +54,51 @@ def draw_curves(
                 va="bottom",
             )
         nats.set(ylabel="nats", title="Parzen estimate, validation")
-        lines = curve.melt(
-            ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
-        ).replace({"d_data": "on data", "d_samples": "on samples"})
-        sns.lineplot(
-            lines,
-            x="epoch",
-            y="D",
-            hue="mean of D",
-            units="run",
-            estimator=None,
-            ax=probability,
-        )
-        probability.axhline(0.5, color="black", linestyle=":")
-        probability.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
-        sns.lineplot(
-            curve,
-            x="epoch",
-            y="value",
-            hue="run",
-            estimator=None,
-            legend=False,
-            ax=value,
-        )
-        value.axhline(-math.log(4), color="black", linestyle=":")
-        value.annotate(
-            "−log 4",
-            (0.98, -math.log(4)),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-        )
-        value.set(ylabel="V(D, G), nats, dropout on", title="Value")
-        value.ticklabel_format(axis="y", useOffset=False)
-        for axes in (nats, probability, value):
+        for draw, axes in zip(others, rest, strict=True):
+            draw(curve, measured, axes)
+        for axes in (nats, *rest):
             legend = axes.get_legend()
             if legend is not None:
                 sns.move_legend(axes, "best", title=None)
         figure.suptitle(title.replace("$", r"\$"))
+
+
+def _discriminator(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
+    lines = curve.melt(
+        ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
+    ).replace({"d_data": "on data", "d_samples": "on samples"})
+    sns.lineplot(lines, x="epoch", y="D", hue="mean of D", units="run", estimator=None, ax=axes)
+    axes.axhline(0.5, color="black", linestyle=":")
+    axes.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")
+
+
+def _value(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
+    sns.lineplot(curve, x="epoch", y="value", hue="run", estimator=None, legend=False, ax=axes)
+    axes.axhline(-math.log(4), color="black", linestyle=":")
+    axes.annotate(
+        "−log 4",
+        (0.98, -math.log(4)),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+    )
+    axes.set(ylabel="V(D, G), nats, dropout on", title="Value")
+    axes.ticklabel_format(axis="y", useOffset=False)
+
+
+def _autocorrelation(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
+    sns.lineplot(
+        measured,
+        x="epoch",
+        y="autocorrelation_time",
+        hue="run",
+        marker="o",
+        markersize=3,
+        estimator=None,
+        legend=False,
+        ax=axes,
+    )
+    axes.set(yscale="log", ylabel="τ, steps", title="Autocorrelation time of one chain")
 
 
 def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:

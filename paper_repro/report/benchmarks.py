@@ -13,7 +13,10 @@ from paper_repro.report.released import content
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
-PARTS = ("summary", "update", "parzen", "growth", "many_samples", "experiments", "command_line")
+PARTS = (
+    *("summary", "update", "parzen", "growth", "many_samples"),
+    *("sampling", "experiments", "command_line"),
+)
 LABELS = content("texts/benchmarks.yaml")
 
 
@@ -76,6 +79,26 @@ def experiments(parts: dict[str, Any]) -> Markdown:
     )
 
 
+def sampling_seconds() -> dict[str, dict[str, float]]:
+    """Return the median seconds of a step of sampling, by experiment and number of chains."""
+    path = FOLDER / "sampling.json"
+    if not path.is_file():
+        return {}
+    return {
+        experiment: {chains: spread["median"] for chains, spread in by_chains.items()}
+        for experiment, by_chains in read_json(path)["seconds_a_step"].items()
+    }
+
+
+def sampling(parts: dict[str, Any]) -> Markdown:
+    """Return what a step of each model's sampling takes."""
+    return tables.markdown(
+        {"Experiment": code(name)}
+        | {f"{chains} at once": _seconds(spread) for chains, spread in by_chains.items()}
+        for name, by_chains in parts["sampling"]["seconds_a_step"].items()
+    )
+
+
 def benchmarks_page() -> None:
     """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()
@@ -91,6 +114,7 @@ def benchmarks_page() -> None:
         update_ratios=ratios(parts, "update"),
         parzen=times(parts, "parzen"),
         parzen_ratios=ratios(parts, "parzen"),
+        sampling=sampling(parts),
         experiments=experiments(parts),
         errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),
         gib=f"{parts['many_samples']['peak_memory_bytes'] / 2**30:.2f}",

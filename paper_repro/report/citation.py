@@ -155,7 +155,7 @@ def metadata(results: Results) -> str:
     """
     ours = read_citation()
     paper = ours["paper"]
-    compared = [row for row in results.rows if row.paper and row.mean is not None]
+    compared = [row for row in results.own if row.mean is not None]
     template = environment("text").get_template("abstract.txt.j2")
     abstract = latex(template.render(results=results, compared=compared))
     authors = ", ".join(author_name(author) for author in paper["authors"])

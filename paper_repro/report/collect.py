@@ -12,6 +12,7 @@ from paper_repro.core.params import PARAMS, Params
 from paper_repro.core.records import (
     AUDIT,
     FIGURE1,
+    MIXING,
     SAMPLE_SETS,
     THEORY,
     WEIGHTS,
@@ -22,8 +23,9 @@ from paper_repro.core.records import (
 )
 from paper_repro.core.runs import ABLATIONS, Protocol, presentation, repro
 from paper_repro.core.titles import TITLES
+from paper_repro.report.benchmarks import sampling_seconds
 from paper_repro.report.claims import ledger
-from paper_repro.report.published import PAPER, margin
+from paper_repro.report.published import OTHERS, PAPER, margin
 from paper_repro.report.release import against_release
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.results import (
@@ -32,11 +34,13 @@ from paper_repro.report.results import (
     Failed,
     Fold,
     Inputs,
+    Mixes,
     Published,
     Results,
     Row,
     Seed,
     Sets,
+    Thinned,
     Trend,
     Variant,
     Verdict,
@@ -120,11 +124,17 @@ def _seed(files: RunFiles) -> Seed:
         ],
         last_test_mean=last["test_mean"],
         last_test_se=last["test_se"],
+        thinned=_thinned(files),
         recipe_sha256=digest(list(_made_of(files).values())),
         weights_sha256=files.weights_sha256,
         sets=_sets(files),
         number=selected["test_mean"],
     )
+
+
+def _thinned(files: RunFiles) -> Thinned | None:
+    found: Any = files.evaluation.get("thinned")
+    return Thinned(**{name: found[name] for name in Thinned.model_fields}) if found else None
 
 
 def _sets(files: RunFiles) -> Sets | None:
@@ -167,6 +177,13 @@ def _alternatives(
         mean = statistics.fmean(means)
         lines.append(Alternative(grid=grid, mean=mean, interval=interval, answer=said))
     return lines
+
+
+def _documented(row: Row) -> Verdict:
+    """Return what is said of another model of Table 1: by what recipe it is, and no more."""
+    length = (released_recipe(row.experiment, row.experiment) or {}).get("length", 0)
+    short = any(seed.epochs < length for seed in row.seeds)
+    return Verdict(kind="interim" if short else "documented recipe")
 
 
 def _in(protocol: Protocol, seed: Seed) -> bool:
@@ -251,7 +268,8 @@ class Collected:
             dataset=TITLES[values["dataset"]],
             status="not run",
             adam=values.get("adam") is not None,
-            paper=PAPER.get(name),
+            paper=OTHERS[name].mnist if name in OTHERS else PAPER.get(name),
+            other_model=OTHERS[name].name if name in OTHERS else None,
             failed=[
                 Failed(
                     run=files.run.key,
@@ -287,11 +305,19 @@ class Collected:
         row.mean, row.mean_interval = statistics.fmean(numbers), mean_interval(numbers)
         row.seed_sd = statistics.stdev(numbers) if len(numbers) > 1 else None
         row.changed = sorted({key for files in trained for key in self.changed(files)})
+        thinned = [seed.thinned.test_mean for seed in row.seeds if seed.thinned]
+        if thinned:
+            row.thinned_mean = statistics.fmean(thinned)
+            row.thinned_sd = statistics.stdev(thinned) if len(thinned) > 1 else None
         row.comparable = comparable(profile, row.stand_in, row.changed)
         row.verdict = Verdict(kind="not comparable")
         if row.comparable:
             none_printed = Verdict(kind="no published number")
-            row.verdict = _judged(row, row.paper, protocol) if row.paper else none_printed
+            row.verdict = none_printed
+            if row.paper and row.other_model:
+                row.verdict = _documented(row)
+            elif row.paper:
+                row.verdict = _judged(row, row.paper, protocol)
         return row
 
     def variants(self) -> list[Variant]:
@@ -318,6 +344,23 @@ class Collected:
                         seeds=seeds,
                         difference=statistics.fmean(differences),
                         interval=mean_interval(differences),
+                    )
+                )
+        return found
+
+    def mixing(self) -> list[Mixes]:
+        """Return how the samples of those runs follow each other that were followed."""
+        found, seconds = [], sampling_seconds() if self.params.profile == "paper" else {}
+        for name in presentation(self.params).mixing:
+            files = next(files for files in self.listed if files.run.experiment == name)
+            if files.trained:
+                measured = files.measured("mixing.json", MIXING)
+                found.append(
+                    Mixes(
+                        run=files.run.key,
+                        experiment=name,
+                        measured=measured,
+                        seconds_a_step=seconds.get(name, {}),
                     )
                 )
         return found
@@ -384,6 +427,7 @@ def collect(params: Params, listed: list[RunFiles]) -> Results:
         claims=ledger(rows, listed, figure1, figure1_reduced=reduced) if figure1 else [],
         variants=found.variants(),
         against_release=against_release(profile, rows),
+        mixing=found.mixing() if figure1 else [],
         audit=found.audit(),
         theory=theory,
         figure1=figure1,

@@ -2,7 +2,7 @@
 
 import html
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import ABLATIONS, presentation
+from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
 from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
@@ -82,6 +83,17 @@ def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
     return [(name, found) for name, found in groups if found]
 
 
+def _retrained(row: Row, mark: Callable[..., Mark]) -> list[Mark]:
+    """Return the lines of another model of Table 1, by one chain and by several, thinned."""
+    name = f"{row.other_model} (interim)" if row.verdict.kind == "interim" else row.other_model
+    numbers = {"one chain": (row.mean, row.seed_sd), "thinned": (row.thinned_mean, row.thinned_sd)}
+    return [
+        mark("Other models, retrained", f"{name}, {samples}", mean, "retrained", sd)
+        for samples, (mean, sd) in numbers.items()
+        if mean is not None
+    ]
+
+
 def forest_marks(results: Results, row: Row) -> list[Mark]:
     """Return the lines of the forest plot of MNIST."""
 
@@ -106,6 +118,9 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
             )
             for grid, means in published[1].grids.items()
         ]
+    for other in results.rows:
+        if other.other_model and other.mean is not None and other.comparable:
+            marks += _retrained(other, mark)
     marks += [
         mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
         for m in TABLE1
@@ -144,6 +159,7 @@ class Pictures:
             "samples": samples,
             "figure2": panels,
             "others": {name: run for name, run in samples.items() if name not in panels},
+            "mixing": {found.experiment: found.run for found in self.results.mixing},
             "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
             "forest": False,
             "curves": [],
@@ -158,6 +174,11 @@ class Pictures:
             draw_forest(marks, path, number=PAPER["mnist"].mean, margin=margin("mnist"))
             shown["forest"] = True
         self._gradients(mnist)
+        if self.results.mixing:
+            draw_mixing(
+                {tables.title_of(m.experiment): m.measured for m in self.results.mixing},
+                self.path("mixing"),
+            )
         self._grids(rows)
         if self.results.audit:
             draw_audit(self.results.audit, self.path("parzen_audit"))
@@ -205,6 +226,8 @@ class Pictures:
 
     def _grids(self, rows: list[Row]) -> None:
         for row in rows:
+            if row.other_model:
+                continue
             means = {
                 seed.run: [
                     (tables.GRIDS[grid]["short"], by["first_images"])
@@ -226,7 +249,12 @@ class Pictures:
         draw_variants(pd.concat(curves) if curves else None, self.path("ablations"))
 
 
-def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
+def values(
+    results: Results,
+    release: Release | None,
+    pictures: dict[str, Any],
+    walks: dict[str, pd.DataFrame],
+) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
     sets = [seed.sets for _, seed in results.seeds if seed.sets]
     checks = results.theory["checks"] if results.theory else []
@@ -241,6 +269,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "pictures": pictures,
         "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
         "claims": grouped(results.claims),
+        "walks": walks,
         "sets": sets,
         "by_grids": [
             means["first_images"]
@@ -271,7 +300,11 @@ def report(profile: str) -> None:
     results, folder = collect(params, list(listed.values())), results_path(profile).parent
     write_record(results_path(profile), results.model_dump(mode="json"))
     drawn = Pictures(results, listed, folder).draw()
-    shown = values(results, read_release(profile), drawn) | {"notes": notes(folder)}
+    validation = {
+        key: files.table("validation.csv") for key, files in listed.items() if files.trained
+    }
+    walks = {key: table for key, table in validation.items() if "walk_std" in table}
+    shown = values(results, read_release(profile), drawn, walks) | {"notes": notes(folder)}
     shown["explore"] = (folder / "explore.html").is_file()
     if profile == ABLATIONS:
         write_page(text("ablations.md.j2", **shown), folder)

@@ -66,6 +66,14 @@ class Sets(Closed):
     grids: dict[str, dict[Literal["first_images", "all_images"], float]]
 
 
+class Thinned(Closed):
+    """The estimate of a Markov chain by draws that lie apart."""
+
+    sigma: float
+    test_mean: float
+    test_se: float
+
+
 class Seed(Closed):
     """One run, by the generator that was selected; `last_…` by the last epoch's.
 
@@ -74,7 +82,8 @@ class Seed(Closed):
     validation estimate of the epoch on the training curve, by which it was chosen, if it was, and
     `curve_se` its error over images; `valid_mean` is measured again, with fresh samples.
     `valid_trend` is null for a run with too few validation estimates; `weights_sha256` and `sets`
-    without a published generator. `number` is what is judged: the mean over sets of samples of a
+    without published weights. `thinned` is of Markov chains only, whose other numbers are of
+    consecutive steps of one chain. `number` is what is judged: the mean over sets of samples of a
     run that a protocol names, else `test_mean`. `recipe_sha256` is a hash of the recipe, device
     left out, and of the data.
     """
@@ -97,6 +106,7 @@ class Seed(Closed):
     folds: list[Fold]
     last_test_mean: float
     last_test_se: float
+    thinned: Thinned | None
     parameters: dict[str, int]
     recipe_sha256: str
     weights_sha256: str | None
@@ -115,7 +125,13 @@ class Verdict(Closed):
     kind: (
         Answer
         | Literal[
-            "not run", "diverged", "not comparable", "no published number", "exploration", "interim"
+            "not run",
+            "diverged",
+            "not comparable",
+            "no published number",
+            "exploration",
+            "interim",
+            "documented recipe",
         ]
     )
     distance: float | None = None
@@ -152,7 +168,8 @@ class Row(Closed):
     """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds.
 
     The mean is that of the seeds' `number`. `alternatives` has what other grids of σ would make of
-    it, if all seeds were measured by them. `margin` is that of the rule.
+    it, if all seeds were measured by them. `margin` is that of the rule. `other_model` is the name
+    in Table 1 of a model that is not the paper's own; `thinned_…` are those of a Markov chain.
     """
 
     experiment: str
@@ -170,6 +187,9 @@ class Row(Closed):
     seed_sd: float | None = None
     mean_interval: tuple[float, float] | None = None
     margin: float | None = None
+    other_model: str | None = None
+    thinned_mean: float | None = None
+    thinned_sd: float | None = None
     verdict: Verdict
     alternatives: list[Alternative] = []
 
@@ -231,6 +251,18 @@ class Variant(Closed):
     interval: tuple[float, float] | None
 
 
+class Mixes(Closed):
+    """How the samples of a run follow each other; what a step costs, if that was timed.
+
+    `seconds_a_step` is for one chain and for many together, by their number.
+    """
+
+    run: str
+    experiment: str
+    measured: records.Mixing
+    seconds_a_step: dict[str, float]
+
+
 class Inputs(Closed):
     """What a run was made from: its data and its full recipe."""
 
@@ -287,10 +319,16 @@ class Results(Closed):
     claims: list[Claim]
     variants: list[Variant]
     against_release: list[AgainstRelease]
+    mixing: list[Mixes]
     audit: records.Audit | None
     theory: records.Theory | None
     figure1: records.Figure1 | None
     content_sha256: str | None = None
+
+    @property
+    def own(self) -> list[Row]:
+        """The rows of the paper's own experiments that it gives a number for."""
+        return [row for row in self.rows if row.paper and not row.other_model]
 
     @property
     def seeds(self) -> list[tuple[Row, Seed]]:

@@ -12,7 +12,7 @@ from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
 from paper_repro.report.released import content
-from paper_repro.report.results import Release, Results, Row, Verdict
+from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
 CHOSEN = {"best": "best on validation", "last": "last"}
@@ -44,6 +44,16 @@ def ours(row: Row) -> str:
     return f"{number(row.mean)} ({len(row.seeds)} runs, SD {number(row.seed_sd)})"
 
 
+def thinned(row: Row) -> str:
+    """Return a Markov chain's number by draws that lie apart, as `ours`."""
+    first = row.seeds[0].thinned if row.seeds else None
+    if first is None:
+        return "–"
+    if len(row.seeds) == 1:
+        return f"{number(row.thinned_mean, first.test_se)} (1 run)"
+    return f"{number(row.thinned_mean)} ({len(row.seeds)} runs, SD {number(row.thinned_sd)})"
+
+
 def short(verdict: Verdict) -> str:
     """Return a verdict in a word or two, with the distance from the paper."""
     if verdict.distance is None:
@@ -57,7 +67,8 @@ def table1(results: Results) -> Markdown:
     lines = []
     for dataset in PAPER:
         for model in TABLE1:
-            row = results.row(dataset) if model is ADVERSARIAL else None
+            name = dataset if model is ADVERSARIAL else model.experiment
+            row = results.row(name) if model is ADVERSARIAL or dataset == "mnist" else None
             paper = getattr(model, dataset)
             line = {
                 "Model": model.name,
@@ -65,8 +76,9 @@ def table1(results: Results) -> Markdown:
                 "Paper": printed(paper),
             }
             if results.against_release:
-                line["Release"] = number(released.get(dataset)) if row else "–"
+                line["Release"] = number(released.get(name)) if row else "–"
             line["Ours"] = ours(row) if row else "–"
+            line["Ours, chains thinned"] = thinned(row) if row else "–"
             if not results.against_release:
                 line["Verdict"] = short(row.verdict) if row else "–"
             lines.append(line)
@@ -78,12 +90,11 @@ def adversarial(results: Results) -> Markdown:
     return markdown(
         {
             "Data set": row.dataset,
-            "Paper": printed(row.paper),
+            "Paper": printed(row.paper) if row.paper else "–",
             "Ours": ours(row),
             "Verdict": short(row.verdict),
         }
-        for row in results.rows
-        if row.paper
+        for row in results.own
     )
 
 
@@ -283,6 +294,87 @@ def variants(results: Results) -> Markdown:
         }
         for variant in results.variants
     )
+
+
+def mixing(results: Results) -> Markdown:
+    """Return how the samples of each model follow each other, and what an independent one costs."""
+    return markdown(
+        {
+            "Model": title_of(found.experiment),
+            "Draws": f"{found.measured['efficiency']['draws']:,}",
+            "worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
+            "τ": _steps(found.measured["efficiency"]["time"]),
+            "R̂": f"{found.measured['efficiency']['rhat']:.2f}",
+            "Burn-in": _burn_in(found),
+            "A digit lasts": _steps(found.measured["digits"]["dwell"]),
+            "Digits in 100 draws": f"{found.measured['digits']['distinct']['100']:.1f}",
+            "A step": _seconds(found.seconds_a_step.get("1")),
+            "An independent sample": _seconds(
+                found.seconds_a_step.get("1"), found.measured["efficiency"]["time"]
+            ),
+            "100 chains at once": _seconds(
+                found.seconds_a_step.get("100"), found.measured["efficiency"]["time"] / 100
+            ),
+        }
+        for found in results.mixing
+    )
+
+
+def _steps(count: float) -> str:
+    return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
+
+
+def _burn_in(found: Mixes) -> str:
+    step = found.measured["burn_in"]
+    return f"over {found.measured['settings']['steps']:,}" if step is None else f"{step:,}"
+
+
+def _seconds(step: float | None, steps: float = 1.0) -> str:
+    """Return the time of so many steps in the unit that suits it; a dash if none was timed."""
+    if step is None:
+        return "–"
+    seconds = step * steps
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 1e-6:.0f} µs"
+
+
+def thinning(results: Results) -> Markdown:
+    """Return each model's likelihood by how many steps lie between its samples."""
+    return markdown(
+        {"Steps between samples": title_of(found.experiment)}
+        | {
+            str(by["every"]): number(by["test_mean"], by["test_se"])
+            for by in found.measured["thinning"]
+        }
+        for found in results.mixing
+    )
+
+
+def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
+    """Return what each run of the stacked CAE scores on validation images, by its walk's σ.
+
+    Parameters
+    ----------
+    files : by run, its ``validation.csv``.
+    """
+    lines = []
+    for run, table in files.items():
+        last = table.iloc[-1]
+        names = [str(name) for name in table.columns]
+        stds = [name.removeprefix("valid_nats_") for name in names if "valid_nats_" in name]
+        for std in stds:
+            chosen = float(std) == last["walk_std"]
+            lines.append(
+                {
+                    "Run": code(run),
+                    "σ of the walk": f"{std}, chosen" if chosen else std,
+                    "Validation (nats)": number(last[f"valid_nats_{std}"]),
+                    "τ of its one chain": _steps(last[f"autocorrelation_time_{std}"]),
+                }
+            )
+    return markdown(lines)
 
 
 def audit(results: Results) -> Markdown:
