@@ -14,7 +14,7 @@ from paper_repro.report.formatting import filled
 from paper_repro.report.published import PAPER, margin
 from paper_repro.report.released import content
 from paper_repro.report.report import HOLDS, OPEN, OURS, grouped
-from paper_repro.report.results import Published, Row, Seed, Sets, Verdict
+from paper_repro.report.results import Published, Row, Seed, Sets, Thinned, Verdict
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import explore, judge
 from tests.small import rewrite
@@ -136,7 +136,8 @@ def test_the_texts_name_only_numbers_that_were_measured(verdicts):
             for field in string.Formatter().parse(text):
                 if field[1]:
                     assert field[1] in found[name].values, (name, part)
-            text.format_map(found[name].values | {"at_theirs": 0.0}).format_map(NUMBERS)
+            measured = {key: 0.0 if v is None else v for key, v in found[name].values.items()}
+            text.format_map(measured).format_map(NUMBERS)
 
 
 def test_the_numbers_in_the_texts_are_those_that_decide(monkeypatch):
@@ -151,12 +152,50 @@ def test_the_numbers_in_the_texts_are_those_that_decide(monkeypatch):
     assert filled("{x:+.1f}, {y:.1f}", {"x": -1.25}) == "−1.2, –"
 
 
+def other_model(name, means, thinned, kind="documented recipe"):
+    seeds = [
+        Seed.model_construct(
+            run=f"paper-{name}-{i}",
+            number=mean,
+            thinned=Thinned(sigma=0.2, test_mean=apart, test_se=1.0),
+        )
+        for i, (mean, apart) in enumerate(zip(means, thinned, strict=True))
+    ]
+    made = Row(experiment=name, dataset="MNIST", status="ok", verdict=Verdict(kind=kind))
+    return made.model_copy(update={"comparable": True, "seeds": seeds, "mean": sum(means) / 3})
+
+
+@pytest.mark.parametrize(
+    ("gsn", "kind", "verdict"),
+    [
+        ([210.0, 211, 212], "documented recipe", "holds"),
+        ([224.0, 226, 223], "documented recipe", "undecided"),
+        ([210.0, 211, 212], "interim", "not measured"),
+    ],
+)
+def test_the_other_models_are_compared_by_the_chains_that_favour_them(verdicts, gsn, kind, verdict):
+    ours = [224.0, 225.0, 226.0, 225.0, 225.0]
+    rows = [
+        row(ours),
+        other_model("dbn", [-160.0, -200, -180], [138.0, 139, 140]),
+        other_model("stacked_cae", [121.0, 122, 120], [100.0, 101, 102]),
+        other_model("deep_gsn", gsn, [200.0, 201, 202], kind),
+    ]
+    found = verdicts(ours, rows=rows)["above_retrained_mnist"]
+    assert found.verdict == verdict
+    assert found.values["dbn"] == pytest.approx(225 - 139)
+    assert found.values["stacked_cae"] == pytest.approx(225 - 121)
+    expected = None if kind == "interim" else pytest.approx(225 - sum(gsn) / 3)
+    assert found.values["deep_gsn"] == expected
+
+
 def test_a_run_that_bears_everything_out(verdicts):
     found = verdicts([224.0, 225.0, 226.0, 225.0, 225.0])
     expected = {
         "table1_mnist": ("reproduced", {"mean": 225.0}),
         "table1_tfd": ("not run", {"mean": None}),
         "best_of_table1_mnist": ("holds", {"distance": 11.0, "low": 9.826, "high": 12.174, "n": 5}),
+        "above_retrained_mnist": ("not measured", {"dbn": None}),
         "second_of_table1_tfd": ("not run", {"mean": None}),
         "no_memorisation": ("holds", {"copies": 0.005, "samples": 10000, "p_value": 0.0044}),
         "sixth_column": ("holds", {"nearest": 1.5}),

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from paper_repro.baselines.chain import efficiency, functionals, principal_directions
-from paper_repro.diagnostics.mixing import autocorrelation, visited
+from paper_repro.core.sampler import ChainSampler, thinned
+from paper_repro.diagnostics.mixing import (
+    MixingSettings,
+    autocorrelation,
+    burn_in,
+    grid,
+    numbers,
+    visited,
+    walked,
+)
+from tests.small import parse_values
 
 N = 4000
 
@@ -39,6 +49,16 @@ def test_chains_that_are_stuck_apart_are_told_by_the_functional_that_sees_it():
     assert found.worst == "stuck"
     assert found.rhat > 1.5
     assert found.ess_least < 20
+
+
+def test_chains_that_stand_still_are_worth_a_draw_each():
+    still = torch.ones(4, 50)
+    assert efficiency({"same": still}).ess_least == 1
+    apart = still * torch.arange(4.0)[:, None]
+    found = efficiency({"same": still, "apart": apart})
+    assert found.rhat is None
+    assert (found.worst, found.draws) == ("apart", 200)
+    assert found.ess_least < 5  # four chains
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.8])
@@ -78,6 +98,70 @@ def test_digits_are_counted_as_by_hand():
     found = visited(labels, [0.1] * 10)
     assert found.changes == pytest.approx(2 / 18)
     assert found.dwell == 20 / 4
-    assert found.distinct == {10: 2.0}  # three and one
+    assert found.distinct == {"10": 2.0}  # three and one
     shares = [0.1, 0.15, 0.25, 0.5] + [0] * 6
     assert found.total_variation == pytest.approx(sum(abs(s - 0.1) for s in shares) / 2)
+
+
+class Parity:
+    """Stands in for the classifier: sure of digit 0 or 1, by the first pixel."""
+
+    def probabilities(self, images):
+        one = (images[:, 0] > 0.5).double()
+        rest = torch.zeros(len(images), 8, dtype=torch.float64)
+        return torch.cat([(1 - one)[:, None], one[:, None], rest], dim=1)
+
+
+SETTINGS = {"chains": 4, "draws": 12, "thinning": [1, 3], "ensemble": 200, "steps": 100}
+
+
+def forgetting(phi):
+    """A sampler whose chains forget where they begin at that rate, and are U(0, 1) in the end."""
+
+    def walk(start, rng):
+        x = start
+        while True:
+            kept = torch.rand(x.shape, generator=rng, dtype=x.dtype) < phi
+            x = torch.where(kept, x, torch.rand(x.shape, generator=rng, dtype=x.dtype))
+            yield x
+
+    images = torch.zeros(500, 6)  # far from where the chains end
+    return ChainSampler(walk, lambda: images)
+
+
+def test_the_digits_of_draws_stand_beside_where_they_lie():
+    draws = torch.rand(2, 30, 6, generator=torch.Generator().manual_seed(0))
+    directions = principal_directions(torch.rand(50, 6), 3)
+    found = numbers(draws, directions, Parity())
+    assert len(found) == 3 + 1 + 10
+    assert float(found["digit 1"][0, 4]) == float(draws[0, 4, 0] > 0.5)
+
+
+@pytest.mark.parametrize(("phi", "at_most"), [(0.0, 1), (0.7, 20)])
+def test_chains_from_noise_and_from_images_become_alike_as_fast_as_they_forget(phi, at_most):
+    settings = parse_values(MixingSettings, SETTINGS)
+    directions = principal_directions(torch.rand(50, 6), 3)
+    found = burn_in(forgetting(phi), directions, Parity(), settings, 0)
+    assert found <= at_most
+    assert found > 3 or not phi
+
+
+def test_chains_that_never_become_alike_have_no_burn_in():
+    settings = parse_values(MixingSettings, SETTINGS)
+    directions = principal_directions(torch.rand(50, 6), 3)
+    assert burn_in(forgetting(0.9999), directions, Parity(), settings, 0) is None
+
+
+def test_thinned_chains_are_the_consecutive_ones_at_every_so_manieth_step():
+    settings, sampler = parse_values(MixingSettings, SETTINGS), forgetting(0.5)
+    consecutive, apart = walked(sampler, settings, 16, 0)
+    assert consecutive.shape == (4, 12, 6)
+    assert torch.equal(apart[1], consecutive[:, :4])
+    assert torch.equal(apart[3], consecutive[:, 2::3])
+    again = thinned(sampler, 3, 0, "mixing", chains=4, burn_in=2, every=3)
+    assert torch.equal(again, consecutive[:, [4, 7, 10]])
+
+
+def test_the_grid_of_steps_widens():
+    assert grid(30) == [0, 1, 2, 3, 5, 7, 10, 20, 30]
+    assert grid(1) == [0, 1]

@@ -19,6 +19,7 @@ from paper_repro.core.runs import (
     runs,
 )
 from paper_repro.data.settings import data_size, own_copies
+from paper_repro.diagnostics.mixing import MixingSettings
 from paper_repro.diagnostics.parzen_audit import AuditSettings
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.gan.model import recipe
@@ -64,6 +65,7 @@ def read_all(profile):
             }
         found[key] = run.model_dump() | made[run.experiment]
     found["parzen_audit"] = params.parse(AuditSettings, "parzen_audit").model_dump(mode="json")
+    found["mixing"] = params.parse(MixingSettings, "mixing").model_dump(mode="json")
     found["theory"] = params.parse(Checks, "theory", "checks").model_dump(mode="json")
     found["figure1"] = params.parse(Figure1, "theory", "figure1").model_dump(mode="json")
     found["own_copies"] = {name: str(path) for name, path in own_copies(params).items()}
@@ -229,7 +231,7 @@ def another(key, value):
         return not value
     if key in OTHER_NAMES and isinstance(value, str | None):
         return OTHER_NAMES[key] if OTHER_NAMES[key] != value else None
-    if key == "epochs":
+    if key in ("epochs", "chains", "samples") and isinstance(value, int):
         return value * 2
     if isinstance(value, int):
         return value + 1
@@ -352,9 +354,10 @@ def read_anew(before, after, profile, stages):
             found |= {f"train@{name}"} if now["recipe"] != was["recipe"] else set()
             found |= {f"prepare@{profile}-{dataset}"} if now["data"] != was["data"] else set()
             if now["measure"] != was["measure"]:
-                others = {f"parzen_audit@{name}", f"sample_sets@{name}"}
+                others = {f"{s}@{name}" for s in ("parzen_audit", "sample_sets", "mixing")}
                 found |= {f"evaluate@{name}"} | (others & names)
-        found |= {n for n in names if name == "parzen_audit" and n.startswith("parzen_audit@")}
+        if name in ("parzen_audit", "mixing"):
+            found |= {stage for stage in names if stage.startswith(f"{name}@")}
         found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
     return {(profile, stage) for stage in found}
 

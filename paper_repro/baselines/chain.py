@@ -5,9 +5,11 @@ an integrated autocorrelation time of 1. Effective sample sizes and R̂ are thos
 (Vehtari et al. 2021, arXiv:1903.08008).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
@@ -57,7 +59,7 @@ class Efficiency:
 
     ess_least: float
     ess_median: float
-    rhat: float  # the largest
+    rhat: float | None  # the largest; None where chains stand still apart
     worst: str  # the functional of the least
     draws: int
 
@@ -68,18 +70,26 @@ class Efficiency:
 
 
 def efficiency(numbers: Mapping[str, torch.Tensor]) -> Efficiency:
-    """Return effective sample sizes and rank R̂ of functionals, each (chains, draws)."""
-    values = torch.stack(list(numbers.values()), dim=-1).numpy()
+    """Return effective sample sizes and rank R̂ of functionals, each (chains, draws).
+
+    One that is the same in all draws tells nothing and is left out.
+    """
+    draws = next(iter(numbers.values())).numel()
+    varying = {name: value for name, value in numbers.items() if value.min() < value.max()}
+    if not varying:
+        return Efficiency(1.0, 1.0, None, "all", draws)
+    values = torch.stack(list(varying.values()), dim=-1).numpy()
     axes = {"chain_axis": 0, "draw_axis": 1}
-    sizes = torch.as_tensor(array_stats.ess(values, **axes))
-    rhat = torch.as_tensor(array_stats.rhat(values, **axes))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of chains that stand still
+        sizes = np.nan_to_num(array_stats.ess(values, **axes), nan=1.0)
+        rhat = float(np.max(array_stats.rhat(values, **axes)))
     worst = int(sizes.argmin())
     return Efficiency(
         ess_least=float(sizes[worst]),
-        ess_median=float(sizes.median()),
-        rhat=float(rhat.max()),
-        worst=list(numbers)[worst],
-        draws=values.shape[0] * values.shape[1],
+        ess_median=float(np.median(sizes)),
+        rhat=rhat if math.isfinite(rhat) else None,
+        worst=list(varying)[worst],
+        draws=draws,
     )
 
 

@@ -256,12 +256,13 @@ class SampleSets(Sealed):
 class Efficiency(Closed):
     """What so many draws are worth, by the functional that mixes worst and the one in the middle.
 
-    `time` is the integrated autocorrelation time of the worst, in draws; R̂ is the largest.
+    `time` is the integrated autocorrelation time of the worst, in draws; R̂ is
+    the largest, null where chains stand still apart.
     """
 
     ess_least: float
     ess_median: float
-    rhat: float
+    rhat: float | None
     worst: str
     draws: int
     time: float

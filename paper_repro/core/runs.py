@@ -263,7 +263,7 @@ def run_list(params: Params) -> str:
             first[name]: {k: entries[first[name]][k] for k in OPENED} for name in shown.diagnosed
         },
         "published": {key: {k: entries[key][k] for k in OPENED} for key in shown.published},
-        "mixing": {
+        "mixed": {
             first[name]: {k: entries[first[name]][k] for k in OPENED}
             | {
                 "weights": (

@@ -137,7 +137,7 @@ def burn_in(
     for step, states in enumerate(zip(*ensembles, strict=True), start=1):
         if step in looked_at:
             found = efficiency(numbers(torch.stack(states), directions, classifier))
-            if found.rhat >= AGREE:
+            if found.rhat is None or found.rhat >= AGREE:
                 agreed = None
             elif agreed is None:
                 agreed = step

@@ -304,10 +304,10 @@ def mixing(results: Results) -> Markdown:
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "τ": _steps(found.measured["efficiency"]["time"]),
-            "R̂": f"{found.measured['efficiency']['rhat']:.2f}",
+            "R̂": _rhat(found),
             "Burn-in": _burn_in(found),
             "A digit lasts": _steps(found.measured["digits"]["dwell"]),
-            "Digits in 100 draws": f"{found.measured['digits']['distinct']['100']:.1f}",
+            "Digits in 100 draws": number(found.measured["digits"]["distinct"].get("100")),
             "A step": _seconds(found.seconds_a_step.get("1")),
             "An independent sample": _seconds(
                 found.seconds_a_step.get("1"), found.measured["efficiency"]["time"]
@@ -322,6 +322,11 @@ def mixing(results: Results) -> Markdown:
 
 def _steps(count: float) -> str:
     return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
+
+
+def _rhat(found: Mixes) -> str:
+    rhat = found.measured["efficiency"]["rhat"]
+    return "–" if rhat is None else f"{rhat:.2f}"
 
 
 def _burn_in(found: Mixes) -> str:

@@ -1,0 +1,198 @@
+"""Table 1's other models through the same stages as the paper's own."""
+
+import json
+import signal
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from paper_repro.__main__ import main
+from paper_repro.core.dataset import processed_folder, write_not_run
+from paper_repro.core.errors import Interrupted
+from paper_repro.core.families import FAMILIES, GAN
+from paper_repro.core.runs import model_path, read_run
+from paper_repro.diagnostics import mixing
+from paper_repro.evaluation.trained_run import open_run
+from paper_repro.training.train import train
+from tests.test_baselines import CAE, DBN, GSN
+
+SMALL = {"validate_every": 2, "hidden": [5, 4]}
+RECIPES = {"dbn": DBN | SMALL, "stacked_cae": CAE | SMALL, "deep_gsn": GSN | SMALL}
+THINNED = {"chains": 5, "burn_in": 3, "thinning": 2}
+MIXING = {"chains": 2, "draws": 40, "thinning": [1, 2], "ensemble": 8, "steps": 3}
+
+
+@pytest.fixture(params=RECIPES)
+def family(request, workspace):
+    """The workspace with a run of another family, by its key."""
+    name = request.param
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
+    paper, quick = workspace.files["paper"], workspace.files["quick"]
+    paper["experiments"][name] = RECIPES[name]
+    paper["mixing"] = quick["mixing"] = MIXING
+    quick["measure"][name] = RECIPES[name]["parzen"] | {"thinned": THINNED}
+    workspace.list(mnist=[0], **{name: [0]})
+    quick["presentation"] |= {"mixing": ["mnist", name]}
+    workspace.write()
+    return f"quick-{name}-0"
+
+
+def outputs(key):
+    folder = read_run(key)[1].folder
+    names = ("training.json", "curve.csv", "validation.csv")
+    return [model_path(key).read_bytes(), *((folder / name).read_bytes() for name in names)]
+
+
+def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(family, monkeypatch):
+    train(family)
+    expected = outputs(family)
+    for path in Path("checkpoints").rglob("*.safetensors"):
+        path.unlink()
+    module = import_module(f"paper_repro.baselines.{family.split('-')[1]}")
+    (trainer,) = [c for name, c in vars(module).items() if name.endswith("Training")]
+    update, count = trainer.update, 0
+
+    def counting(self, epoch, index):
+        nonlocal count
+        count += 1
+        if count in (3, 30, 45):  # within an epoch of each layer, where there are two
+            signal.raise_signal(signal.SIGTERM)
+        return update(self, epoch, index)
+
+    monkeypatch.setattr(trainer, "update", counting)
+    stops = 0
+    while True:
+        try:
+            train(family)
+            break
+        except Interrupted:
+            stops += 1
+    assert stops >= 2
+    assert outputs(family) == expected
+
+
+def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
+    train(family)
+    assert main(["evaluate", family]) == 0
+    found = json.loads(Path("reports/quick/runs", family, "evaluation.json").read_text())
+    assert found["measure"]["thinned"] == THINNED
+    assert found["selected"]["samples"] == found["thinned"]["samples"] == 60
+    assert found["selected"]["test_mean"] != found["thinned"]["test_mean"]
+
+
+def test_samples_are_the_same_however_many_are_asked_for_and_follow_the_walk_chosen(family):
+    train(family)
+    trained = open_run(family)
+    sampler = trained.sampler()
+    first = sampler.sample(3, 0, "evaluation")
+    assert torch.equal(sampler.sample(9, 0, "evaluation")[:3], first)
+    if "stacked_cae" in family:
+        chosen = trained.record["validation"]["walk_std"]
+        rows = Path("reports/quick/runs", family, "validation.csv").read_text().splitlines()
+        assert float(rows[-1].split(",")[rows[0].split(",").index("walk_std")]) == chosen
+
+
+def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(family):
+    for key in ("quick-mnist-0", family):
+        for stage in ("train", "evaluate", "figure2", "mixing"):
+            assert main([stage, key]) == 0
+    assert main(["report", "quick"]) == 0
+    results = json.loads(Path("reports/quick/results.json").read_text())
+    name = family.split("-")[1]
+    (row,) = [row for row in results["rows"] if row["experiment"] == name]
+    assert row["thinned_mean"] == row["seeds"][0]["thinned"]["test_mean"]
+    assert row["verdict"]["kind"] == "not comparable"
+    assert [found["experiment"] for found in results["mixing"]] == ["mnist", name]
+    ours = results["mixing"][0]["measured"]["efficiency"]
+    page = Path("reports/quick/README.md").read_text()
+    assert "## Table 2, measured" in page
+    assert f"runs/{family}/mixing.png" in page
+    assert Path("reports/quick/curves/mixing.png").is_file()
+    assert Path(f"reports/quick/curves/{name}.png").is_file()
+    assert ours["draws"] == MIXING["chains"] * MIXING["draws"]
+
+
+def test_a_generator_s_draws_are_worth_their_number(workspace):
+    """The same code on independent samples: ESS ≈ n, τ ≈ 1, nothing to burn in."""
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
+    workspace.files["quick"]["mixing"] = MIXING | {"chains": 4, "draws": 500, "ensemble": 100}
+    workspace.files["quick"]["presentation"] = {"mixing": ["mnist"]}
+    workspace.write()
+    train(workspace.key)
+    assert main(["mixing", workspace.key]) == 0
+    found = json.loads((workspace.run.folder / "mixing.json").read_text())
+    assert found["efficiency"]["ess_median"] == pytest.approx(2000, rel=0.1)
+    assert found["efficiency"]["ess_least"] > 1500
+    assert found["efficiency"]["rhat"] < 1.02
+    assert max(abs(rho) for lag, rho in found["autocorrelation"].items() if lag != "0") < 0.1
+    assert found["burn_in"] == 1
+
+
+def test_without_data_every_stage_says_so(family):
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no images", "put them there")
+    for stage in ("train", "evaluate", "figure2", "mixing"):
+        assert main([stage, family]) == 0
+    folder = read_run(family)[1].folder
+    for name in ("training.json", "evaluation.json", "mixing.json"):
+        assert json.loads((folder / name).read_text())["status"] == "not run"
+    assert (folder / "mixing.png").is_file()
+
+
+def test_weights_that_are_published_draw_the_same_samples(family):
+    train(family)
+    for stage in ("weights", "sample_sets"):
+        assert main([stage, family]) == 0
+    record = json.loads(Path("reports/quick/runs", family, "sample_sets.json").read_text())
+    assert len(record["sets"]) == 10
+    model_path(family).unlink()
+    assert main(["verify", family]) == 0
+
+
+@pytest.mark.parametrize("name", ["rbm", 3, None])
+def test_a_family_that_there_is_not_is_one_line(workspace, capsys, name):
+    workspace.change(family=name)
+    assert main(["train", workspace.key]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"params.yaml: experiments.mnist.family: no family {name!r} (there: gan, dbn" in said
+
+
+def test_a_key_of_another_family_is_one_line(workspace, capsys):
+    workspace.change(annealed=True)
+    assert main(["train", workspace.key]) == 2
+    assert "experiments.mnist.annealed" in capsys.readouterr().err
+
+
+def test_a_chain_among_the_diagnosed_is_one_line(family, workspace, capsys):
+    train(family)
+    workspace.files["quick"]["presentation"] = {"diagnosed": [family.split("-")[1]]}
+    workspace.write()
+    capsys.readouterr()
+    for stage in ("figure3", "sample_checks", "parzen_audit"):
+        assert main([stage, family]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("paper_repro: presentation.diagnosed: ")
+        assert said.count("\n") == 1
+
+
+def test_samples_that_chains_can_not_share_are_refused(family, workspace, capsys):
+    name = family.split("-")[1]
+    workspace.files["quick"]["measure"][name]["thinned"] = THINNED | {"chains": 7}
+    workspace.write()
+    train(family)
+    capsys.readouterr()
+    assert main(["evaluate", family]) == 2
+    assert "samples (60) must be a multiple of thinned.chains (7)" in capsys.readouterr().err
+
+
+def test_every_family_has_its_files():
+    for family in FAMILIES.values():
+        assert Path(mixing.__file__).parents[2].joinpath(family.more).is_file()
+        assert family.model_module().RECIPE
+        made = family.training_module()
+        assert made.CURVE[:2] == ("epoch", "updates")
+        assert made.VALIDATION[:4] == ("epoch", "valid_nats", "valid_se", "sigma")
+    assert GAN in FAMILIES
