@@ -285,10 +285,11 @@ def test_an_update_of_the_autoencoder_is_plain_descent(layers):
         assert not ours.requires_grad
 
 
-def test_the_walk_takes_the_jacobian_of_both_layers(layers):
+@pytest.mark.parametrize("std", [0.3, torch.tensor([[0.1], [0.3], [3.0]], dtype=torch.float64)])
+def test_the_walk_takes_the_jacobian_of_both_layers(layers, std):
     start = torch.rand(3, 6, generator=rng())
-    (moved,) = itertools.islice(stacked_cae.walk(layers, start, 0.3, rng(5)), 1)
-    alpha = 0.3 * torch.randn(3, 3, generator=rng(5))
+    (moved,) = itertools.islice(stacked_cae.walk(layers, start, std, rng(5)), 1)
+    alpha = std * torch.randn(3, 3, generator=rng(5))
 
     def encode(x):
         return layers[1].encode(layers[0].encode(x))

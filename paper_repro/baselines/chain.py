@@ -14,7 +14,6 @@ import torch
 from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
 from paper_repro.core.measure import ParzenSettings
-from paper_repro.core.sampler import Sampler
 from paper_repro.parzen.bandwidth import choose_bandwidth
 from paper_repro.parzen.likelihood import mean_and_standard_error
 
@@ -93,21 +92,20 @@ def efficiency(numbers: Mapping[str, torch.Tensor]) -> Efficiency:
     )
 
 
-def validate(
-    sampler: Sampler,
+def validated(
+    samples: torch.Tensor,
     settings: ParzenSettings,
     valid: torch.Tensor,
     directions: Directions,
-    seed: int,
     epoch: int,
 ) -> dict[str, int | float]:
-    """Measure an epoch: the Parzen estimate of one chain's steps in nats, and how it mixes.
+    """Return what validation says of an epoch: the Parzen estimate in nats, and how a chain mixes.
 
     Parameters
     ----------
+    samples : (n, d) consecutive steps of one chain.
     valid : (v, d) validation images.
     """
-    samples = sampler.sample(settings.samples, seed, f"validation/{epoch}")
     images = valid[: settings.sigma_images].cpu()  # all of them if it is None
     bandwidth = choose_bandwidth(images, samples, settings.sigmas())
     nats, error = mean_and_standard_error(bandwidth.likelihoods)

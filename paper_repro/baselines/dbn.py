@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from paper_repro.baselines import chain
-from paper_repro.baselines.chain import principal_directions, validate
+from paper_repro.baselines.chain import principal_directions, validated
 from paper_repro.baselines.model.dbn import Dbn, Rbm, walk
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.sampler import ChainSampler
@@ -96,8 +96,10 @@ class DbnTraining:
             Rbm(*(tensor.cpu().double() for tensor in vars(machine).values()))
             for machine in self.machines[:layers]
         ]
-        chain = ChainSampler(partial(walk, machines), self.images.cpu)
-        return validate(chain, self.recipe.parzen, self.valid, self.directions, self.seed, epoch)
+        sampler = ChainSampler(partial(walk, machines), self.images.cpu)
+        settings = self.recipe.parzen
+        samples = sampler.sample(settings.samples, self.seed, f"validation/{epoch}")
+        return validated(samples, settings, self.valid, self.directions, epoch)
 
     def parameters(self) -> dict[str, int]:
         """Return how many parameters the machines have together."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from paper_repro.baselines import chain
-from paper_repro.baselines.chain import principal_directions, validate
+from paper_repro.baselines.chain import principal_directions, validated
 from paper_repro.baselines.model.deep_gsn import DeepGsn, Gsn, chain_of
 from paper_repro.core.random_streams import stream_rng
 
@@ -80,14 +80,9 @@ class GsnTraining:
         """Measure the chain, and the last step's cost on validation images in nats a pixel."""
         recipe, rng = self.recipe, stream_rng(self.seed, f"validation/{epoch}/cost")
         gsn = Gsn(*(tensor.cpu().double() for tensor in self.gsn.tensors()))
-        found = validate(
-            chain_of(gsn, recipe, self.images.cpu),
-            recipe.parzen,
-            self.valid,
-            self.directions,
-            self.seed,
-            epoch,
-        )
+        sampler = chain_of(gsn, recipe, self.images.cpu)
+        samples = sampler.sample(recipe.parzen.samples, self.seed, f"validation/{epoch}")
+        found = validated(samples, recipe.parzen, self.valid, self.directions, epoch)
         return found | {"valid_cost": float(gsn.cost(self.valid.cpu().double(), recipe, rng)[-1])}
 
     def parameters(self) -> dict[str, int]:

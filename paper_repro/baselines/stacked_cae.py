@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from paper_repro.baselines import chain
-from paper_repro.baselines.chain import principal_directions, validate
+from paper_repro.baselines.chain import principal_directions, validated
 from paper_repro.baselines.model.stacked_cae import Cae, StackedCae, chain_of
 from paper_repro.core.random_streams import stream_rng
 
@@ -83,16 +83,15 @@ class CaeTraining:
         layers = [
             Cae(*(t.cpu().double() for t in vars(layer).values())) for layer in self.layers[:count]
         ]
+        settings, stds = self.recipe.parzen, torch.tensor(WALKS, dtype=torch.float64)
+        # A walk a row, all from one image: six times as fast as one after the other.
+        sampler = chain_of(layers, stds[:, None], self.images.cpu)
+        start = self.images[:1].cpu().expand(len(WALKS), -1)
+        states = sampler.chains(len(WALKS), self.seed, f"validation/{epoch}", start)
+        samples = torch.stack([next(states) for _ in range(settings.samples)], dim=1)
         rows = {
-            std: validate(
-                chain_of(layers, std, self.images.cpu),
-                self.recipe.parzen,
-                self.valid,
-                self.directions,
-                self.seed,
-                epoch,
-            )
-            for std in WALKS
+            std: validated(walked, settings, self.valid, self.directions, epoch)
+            for std, walked in zip(WALKS, samples, strict=True)
         }
         best = max(rows, key=lambda std: rows[std]["valid_nats"])
         tried = {

@@ -96,7 +96,7 @@ class Cae:
 
 
 def walk(
-    layers: Sequence[Cae], start: torch.Tensor, std: float, rng: torch.Generator
+    layers: Sequence[Cae], start: torch.Tensor, std: float | torch.Tensor, rng: torch.Generator
 ) -> Iterator[torch.Tensor]:
     """Yield the states of chains, (c, d): x′ = g(f(x) + J Jᵀ α), α ~ N(0, std²), step by step.
 
@@ -105,6 +105,7 @@ def walk(
     Parameters
     ----------
     start : (c, d) images at which the chains begin; they are no state.
+    std : of all chains, or (c, 1) of each.
     """
     x = start
     while True:
@@ -151,6 +152,8 @@ def sampler(
     return chain_of(layers, validation["walk_std"], images)
 
 
-def chain_of(layers: Sequence[Cae], std: float, images: Callable[[], torch.Tensor]) -> ChainSampler:
-    """Return the walk of layers by a standard deviation as a sampler."""
+def chain_of(
+    layers: Sequence[Cae], std: float | torch.Tensor, images: Callable[[], torch.Tensor]
+) -> ChainSampler:
+    """Return the walk of layers by a standard deviation, or one for each chain, as a sampler."""
     return ChainSampler(lambda start, rng: walk(layers, start, std, rng), images)
