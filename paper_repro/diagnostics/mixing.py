@@ -33,7 +33,7 @@ class MixingSettings(Model):
     draws: Annotated[int, Field(ge=8, le=10**6)]  # consecutive steps of each chain
     thinning: Annotated[tuple[Count, ...], Field(min_length=1)]  # steps from draw to draw
     ensemble: Annotated[int, Field(ge=8, le=10**5)]  # chains from images, and as many from noise
-    steps: Count  # within which these must become alike
+    steps: Count  # within which these must become alike; and the burn-in of all else
 
 
 def grid(largest: int) -> list[int]:
@@ -149,7 +149,9 @@ def burn_in(
 def walked(
     sampler: Sampler, settings: MixingSettings, samples: int, seed: int
 ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-    """Return consecutive draws of chains that begin at images, and the same chains thinned.
+    """Return consecutive draws of chains, and the same chains thinned; both after a burn-in.
+
+    Without one, chains that begin at training images would at first hand these back.
 
     Returns
     -------
@@ -159,6 +161,8 @@ def walked(
     consecutive = []
     apart: dict[int, list[torch.Tensor]] = {every: [] for every in settings.thinning}
     states = sampler.chains(settings.chains, seed, "mixing")
+    for _ in range(settings.steps):
+        next(states)
     for step in range(1, max(settings.draws, each * max(settings.thinning)) + 1):
         state = next(states)
         if step <= settings.draws:

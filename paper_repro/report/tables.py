@@ -15,6 +15,7 @@ from paper_repro.report.released import content
 from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
+MODELS = {model.experiment: model.name for model in TABLE1}
 CHOSEN = {"best": "best on validation", "last": "last"}
 
 
@@ -300,7 +301,7 @@ def mixing(results: Results) -> Markdown:
     """Return how the samples of each model follow each other, and what an independent one costs."""
     return markdown(
         {
-            "Model": title_of(found.experiment),
+            "Model": MODELS[found.experiment],
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "τ": _steps(found.measured["efficiency"]["time"]),
@@ -348,7 +349,7 @@ def _seconds(step: float | None, steps: float = 1.0) -> str:
 def thinning(results: Results) -> Markdown:
     """Return each model's likelihood by how many steps lie between its samples."""
     return markdown(
-        {"Steps between samples": title_of(found.experiment)}
+        {"Steps between samples": MODELS[found.experiment]}
         | {
             str(by["every"]): number(by["test_mean"], by["test_se"])
             for by in found.measured["thinning"]
