@@ -159,7 +159,7 @@ class Pictures:
             "samples": samples,
             "figure2": panels,
             "others": {name: run for name, run in samples.items() if name not in panels},
-            "mixing": {tables.MODELS[m.experiment]: m.run for m in self.results.mixing},
+            "mixing": {tables.model_of(m.experiment): m.run for m in self.results.mixing},
             "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
             "forest": False,
             "curves": [],
@@ -176,7 +176,7 @@ class Pictures:
         self._gradients(mnist)
         if self.results.mixing:
             draw_mixing(
-                {tables.MODELS[m.experiment]: m.measured for m in self.results.mixing},
+                {tables.model_of(m.experiment): m.measured for m in self.results.mixing},
                 self.path("mixing"),
             )
         self._grids(rows)

@@ -25,6 +25,11 @@ def title_of(experiment: str) -> str:
     return str(found["title"]) if found else experiment
 
 
+def model_of(experiment: str) -> str:
+    """Return the name in Table 1 of the model that an experiment trains; of others, the title."""
+    return MODELS.get(experiment) or title_of(experiment)
+
+
 def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
     """Return a table in Markdown, a row a mapping by column; nothing of an empty one."""
     listed = list(rows)
@@ -301,7 +306,7 @@ def mixing(results: Results) -> Markdown:
     """Return how the samples of each model follow each other, and what an independent one costs."""
     return markdown(
         {
-            "Model": MODELS[found.experiment],
+            "Model": model_of(found.experiment),
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "τ": _steps(found.measured["efficiency"]["time"]),
@@ -349,7 +354,7 @@ def _seconds(step: float | None, steps: float = 1.0) -> str:
 def thinning(results: Results) -> Markdown:
     """Return each model's likelihood by how many steps lie between its samples."""
     return markdown(
-        {"Steps between samples": MODELS[found.experiment]}
+        {"Steps between samples": model_of(found.experiment)}
         | {
             str(by["every"]): number(by["test_mean"], by["test_se"])
             for by in found.measured["thinning"]
