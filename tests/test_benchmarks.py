@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.benchmarks import bench, experiments, parzen, update
+from paper_repro.benchmarks import bench, experiments, parzen, sampling, update
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
@@ -108,6 +108,11 @@ def small_bench(workspace, monkeypatch):
     monkeypatch.setattr(update, "SHAPE", (4, 5))
     source = SimpleNamespace(shape=(4, 5), train=64)
     monkeypatch.setattr(experiments, "SOURCES", {"mnist": source})
+    monkeypatch.setattr(sampling, "SOURCES", {"mnist": source})
+    monkeypatch.setattr(sampling, "EXPERIMENTS", ("mnist",))
+    monkeypatch.setattr(sampling, "CHAINS", (1, 10))
+    monkeypatch.setattr(sampling, "ROUNDS", 2)
+    monkeypatch.setattr(sampling, "SECONDS", 0.0)
     for module in (update, experiments):
         monkeypatch.setattr(module, "ROUNDS", 2)
         monkeypatch.setattr(module, "SECONDS", 0.0)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from paper_repro.__main__ import main
@@ -29,7 +30,16 @@ from tests.test_parzen_audit import SMALL
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 KEY = "quick-mnist-0"
-STAGES = ("train", "evaluate", "figure2", "sample_checks", "weights", "sample_sets", "parzen_audit")
+STAGES = (
+    "train",
+    "evaluate",
+    "figure2",
+    "sample_checks",
+    "weights",
+    "sample_sets",
+    "mixing",
+    "parzen_audit",
+)
 
 
 def make():
@@ -69,6 +79,7 @@ def move(monkeypatch):
 def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monkeypatch):
     workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
     workspace.files["quick"]["parzen_audit"] = {}
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
     workspace.write()
     make()
     first, results = content(workspace.folder), collect("quick")

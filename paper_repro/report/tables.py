@@ -84,10 +84,12 @@ def table1(results: Results) -> Markdown:
             if results.against_release:
                 line["Release"] = number(released.get(name)) if row else "–"
             line["Ours"] = ours(row) if row else "–"
-            line["Ours, chains thinned"] = thinned(row) if row else "–"
             if not results.against_release:
                 line["Verdict"] = short(row.verdict) if row else "–"
             lines.append(line)
+            if row and row.thinned_mean is not None:
+                apart = {"Model": f"{model.name}, thinned", "Ours": thinned(row)}
+                lines.append(line | {key: value for key, value in apart.items() if key in line})
     return markdown(lines)
 
 
