@@ -204,12 +204,12 @@ def test_a_sampler_is_made_from_what_the_model_file_holds(name):
 def test_the_second_machine_reads_the_means_of_the_first(dbn_recipe):
     images = torch.rand(23, 25, generator=rng())
     made = trained(dbn_recipe, images, dbn_training, 2 * 4)  # two epochs: the first machine's all
-    first = made.machines[0].weight.clone()
+    first = made.layers[0].weight.clone()
     made.begin(3, [])
     shuffled = images[torch.randperm(23, generator=stream_rng(0, "order"))]
-    assert torch.equal(made.inputs, made.machines[0].hidden(shuffled))
+    assert torch.equal(made.inputs, made.layers[0].hidden(shuffled))
     made.update(3, 0)
-    assert torch.equal(made.machines[0].weight, first)
+    assert torch.equal(made.layers[0].weight, first)
     assert made.row(3, 9)["layer"] == 2
 
 

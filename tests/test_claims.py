@@ -14,7 +14,7 @@ from paper_repro.report.formatting import filled
 from paper_repro.report.published import PAPER, margin
 from paper_repro.report.released import content
 from paper_repro.report.report import HOLDS, OPEN, OURS, grouped
-from paper_repro.report.results import Published, Row, Seed, Sets, Thinned, Verdict
+from paper_repro.report.results import Estimate, Published, Row, Seed, Sets, Verdict
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import explore, judge
 from tests.small import rewrite
@@ -157,7 +157,7 @@ def other_model(name, means, thinned, kind="documented recipe"):
         Seed.model_construct(
             run=f"paper-{name}-{i}",
             number=mean,
-            thinned=Thinned(sigma=0.2, test_mean=apart, test_se=1.0),
+            thinned=Estimate(sigma=0.2, test_mean=apart, test_se=1.0),
         )
         for i, (mean, apart) in enumerate(zip(means, thinned, strict=True))
     ]

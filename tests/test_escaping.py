@@ -51,7 +51,7 @@ def page(results, name="report.md.j2"):
     for run in release.runs:
         run.device = run.torch = machine["device"]
     nothing = {"figure2": {}, "figure3": None, "forest": False, "curves": [], "others": {}}
-    shown = values(results, release, nothing | {"samples": {}, "mixing": {}}, {})
+    shown = values(results, release, nothing | {"samples": {}, "mixing": {}}) | {"walks": {}}
     return text(name, **shown, notes={"opening": "", "rest": ""}, explore=False)
 
 

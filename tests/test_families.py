@@ -2,7 +2,6 @@
 
 import json
 import signal
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +50,7 @@ def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(family, monk
     expected = outputs(family)
     for path in Path("checkpoints").rglob("*.safetensors"):
         path.unlink()
-    module = import_module(f"paper_repro.baselines.{family.split('-')[1]}")
-    (trainer,) = [c for name, c in vars(module).items() if name.endswith("Training")]
+    trainer = FAMILIES[family.split("-")[1]].training_module().training
     update, count = trainer.update, 0
 
     def counting(self, epoch, index):

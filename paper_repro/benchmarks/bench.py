@@ -1,7 +1,6 @@
 """``make bench``: every benchmark on this machine, its numbers and a page, in one run."""
 
 import datetime
-import functools
 import multiprocessing
 import statistics
 import subprocess
@@ -43,14 +42,11 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
         if isinstance(experiment, Experiment):
             both = serves(experiment) and experiment.precision == "float32"
             precisions = ("float32", "bfloat16") if both else (experiment.precision,)
-            timed = [
-                functools.partial(_alone, bench_experiment, name, precision, device)
-                for precision in precisions
-            ]
+            calls: list[Any] = [(bench_experiment, name, p, device) for p in precisions]
         else:  # Table 1's other models
-            timed = [functools.partial(_alone, bench_layers, name, device)]
-        for measured in timed:
-            rows.append(measured())
+            calls = [(bench_layers, name, device)]
+        for call in calls:
+            rows.append(_alone(*call))
             row = rows[-1]
             print(
                 f"bench: {name}, {row['precision']}: "

@@ -8,13 +8,13 @@ import torch
 
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
-from paper_repro.core.families import family_of
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.provenance import peak_memory
-from paper_repro.core.recipe import recipe_of
+from paper_repro.core.recipe import family_in, recipe_of
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.settings import data_size
+from paper_repro.forecast.duration import trial_training
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
@@ -44,21 +44,40 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
         twin = Trainer(trainer.experiment, trainer.gan, trainer.draws, plain=True)
         calls["autograd_twin"] = lambda: twin.update(x, RATE, 0.5)
     times = by_turns(calls, device, rounds=ROUNDS, seconds=SECONDS)
-    seconds = spread(times["update"])["median"]
+    return _costs(
+        name,
+        precision,
+        sum(p.numel() for _, net in trainer.gan.named_networks() for p in net.parameters()),
+        times["update"],
+        updates,
+        experiment.epochs,
+        memory,
+    ) | {
+        "against_autograd_twin": ratio(times, "autograd_twin", "update") if len(times) > 1 else None
+    }
+
+
+def _costs(
+    name: str,
+    precision: str,
+    parameters: int,
+    an_update: list[float],
+    updates: int,
+    epochs: int,
+    memory: int,
+) -> dict[str, Any]:
+    """Return what an experiment costs, from the seconds of an update, one a round."""
+    seconds = spread(an_update)["median"]
     return {
         "experiment": name,
         "precision": precision,
-        "parameters": sum(
-            p.numel() for _, net in trainer.gan.named_networks() for p in net.parameters()
-        ),
-        "seconds_an_update": spread(times["update"]),
-        "against_autograd_twin": ratio(times, "autograd_twin", "update")
-        if len(times) > 1
-        else None,
+        "parameters": parameters,
+        "seconds_an_update": spread(an_update),
+        "against_autograd_twin": None,
         "updates_an_epoch": updates,
         "epochs_an_hour": 3600 / (seconds * updates),
-        "epochs": experiment.epochs,
-        "hours": seconds * updates * experiment.epochs / 3600,
+        "epochs": epochs,
+        "hours": seconds * updates * epochs / 3600,
         "peak_memory_bytes": memory,
     }
 
@@ -67,27 +86,22 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
 def bench_layers(name: str, device: torch.device) -> dict[str, Any]:
     """Return the same of a model that is trained layer by layer; an update is the layers' mean."""
     params = read_params()
-    recipe, family = recipe_of(params, name), family_of(params.recipe(name)[0], params.where(name))
+    recipe = recipe_of(params, name)
     source = SOURCES[recipe.dataset]
     updates = recipe.updates_per_epoch(data_size(params, recipe.dataset).train or source.train)
-    images = torch.rand(recipe.batch_size, *source.shape).flatten(1).to(device)
-    training = family.training_module().training(recipe, source.shape, images, images, 0)
+    training = trial_training(recipe, family_in(params, name), source.shape, device)
     layers = []
     for first in range(1, recipe.passes + 1, recipe.epochs):
         training.begin(first, [])
         call = {"update": functools.partial(training.update, first, 0)}
         layers.append(by_turns(call, device, rounds=ROUNDS, seconds=SECONDS)["update"])
     an_update = [statistics.fmean(rounds) for rounds in zip(*layers, strict=True)]
-    seconds = spread(an_update)["median"]
-    return {
-        "experiment": name,
-        "precision": "float32",
-        "parameters": sum(training.parameters().values()),
-        "seconds_an_update": spread(an_update),
-        "against_autograd_twin": None,
-        "updates_an_epoch": updates,
-        "epochs_an_hour": 3600 / (seconds * updates),
-        "epochs": recipe.passes,
-        "hours": seconds * updates * recipe.passes / 3600,
-        "peak_memory_bytes": peak_memory(device),
-    }
+    return _costs(
+        name,
+        "float32",
+        sum(training.parameters().values()),
+        an_update,
+        updates,
+        recipe.passes,
+        peak_memory(device),
+    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 
 from pydantic import Field, model_validator
 
-from paper_repro.core.families import family_of
+from paper_repro.core.families import Family, family_of
 from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model, Params, Place, parse
 
@@ -62,6 +62,21 @@ class Recipe(Model):
         return self.model_dump(exclude={"epochs", "device"}, exclude_defaults=True)
 
 
+class Layerwise(Recipe):
+    """What the recipe of a model has that is trained layer by layer; `epochs` are those of each."""
+
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
+
+    @property
+    def passes(self) -> int:
+        """How often training passes over the images, over all layers."""
+        return self.epochs * len(self.hidden)
+
+    def course(self) -> dict[str, Any]:
+        """Return what decides the course of training: `epochs`, too, where a layer ends."""
+        return super().course() | {"epochs": self.epochs}
+
+
 class ModelModule(Protocol):
     """What a family's module of the model has."""
 
@@ -85,6 +100,11 @@ class ModelModule(Protocol):
         ...
 
 
+def family_in(params: Params, name: str) -> Family:
+    """Return the family of an experiment (`UserError` if there is none of the name it gives)."""
+    return family_of(params.recipe(name)[0], params.where(name))
+
+
 def recipe_of(params: Params, name: str) -> Recipe:
     """Return an experiment's recipe as a profile runs it.
 
@@ -95,7 +115,7 @@ def recipe_of(params: Params, name: str) -> Recipe:
         file and key.
     """
     values, places = params.recipe(name)
-    found: type[Recipe] = family_of(values, params.where(name)).model_module().RECIPE
+    found: type[Recipe] = family_in(params, name).model_module().RECIPE
     return parse(found, places, values, found.UNNAMED)
 
 

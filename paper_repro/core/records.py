@@ -131,14 +131,15 @@ class OverFolds(Closed):
 
 
 class Evaluation(Sealed):
-    """``evaluation.json`` of a run that has a model."""
+    """``evaluation.json`` of a run that has a model.
+
+    `thinned` is a Markov chain's, of the selected epoch, by draws that lie apart.
+    """
 
     status: Literal["ok"]
     selected: Measured | OverFolds
     last: Measured | OverFolds
-    thinned: NotRequired[
-        Measured | OverFolds
-    ]  # of a Markov chain: the selected epoch's, from draws apart
+    thinned: NotRequired[Measured | OverFolds]
     measure: NotRequired[dict[str, Any]]
 
 
@@ -269,21 +270,26 @@ class Efficiency(Closed):
 
 
 class Digits(Closed):
-    """How chains move between digits; `distinct` is by window, in draws."""
+    """How chains move between digits."""
 
-    changes: float
-    dwell: float
-    distinct: dict[str, float]
-    total_variation: float
+    changes: float  # share of steps at which the digit changes
+    dwell: float  # mean length of a stretch of one digit, in draws
+    distinct: dict[str, float]  # by window, the mean number of digits within so many draws
+    total_variation: float  # of the digits' shares from those of the data
 
 
-class ThinnedBy(Closed):
-    """The estimate of chains' draws that lie so many steps apart."""
+class Estimate(Closed):
+    """The Parzen estimate of the test images at the σ best on validation images."""
 
-    every: int
     sigma: float
     test_mean: float
     test_se: float
+
+
+class ThinnedBy(Estimate):
+    """The estimate of chains' draws that lie so many steps apart."""
+
+    every: int
 
 
 class Mixing(Sealed):
@@ -299,14 +305,6 @@ class Mixing(Sealed):
     thinning: list[ThinnedBy]
     classifier_accuracy: float
     settings: dict[str, Any]
-
-
-class Estimate(Closed):
-    """The Parzen estimate of the test images at the σ best on validation images."""
-
-    sigma: float
-    test_mean: float
-    test_se: float
 
 
 class AuditRow(Estimate):

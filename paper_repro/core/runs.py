@@ -12,7 +12,6 @@ from pydantic import Field, NonNegativeInt
 from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.families import family_of
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import (
     OWN,
@@ -26,6 +25,7 @@ from paper_repro.core.params import (
     profiles,
     read_params,
 )
+from paper_repro.core.recipe import family_in
 from paper_repro.core.titles import TITLES
 
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
@@ -214,8 +214,7 @@ def run_list(params: Params) -> str:
     profile, shown, listed = params.profile, presentation(params), runs(params)
     entries: dict[str, dict[str, str]] = {}
     for key, run in listed.items():
-        where = params.where(run.experiment)
-        family = family_of(params.recipe(run.experiment)[0], where)
+        family = family_in(params, run.experiment)
         entries[key] = {
             "experiment": run.experiment,
             "base": params.base(run.experiment),

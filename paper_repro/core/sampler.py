@@ -1,13 +1,15 @@
 """A sampler: what turns a seed into samples. Nothing else of a model reaches a measure."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, TypeVar
 
 import torch
 
+from paper_repro.core.measure import Thinned
 from paper_repro.core.random_streams import stream_rng
 
+L = TypeVar("L")  # a dataclass of tensors
 Walk = Callable[[torch.Tensor, torch.Generator], Iterator[torch.Tensor]]
 
 
@@ -67,16 +69,41 @@ class ChainSampler:
         return torch.cat([next(states) for _ in range(n)])
 
 
-def thinned(
-    sampler: Sampler, draws: int, seed: int, stream: str, *, chains: int, burn_in: int, every: int
-) -> torch.Tensor:
-    """Return draws that lie apart, (chains, draws, d): every so-manieth step after the burn-in."""
-    states = sampler.chains(chains, seed, stream)
-    for _ in range(burn_in):
+def in_double(layer: L) -> L:
+    """Return a dataclass of tensors as chains walk by it: on the CPU, in double precision."""
+    tensors: dict[str, torch.Tensor] = vars(layer)
+    return type(layer)(*(tensor.cpu().double() for tensor in tensors.values()))
+
+
+def stacked(kind: Any, tensors: Mapping[str, torch.Tensor], widths: Sequence[int]) -> list[Any]:
+    """Return layers of a kind, a dataclass of tensors, from what a file calls ``0.weight``, ….
+
+    Raises
+    ------
+    ValueError
+        If there are other tensors, or layers of other widths.
+    """
+    names = [field.name for field in fields(kind)]
+    found = tuple(
+        tensors.get(f"{i}.weight", torch.empty(0, 0)).shape[-1] for i in range(len(widths))
+    )
+    expected = {f"{index}.{name}" for index in range(len(widths)) for name in names}
+    if tensors.keys() != expected or found != tuple(widths):
+        raise ValueError(f"layers of {found} units, not {tuple(widths)}")
+    return [
+        in_double(kind(*(tensors[f"{index}.{name}"] for name in names)))
+        for index in range(len(widths))
+    ]
+
+
+def thinned(sampler: Sampler, apart: Thinned, samples: int, seed: int, stream: str) -> torch.Tensor:
+    """Return so many samples of several chains by draws that lie apart, (chains, draws, d)."""
+    states = sampler.chains(apart.chains, seed, stream)
+    for _ in range(apart.burn_in):
         next(states)
     found = []
-    for _ in range(draws):
-        for _ in range(every):
+    for _ in range(samples // apart.chains):
+        for _ in range(apart.thinning):
             state = next(states)
         found.append(state)
     return torch.stack(found, dim=1)

@@ -6,7 +6,6 @@ through the same code.
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -19,6 +18,7 @@ from paper_repro.baselines.chain import (
 )
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng
+from paper_repro.core.records import Digits
 from paper_repro.core.sampler import Sampler
 from paper_repro.diagnostics.digit_classifier import CLASSES, Classifier
 
@@ -59,16 +59,6 @@ def autocorrelation(draws: torch.Tensor, largest: int) -> torch.Tensor:
     return covariance / covariance[0]
 
 
-@dataclass(frozen=True)
-class Digits:
-    """How chains move between digits."""
-
-    changes: float  # share of steps at which the digit changes
-    dwell: float  # mean length of a stretch of one digit, in draws
-    distinct: dict[str, float]  # by window, the mean number of digits within so many draws
-    total_variation: float  # of the digits' shares from those of the data
-
-
 def visited(labels: torch.Tensor, shares: Sequence[float]) -> Digits:
     """Return how chains visit digits.
 
@@ -93,12 +83,12 @@ def visited(labels: torch.Tensor, shares: Sequence[float]) -> Digits:
         if window <= labels.shape[1]
     }
     found = one_hot.double().mean((0, 1))
-    return Digits(
-        changes=float(changed.double().mean()),
-        dwell=labels.numel() / stretches,
-        distinct=distinct,
-        total_variation=float((found - torch.tensor(shares)).abs().sum() / 2),
-    )
+    return {
+        "changes": float(changed.double().mean()),
+        "dwell": labels.numel() / stretches,
+        "distinct": distinct,
+        "total_variation": float((found - torch.tensor(shares)).abs().sum() / 2),
+    }
 
 
 def numbers(
@@ -137,7 +127,7 @@ def burn_in(
     for step, states in enumerate(zip(*ensembles, strict=True), start=1):
         if step in looked_at:
             found = efficiency(numbers(torch.stack(states), directions, classifier))
-            if found.rhat is None or found.rhat >= AGREE:
+            if found["rhat"] is None or found["rhat"] >= AGREE:
                 agreed = None
             elif agreed is None:
                 agreed = step

@@ -11,9 +11,9 @@ from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.measure import ParzenSettings, Thinned
+from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.records import Evaluation, Measured, OverFolds, metrics, write_record
-from paper_repro.core.sampler import Sampler, thinned
+from paper_repro.core.sampler import thinned
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.parzen.bandwidth import estimate
 
@@ -74,20 +74,6 @@ def _measure_dataset(
     return folds[0] if len(folds) == 1 else over_folds(folds)
 
 
-def _apart(sampler: Sampler, settings: ParzenSettings, apart: Thinned, seed: int) -> torch.Tensor:
-    """Return as many samples, (n, d), from several chains, by draws that lie apart."""
-    draws = thinned(
-        sampler,
-        settings.samples // apart.chains,
-        seed,
-        "evaluation/thinned",
-        chains=apart.chains,
-        burn_in=apart.burn_in,
-        every=apart.thinning,
-    )
-    return draws.flatten(0, 1)
-
-
 @fast_float32()
 def evaluate(key: str) -> None:
     """Measure a trained run, or write that it was not run (`UserError` on bad inputs)."""
@@ -97,13 +83,14 @@ def evaluate(key: str) -> None:
     run, record = trained.run, trained.record
     started = time.monotonic()
     dataset, settings = trained.dataset(), trained.measure()
+    samplers = {  # one and the same without a selection
+        epoch: trained.sampler(epoch) for epoch in {record["selected"], "last"}
+    }
     by_epoch = {
         epoch: _measure_dataset(
-            trained.sampler(epoch).sample(settings.samples, run.seed, "evaluation"),
-            settings,
-            dataset,
+            sampler.sample(settings.samples, run.seed, "evaluation"), settings, dataset
         )
-        for epoch in {record["selected"], "last"}  # one and the same without a selection
+        for epoch, sampler in samplers.items()
     }
     selected = by_epoch[record["selected"]]
     evaluation: Evaluation = {
@@ -113,8 +100,14 @@ def evaluate(key: str) -> None:
         "measure": settings.recorded(),
     }
     if settings.thinned:
-        samples = _apart(trained.sampler(), settings, settings.thinned, run.seed)
-        evaluation["thinned"] = _measure_dataset(samples, settings, dataset)
+        draws = thinned(
+            samplers[record["selected"]],
+            settings.thinned,
+            settings.samples,
+            run.seed,
+            "evaluation/thinned",
+        )
+        evaluation["thinned"] = _measure_dataset(draws.flatten(0, 1), settings, dataset)
     write_circumstances(run, "evaluate", provenance.measurement(started, __name__, trained.code))
     write_json(run.folder / "metrics.json", metrics(record, evaluation))
     write_record(run.folder / "evaluation.json", evaluation)

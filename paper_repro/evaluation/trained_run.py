@@ -1,10 +1,9 @@
 """A trained run: what training recorded of it, its data set, and its model as a sampler."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
@@ -94,18 +93,16 @@ class TrainedRun:
         tensors, _ = load_tensors(path, f"{prefix}generator.")
         family: ModelModule = self._family.model_module()
         try:
-            return family.sampler(self.recipe, tensors, self._validation, self._images)
+            return family.sampler(
+                self.recipe,
+                tensors,
+                self.record.get("validation", {}),
+                functools.cache(lambda: self.dataset().load("train")),  # by every set of chains
+            )
         except ValueError as error:
             raise UserError(
                 f"{path}: not the network of its recipe ({error}); run `dvc repro` to train it"
             ) from None
-
-    @property
-    def _validation(self) -> dict[str, float]:
-        return self.record.get("validation", {})
-
-    def _images(self) -> torch.Tensor:
-        return self.dataset().load("train")
 
 
 def measure_of(params: Params, run: Run) -> Measure:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -75,16 +74,16 @@ def mixing(key: str) -> None:
         ).numbers()
         return {"every": every, **found}  # type: ignore[typeddict-item]
 
-    chains, count, d = consecutive.shape
-    lags = grid(count // LAGS)
-    found = efficiency(numbers(consecutive, directions, classifier))
-    called = classifier.probabilities(consecutive.reshape(-1, d)).argmax(1)
+    lags = grid(consecutive.shape[1] // LAGS)
+    told = numbers(consecutive, directions, classifier)
+    found = efficiency(told)
+    called = torch.stack([told[f"digit {digit}"] for digit in range(CLASSES)]).argmax(0)
     shares = torch.bincount(labels, minlength=CLASSES) / len(labels)
     record: Mixing = {
         "status": "ok",
         "epoch": trained.record["epochs" if trained.published else "best_epoch"],
         "stand_in": dataset.stand_in,
-        "efficiency": asdict(found) | {"time": found.time},  # type: ignore[typeddict-item]
+        "efficiency": found,
         "autocorrelation": {
             str(lag): float(rho)
             for lag, rho in zip(
@@ -93,7 +92,7 @@ def mixing(key: str) -> None:
                 strict=True,
             )
         },
-        "digits": asdict(visited(called.reshape(chains, count), shares.tolist())),  # type: ignore[typeddict-item]
+        "digits": visited(called, shares.tolist()),
         "burn_in": burn_in(sampler, directions, classifier, settings, run.seed),
         "thinning": [by(every) for every in settings.thinning],
         "classifier_accuracy": classifier.accuracy(train[:held_out], labels[:held_out]),
@@ -104,4 +103,4 @@ def mixing(key: str) -> None:
     made = provenance.measurement(started, __name__, trained.code)
     write_circumstances(run, "mixing", made)
     write_record(run.folder / "mixing.json", record, run.folder / "mixing.png")
-    print(f"{key}: {found.draws:,} draws are worth {found.ess_least:,.0f} independent ones")
+    print(f"{key}: {found['draws']:,} draws are worth {found['ess_least']:,.0f} independent ones")

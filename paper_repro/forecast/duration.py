@@ -55,14 +55,26 @@ def remaining(
     return left, left * seconds_per_update(recipe, family, shape, device) if left else 0.0
 
 
+def trial_training(
+    recipe: Recipe, family: Family, shape: tuple[int, ...], device: torch.device
+) -> Training:
+    """Return a training on random images, to be timed.
+
+    Parameters
+    ----------
+    shape : of one image.
+    """
+    images = torch.rand(IMAGES * recipe.batch_size, *shape).flatten(1).to(device)
+    found: Training = family.training_module().training(recipe.trial(), shape, images, images, 0)
+    return found
+
+
 @fast_float32()
 def seconds_per_update(
     recipe: Recipe, family: Family, shape: tuple[int, ...], device: torch.device
 ) -> float:
     """Return the median time of a few updates, as in the last epoch, on random images."""
-    trial, made_by = recipe.trial(), family.training_module()
-    images = torch.rand(IMAGES * recipe.batch_size, *shape).flatten(1).to(device)
-    training: Training = made_by.training(trial, shape, images, images, 0)
+    training = trial_training(recipe, family, shape, device)
     training.begin(recipe.passes, [])
     times: list[float] = []
     while len(times) < WARM_UP + TIMED_UPDATES and sum(times[WARM_UP:]) < TIMED_SECONDS:

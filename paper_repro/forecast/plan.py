@@ -82,8 +82,7 @@ def _training(params: Params, runs: list[Run]) -> str:
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
     from paper_repro.core.dataset import processed_folder
-    from paper_repro.core.families import family_of
-    from paper_repro.core.recipe import recipe_of
+    from paper_repro.core.recipe import family_in, recipe_of
     from paper_repro.data.catalogue import SOURCES
     from paper_repro.forecast import duration
     from paper_repro.report.formatting import duration as shown
@@ -92,7 +91,7 @@ def _training(params: Params, runs: list[Run]) -> str:
     parts, seconds = [], 0.0
     for run in runs:
         where, recipe = params.where(run.experiment), recipe_of(params, run.experiment)
-        family = family_of(params.recipe(run.experiment)[0], where)
+        family = family_in(params, run.experiment)
         device = resolve_device(recipe.device, f"{where}.device")
         size = data_size(params, run.dataset)
         source = SOURCES[run.dataset]

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pandas as pd
-from scipy.stats import ttest_ind
 
 from paper_repro.core.records import FIGURE2, SAMPLE_CHECKS, Figure1, SampleChecks
 from paper_repro.report.published import ADVERSARIAL, OTHERS, TABLE1
 from paper_repro.report.results import Claim, Published, Row
 from paper_repro.report.run_files import RunFiles
-from paper_repro.report.verdict import FEWEST, LEVEL, distance_interval
+from paper_repro.report.verdict import FEWEST, distance_interval, welch_interval
 
 OTHERS_MNIST = [model.mnist for model in TABLE1 if model is not ADVERSARIAL]
 OTHERS_TFD = [model.tfd for model in TABLE1 if model is not ADVERSARIAL]
@@ -152,7 +151,8 @@ def above_retrained_mnist(evidence: Evidence) -> dict[str, Any]:
             [seed.thinned.test_mean for seed in row.seeds if seed.thinned],
         ]
         best = max(filter(None, means), key=statistics.fmean)
-        holds.append(_lowest([seed.number for seed in ours.seeds], best) > 0)
+        interval = welch_interval([seed.number for seed in ours.seeds], best)
+        holds.append(interval is not None and interval[0] > 0)
         values[row.experiment] = ours.mean - statistics.fmean(best)
     if not ours.comparable:
         verdict = "not comparable"
@@ -163,13 +163,6 @@ def above_retrained_mnist(evidence: Evidence) -> dict[str, Any]:
     else:
         verdict = "holds" if all(holds) else "undecided"
     return {"verdict": verdict, "values": values}
-
-
-def _lowest(ours: list[float], theirs: list[float]) -> float:
-    """Return the lower end of Welch's 90 % interval of a difference of means over seeds."""
-    if min(len(ours), len(theirs)) < 2:
-        return -math.inf
-    return float(ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL).low)
 
 
 def second_of_table1_tfd(evidence: Evidence) -> dict[str, Any]:

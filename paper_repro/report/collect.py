@@ -31,6 +31,7 @@ from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.results import (
     Against,
     Alternative,
+    Estimate,
     Failed,
     Fold,
     Inputs,
@@ -40,7 +41,6 @@ from paper_repro.report.results import (
     Row,
     Seed,
     Sets,
-    Thinned,
     Trend,
     Variant,
     Verdict,
@@ -132,9 +132,9 @@ def _seed(files: RunFiles) -> Seed:
     )
 
 
-def _thinned(files: RunFiles) -> Thinned | None:
+def _thinned(files: RunFiles) -> Estimate | None:
     found: Any = files.evaluation.get("thinned")
-    return Thinned(**{name: found[name] for name in Thinned.model_fields}) if found else None
+    return Estimate(**{name: found[name] for name in Estimate.model_fields}) if found else None
 
 
 def _sets(files: RunFiles) -> Sets | None:

@@ -28,7 +28,7 @@ def filled(old: str) -> str:
         if row["precision"] == "float32" or row["experiment"] == "mnist_bfloat16"
     }
     mnist, seeds = results.row("mnist"), read_params().group("seeds")
-    shown = values(results, None, {}, {})
+    shown = values(results, None, {})
     reference = shown["audit_rows"].get("training images")
     shown |= {
         "first": mnist.seeds[0].run if mnist and mnist.seeds else None,

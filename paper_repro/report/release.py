@@ -7,8 +7,6 @@ other seeds or another machine; the report then sets the two beside each other.
 import statistics
 from pathlib import Path
 
-from scipy.stats import ttest_ind
-
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.files import write_json
 from paper_repro.core.params import profiles, read_params
@@ -29,7 +27,7 @@ from paper_repro.report.results import (
     read_results,
     results_path,
 )
-from paper_repro.report.verdict import LEVEL, answer
+from paper_repro.report.verdict import answer, welch_interval
 
 CRATE = "ro-crate-metadata.json"
 SAME = 0.05  # nats; machines round differently
@@ -131,12 +129,9 @@ def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
 
 def _mean(row: Row, mean: float, released: list[float]) -> AgainstRelease:
     """Return an experiment's mean beside that of the release's runs."""
-    ours, interval, kind = [seed.number for seed in row.seeds], None, "undecided"
-    if len(ours) > 1 and len(released) > 1:
-        found = ttest_ind(ours, released, equal_var=False).confidence_interval(LEVEL)
-        interval = (float(found.low), float(found.high))
-        if row.experiment in PAPER:
-            kind = KINDS[answer(interval, margin(row.experiment))]
+    interval, kind = welch_interval([seed.number for seed in row.seeds], released), "undecided"
+    if interval and row.experiment in PAPER:
+        kind = KINDS[answer(interval, margin(row.experiment))]
     theirs = statistics.fmean(released)
     return AgainstRelease(
         name=row.experiment,

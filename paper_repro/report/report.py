@@ -253,7 +253,6 @@ def values(
     results: Results,
     release: Release | None,
     pictures: dict[str, Any],
-    walks: dict[str, pd.DataFrame],
 ) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
     sets = [seed.sets for _, seed in results.seeds if seed.sets]
@@ -269,7 +268,6 @@ def values(
         "pictures": pictures,
         "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
         "claims": grouped(results.claims),
-        "walks": walks,
         "sets": sets,
         "by_grids": [
             means["first_images"]
@@ -304,7 +302,8 @@ def report(profile: str) -> None:
         key: files.table("validation.csv") for key, files in listed.items() if files.trained
     }
     walks = {key: table for key, table in validation.items() if "walk_std" in table}
-    shown = values(results, read_release(profile), drawn, walks) | {"notes": notes(folder)}
+    shown = values(results, read_release(profile), drawn)
+    shown |= {"notes": notes(folder), "walks": walks}
     shown["explore"] = (folder / "explore.html").is_file()
     if profile == ABLATIONS:
         write_page(text("ablations.md.j2", **shown), folder)

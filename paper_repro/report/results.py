@@ -43,12 +43,17 @@ class Trend(Closed):
     se: float
 
 
-class Fold(Closed):
-    """The estimate on one fold of TFD; the error is over the fold's test images."""
+class Estimate(Closed):
+    """A Parzen estimate; the error is over test images."""
 
     sigma: float
     test_mean: float
     test_se: float
+
+
+class Fold(Estimate):
+    """The estimate on one fold of TFD."""
+
     test_images: int
 
 
@@ -64,14 +69,6 @@ class Sets(Closed):
     mean: float
     sd: float
     grids: dict[str, dict[Literal["first_images", "all_images"], float]]
-
-
-class Thinned(Closed):
-    """The estimate of a Markov chain by draws that lie apart."""
-
-    sigma: float
-    test_mean: float
-    test_se: float
 
 
 class Seed(Closed):
@@ -106,7 +103,7 @@ class Seed(Closed):
     folds: list[Fold]
     last_test_mean: float
     last_test_se: float
-    thinned: Thinned | None
+    thinned: Estimate | None
     parameters: dict[str, int]
     recipe_sha256: str
     weights_sha256: str | None

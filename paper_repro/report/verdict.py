@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from scipy.stats import norm, t
+from scipy.stats import norm, t, ttest_ind
 
 from paper_repro.report.results import Answer, Verdict
 
@@ -21,6 +21,14 @@ def mean_interval(means: Sequence[float], level: float = 0.95) -> tuple[float, f
     quantile = float(t.ppf((1 + level) / 2, len(means) - 1))
     mean, half = statistics.fmean(means), quantile * statistics.stdev(means) / math.sqrt(len(means))
     return mean - half, mean + half
+
+
+def welch_interval(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float] | None:
+    """Return Welch's 90 % interval of a difference of two means over seeds; None under two each."""
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    found = ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL)
+    return float(found.low), float(found.high)
 
 
 def distance_interval(

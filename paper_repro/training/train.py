@@ -11,11 +11,11 @@ from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.families import Family, family_of, module
+from paper_repro.core.families import Family, module
 from paper_repro.core.files import sha256_file, write_text
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import Params, read_params
-from paper_repro.core.recipe import Recipe, recipe_of
+from paper_repro.core.recipe import Recipe, family_in, recipe_of
 from paper_repro.core.records import require_model, write_record
 from paper_repro.core.runs import Run, model_path, read_run, runs
 from paper_repro.core.tensor_file import save_tensors
@@ -73,7 +73,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     """
     params, run, recipe, dataset = _inputs(key)
     where = params.where(run.experiment)
-    family = family_of(params.recipe(run.experiment)[0], where)
+    family = family_in(params, run.experiment)
     made_by: TrainingModule = family.training_module()
     if not dataset.ok:
         record = {**run.model_dump(), "status": dataset.status}

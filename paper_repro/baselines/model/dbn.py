@@ -8,31 +8,24 @@ a machine: E(v, h) = −vᵀWh − bᵀv − cᵀh.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch.nn.functional import softplus
 
-from paper_repro.core.params import Count, Positive
-from paper_repro.core.recipe import Recipe
-from paper_repro.core.sampler import ChainSampler
+from paper_repro.core.params import Positive
+from paper_repro.core.recipe import Layerwise
+from paper_repro.core.sampler import ChainSampler, stacked
 
 
-class Dbn(Recipe):
+class Dbn(Layerwise):
     """The recipe of all machines."""
 
     family: Literal["dbn"]
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     learning_rate: Positive
     annealed: bool  # whether the rate falls linearly to 0 in the second half of a machine's epochs
     init: Positive  # standard deviation of the first weights
-    # `batch_size` is also the number of persistent chains, `epochs` are those of each machine.
-
-    @property
-    def passes(self) -> int:
-        """How often training passes over the images, over all machines."""
-        return self.epochs * len(self.hidden)
+    # `batch_size` is also the number of persistent chains.
 
     def updates_per_epoch(self, n_train: int) -> int:
         """Return how many updates one pass takes; a short batch is left out.
@@ -40,10 +33,6 @@ class Dbn(Recipe):
         A persistent chain belongs to each of its rows.
         """
         return n_train // self.batch_size
-
-    def course(self) -> dict[str, object]:
-        """Return what decides the course of training: `epochs`, too, where machine 2 begins."""
-        return super().course() | {"epochs": self.epochs}
 
 
 RECIPE = Dbn
@@ -145,13 +134,5 @@ def sampler(
     images: Callable[[], torch.Tensor],
 ) -> ChainSampler:
     """Return a trained DBN as a chain (a `ValueError` if the tensors are not the recipe's)."""
-    names = ("weight", "visible_bias", "hidden_bias")
-    expected = {f"{i}.{name}" for i in range(len(recipe.hidden)) for name in names}
-    widths = tuple(len(tensors.get(f"{i}.hidden_bias", ())) for i in range(len(recipe.hidden)))
-    if tensors.keys() != expected or widths != recipe.hidden:
-        raise ValueError(f"machines of {widths} hidden units, not {recipe.hidden}")
-    machines = [
-        Rbm(*(tensors[f"{index}.{name}"].double() for name in names))
-        for index in range(len(recipe.hidden))
-    ]
+    machines = stacked(Rbm, tensors, recipe.hidden)
     return ChainSampler(partial(walk, machines), images)

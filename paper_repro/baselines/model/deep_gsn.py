@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from paper_repro.core.params import Count, Positive
 from paper_repro.core.recipe import Recipe, Share
-from paper_repro.core.sampler import ChainSampler
+from paper_repro.core.sampler import ChainSampler, in_double
 
 
 class DeepGsn(Recipe):
@@ -127,8 +127,7 @@ def sampler(
     widths = tuple(len(tensors.get(name, ())) for name in ("b1", "b2"))
     if tensors.keys() != set(names) or widths != recipe.hidden:
         raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
-    gsn = Gsn(*(tensors[name].double() for name in names))
-    return chain_of(gsn, recipe, images)
+    return chain_of(in_double(Gsn(*(tensors[name] for name in names))), recipe, images)
 
 
 def chain_of(gsn: Gsn, recipe: DeepGsn, images: Callable[[], torch.Tensor]) -> ChainSampler:

@@ -8,34 +8,22 @@ published: here the second encodes the first one's code, and the walk takes the 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from paper_repro.core.params import Count, Positive
-from paper_repro.core.recipe import Recipe
-from paper_repro.core.sampler import ChainSampler
+from paper_repro.core.params import Positive
+from paper_repro.core.recipe import Layerwise
+from paper_repro.core.sampler import ChainSampler, stacked
 
 
-class StackedCae(Recipe):
+class StackedCae(Layerwise):
     """The recipe of all layers."""
 
     family: Literal["stacked_cae"]
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     contraction: Positive  # λ, the weight of ‖J‖²
     learning_rate: Positive
-    # `epochs` are those of each layer.
-
-    @property
-    def passes(self) -> int:
-        """How often training passes over the images, over all layers."""
-        return self.epochs * len(self.hidden)
-
-    def course(self) -> dict[str, object]:
-        """Return what decides the course of training: `epochs`, too, where layer 2 begins."""
-        return super().course() | {"epochs": self.epochs}
 
 
 RECIPE = StackedCae
@@ -140,15 +128,7 @@ def sampler(
     ValueError
         If the tensors are not the recipe's.
     """
-    names = ("weight", "bias", "output_bias")
-    expected = {f"{i}.{name}" for i in range(len(recipe.hidden)) for name in names}
-    widths = tuple(len(tensors.get(f"{i}.bias", ())) for i in range(len(recipe.hidden)))
-    if tensors.keys() != expected or widths != recipe.hidden:
-        raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
-    layers = [
-        Cae(*(tensors[f"{index}.{name}"].double() for name in names))
-        for index in range(len(recipe.hidden))
-    ]
+    layers = stacked(Cae, tensors, recipe.hidden)
     return chain_of(layers, validation["walk_std"], images)
 
 
