@@ -40,4 +40,7 @@ def draw_mixing(measured: Mapping[str, Mixing], path: Path) -> None:
         left.set(xscale="log", xlabel="steps between samples", ylabel="correlation of the images")
         sns.lineplot(scored, x="every", y="nats", ax=right, legend=False, **lines)
         right.set(xscale="log", xlabel="steps between samples", ylabel="test, nats")
+        apart = sorted(set(scored.every))
+        right.set_xticks(apart, map(str, apart))
+        right.minorticks_off()
         sns.move_legend(left, "best", title=None)

@@ -305,26 +305,37 @@ def variants(results: Results) -> Markdown:
 
 
 def mixing(results: Results) -> Markdown:
-    """Return how the samples of each model follow each other, and what an independent one costs."""
+    """Return how the samples of each model follow each other."""
     return markdown(
         {
             "Model": model_of(found.experiment),
             "Draws": f"{found.measured['efficiency']['draws']:,}",
-            "worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
+            "Worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "τ": _steps(found.measured["efficiency"]["time"]),
             "R̂": _rhat(found),
             "Burn-in": _burn_in(found),
             "A digit lasts": _steps(found.measured["digits"]["dwell"]),
-            "Digits in 100 draws": number(found.measured["digits"]["distinct"].get("100")),
-            "A step": _seconds(found.seconds_a_step.get("1")),
+            "In 100 draws": number(found.measured["digits"]["distinct"].get("100")),
+        }
+        for found in results.mixing
+    )
+
+
+def independent(results: Results) -> Markdown:
+    """Return what an independent sample costs; nothing where no step was timed."""
+    return markdown(
+        {
+            "Model": model_of(found.experiment),
+            "A step": _seconds(found.seconds_a_step["1"]),
             "An independent sample": _seconds(
-                found.seconds_a_step.get("1"), found.measured["efficiency"]["time"]
+                found.seconds_a_step["1"] * found.measured["efficiency"]["time"]
             ),
-            "100 chains at once": _seconds(
-                found.seconds_a_step.get("100"), found.measured["efficiency"]["time"] / 100
+            "The same, of 100 chains at once": _seconds(
+                found.seconds_a_step["100"] / 100 * found.measured["efficiency"]["time"]
             ),
         }
         for found in results.mixing
+        if found.seconds_a_step
     )
 
 
@@ -342,11 +353,8 @@ def _burn_in(found: Mixes) -> str:
     return f"over {found.measured['settings']['steps']:,}" if step is None else f"{step:,}"
 
 
-def _seconds(step: float | None, steps: float = 1.0) -> str:
-    """Return the time of so many steps in the unit that suits it; a dash if none was timed."""
-    if step is None:
-        return "–"
-    seconds = step * steps
+def _seconds(seconds: float) -> str:
+    """Return a short time in the unit that suits it."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
