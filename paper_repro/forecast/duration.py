@@ -6,13 +6,13 @@ import time
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.dataset import processed_folder, read_dataset
+from paper_repro.core.dataset import Dataset, processed_folder, read_dataset
 from paper_repro.core.families import Family
 from paper_repro.core.files import sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
-from paper_repro.training.checkpoint import checkpoint_file
+from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
 from paper_repro.training.train import stage_modules
 
@@ -20,6 +20,16 @@ WARM_UP = 2
 TIMED_UPDATES = 20
 TIMED_SECONDS = 5.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
+
+
+def present_checkpoint(
+    run: Run, recipe: Recipe, family: Family, dataset: Dataset, device: torch.device
+) -> CheckpointFile:
+    """Return where the present code keeps a run's state, as training does."""
+    code = provenance.code_digest(*stage_modules(family))
+    below = run.stacked_on
+    start = sha256_file(below) if below and below.is_file() else None
+    return checkpoint_file(run, recipe, dataset, device, code, start)
 
 
 def remaining(
@@ -45,10 +55,7 @@ def remaining(
         dataset = read_dataset(run.profile, run.dataset)
         if dataset.ok:
             shape, n_train = dataset.shape, dataset.counts["train"]
-            code = provenance.code_digest(*stage_modules(family))
-            below = run.stacked_on
-            start = sha256_file(below) if below and below.is_file() else None
-            checkpoint = checkpoint_file(run, recipe, dataset, device, code, start)
+            checkpoint = present_checkpoint(run, recipe, family, dataset, device)
     total = recipe.passes * recipe.updates_per_epoch(n_train)
     done = 0 if checkpoint is None or afresh else checkpoint.updates()
     left = max(total - done, 0)
