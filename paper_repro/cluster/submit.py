@@ -85,6 +85,11 @@ def submit(
         Slurm refuses a job, or a run failed on this machine.
     """
     _check_options(on, {"gpus": gpus, "jobs": jobs}, {"time": time, "mem": mem, "sbatch": sbatch})
+    for name, value in (("jobs", jobs), ("cpus", cpus)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: must be at least 1")
+    options = _options(time, mem, cpus, sbatch)
+    places = local.slots(gpus, jobs, cpus) if on == "local" else []
     require_current_lists()
     with _alone():
         queued = (
@@ -94,13 +99,8 @@ def submit(
         work = _work(target, alive)
         repro = ["-m", "dvc", "repro", target]
         if on == "local":
-            places = local.slots(gpus, jobs, cpus)
             _run_here(work, places, repro if then_repro else None, dry_run)
         else:
-            options = [f"--time={time}"] if time else []
-            options += [f"--mem={mem}"] if mem else []
-            options += [f"--cpus-per-task={cpus}"] if cpus else []
-            options += [option for text in sbatch for option in shlex.split(text)]
             numbers = {key: job.number for key, job in alive.items()}
             _queue(work, numbers, options, dry_run)
             if then_repro:
@@ -118,10 +118,20 @@ def _check_options(on: str, of_local: dict[str, object], of_slurm: dict[str, obj
             raise UserError(f"--{name}: only with --on {where}{hint}")
     if of_local["gpus"] and of_local["jobs"]:
         raise UserError("--jobs: only without --gpus, where each device has a run at a time")
-    for name in ("jobs",):
-        value = of_local[name]
-        if isinstance(value, int) and value < 1:
-            raise UserError(f"--{name} {value}: must be at least 1")
+
+
+def _options(
+    time: str | None, mem: str | None, cpus: int | None, sbatch: Sequence[str]
+) -> list[str]:
+    """Return the user's options of sbatch (`UserError` if one has an open quotation)."""
+    given = {"time": time, "mem": mem, "cpus-per-task": cpus}
+    options = [f"--{name}={value}" for name, value in given.items() if value]
+    for text in sbatch:
+        try:
+            options += shlex.split(text)
+        except ValueError as error:
+            raise UserError(f"--sbatch {text}: {error}") from None
+    return options
 
 
 @contextmanager
