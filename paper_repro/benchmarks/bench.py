@@ -15,7 +15,8 @@ import torch
 from paper_repro.benchmarks.experiments import bench_experiment, bench_layers
 from paper_repro.benchmarks.parzen import bench_growth, bench_many_samples, bench_parzen
 from paper_repro.benchmarks.sampling import bench_sampling
-from paper_repro.benchmarks.update import bench_update
+from paper_repro.benchmarks.throughput import bench_throughput
+from paper_repro.benchmarks.update import SHAPE, bench_update
 from paper_repro.core import provenance
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
@@ -95,6 +96,7 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
         "growth": lambda: _alone(bench_growth),
         "many_samples": lambda: _alone(bench_many_samples),
         "sampling": lambda: _alone(bench_sampling),
+        "throughput": lambda: bench_throughput(SHAPE),
         "experiments": lambda: _bench_experiments(where),
     }
     for name, run in runs.items():

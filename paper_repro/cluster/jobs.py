@@ -26,7 +26,7 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
     Raises
     ------
     UserError
-        If Slurm doesn't answer.
+        If jobs are to be cancelled and Slurm doesn't answer.
     """
     if cancel:
         alive = [job for job in slurm.queue().values() if job.alive]
@@ -37,8 +37,7 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
         return
     try:
         while True:
-            there = shutil.which("squeue") is not None  # else only runs on this machine
-            queued = slurm.queue() if there else {}
+            queued = _queue()
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
             rows = [_row(key, queued.get(key)) for key in keys]
             if watch and sys.stdout.isatty():
@@ -50,6 +49,17 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
     except KeyboardInterrupt:
         if not watch:
             raise
+
+
+def _queue() -> dict[str, slurm.Job]:
+    """Return Slurm's jobs; none where it is absent or gives no answer, which is told."""
+    if shutil.which("squeue") is None:  # all runs are this machine's
+        return {}
+    try:
+        return slurm.queue()
+    except UserError as error:
+        print(f"paper_repro: {error}; what follows is from logs alone", file=sys.stderr)
+        return {}
 
 
 def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
