@@ -468,7 +468,9 @@ def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_
         assert read_circumstances(read_run(key)[1], "train") == before
 
 
-def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(nodes, expected, capsys):
+def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
+    nodes, expected, capsys, monkeypatch
+):
     Path("slowly").touch()
     submitted(capsys)
     wait_for(lambda: "update" in log_of(FIRST))
@@ -481,7 +483,11 @@ def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(nodes, e
     assert slurm.queue()[FIRST].restarts == 1
     Path("slowly").unlink()
     submitted(capsys)
-    wait_for(lambda: state_of(SECOND) == "COMPLETED")
+    monkeypatch.setattr("paper_repro.cluster.jobs.REFRESH_SECONDS", 0.5)
+    assert main(["jobs", "--watch"]) == 0  # until none waits or runs
+    assert state_of(SECOND) == "COMPLETED"
+    last = capsys.readouterr().out.rpartition("updates/s")[2]
+    assert last.count("finished") == 2
     assert outputs() == expected
 
 

@@ -64,7 +64,7 @@ def _queue() -> dict[str, slurm.Job]:
 
 def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
     log, state = JOBS / f"{key}.log", _state(key)
-    marks = re.findall(r"(?m)^-- \S+ \S+: (.*)$", _tail(key))
+    marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", _tail(key))
     shown = marks[-1] if marks else ""
     if job and not (state and state.finished()):
         shown = f"{job.number} {job.state}"
