@@ -246,6 +246,8 @@ def test_a_run_without_data_is_left_out(stub, capsys):
         (["--on=local", "--gpus=9999"], "that torch finds here"),
         (["--on=local", "--gpus=x"], "--gpus x: must be different numbers"),
         (["--sbatch='"], "--sbatch ': No closing quotation"),
+        (["--sbatch=-p x -J mine"], "--sbatch -J: `submit` decides that"),
+        (["--sbatch=--array=1-9"], "--sbatch --array=1-9: `submit` decides that"),
     ],
 )
 def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, message):

@@ -29,6 +29,10 @@ done
 tell "exit $code"
 case $code in
   130 | 143)
+    if [ "$key" = repro ] && [ "${SLURM_RESTART_COUNT:-0}" -ge 3 ]; then
+      tell "exit $code: restarted three times; run \`dvc repro\` by hand, or with more --time"
+      exit $code
+    fi
     sleep 1 # the signals of one scancel reach step and shell one after the other
     if [ -z "$ending" ] && scontrol requeue "$SLURM_JOB_ID"; then
       sleep 60 # until Slurm ends this shell

@@ -9,9 +9,9 @@ from paper_repro.cluster import slurm
 from paper_repro.cluster.job import JOBS
 from paper_repro.cluster.progress import State, read_state
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_bytes
 
 REFRESH_SECONDS = 5.0
+TAIL = 1 << 16  # bytes of a log that are searched for how its job ended
 COLUMNS = ("run", "state", "node", "epoch", "updates/s", "valid", "restarts", "log")
 
 
@@ -92,7 +92,11 @@ def _state(key: str) -> State | None:
 
 def _tail(key: str) -> str:
     path = JOBS / f"{key}.log"
-    return read_bytes(path).decode(errors="replace") if path.exists() else ""
+    if not path.exists():
+        return ""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        return stream.read(TAIL).decode(errors="replace")
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

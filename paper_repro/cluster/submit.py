@@ -23,6 +23,7 @@ from paper_repro.data.fetch import fetch
 from paper_repro.data.prepare import prepare
 from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
 
+OURS = re.compile(r"--(job-name|array|chdir|wrap)\b.*|-[JaD].*")  # by these jobs are known again
 REPRO = "repro"  # the key of the job that runs `dvc repro`; no run has a name without a dash
 
 
@@ -98,6 +99,8 @@ def submit(
         alive = {key: job for key, job in queued.items() if job.alive}
         work = _work(target, alive)
         repro = ["-m", "dvc", "repro", target]
+        if not work:
+            print("nothing to submit")
         if on == "local":
             _run_here(work, places, repro if then_repro else None, dry_run)
         else:
@@ -131,6 +134,8 @@ def _options(
             options += shlex.split(text)
         except ValueError as error:
             raise UserError(f"--sbatch {text}: {error}") from None
+    if ours := [option for option in options if OURS.fullmatch(option)]:
+        raise UserError(f"--sbatch {ours[0]}: `submit` decides that; leave it out")
     return options
 
 
