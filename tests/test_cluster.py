@@ -136,7 +136,7 @@ def enqueue(*jobs):
 def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(stub, capsys):
     said = submitted(capsys, "--time", "4:00:00", "--mem=8G", "--cpus=4", "--sbatch=-p long -x n9")
     assert list(said) == [FIRST, SECOND, "when all are done"]
-    assert said[FIRST] == f"job 100, 2 epochs left, log jobs/{FIRST}.log"
+    assert said[FIRST] == f"job 100, 2 epoch(s) left, log jobs/{FIRST}.log"
     assert said[SECOND].startswith(f"job 101 after {FIRST}, ")
     assert said["when all are done"] == f"dvc repro {TARGET}"
     (first, _), (second, _) = calls()
@@ -200,7 +200,7 @@ def test_what_is_trained_is_left_alone_until_its_model_is_gone(stub, capsys):
     assert (said[FIRST], said[SECOND]) == ("finished", "finished")
     assert not calls()
     model_path(SECOND).unlink()
-    assert "0 epochs left" in submitted(capsys)[SECOND]
+    assert "0 epoch(s) left" in submitted(capsys)[SECOND]
     ((call, _),) = calls()
     assert call[-2] == SECOND
     assert not [option for option in call if "dependency" in option]
@@ -218,7 +218,7 @@ def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, 
 
 def test_a_dry_run_submits_nothing_and_shows_the_calls(stub, capsys):
     said = submitted(capsys, "--dry-run", "--then-repro", "--time=1:00")
-    assert said[FIRST].startswith("would be submitted, 2 epochs left")
+    assert said[FIRST].startswith("would be submitted, 2 epoch(s) left")
     assert not calls()
     text = "\n".join(said)
     assert f"'--dependency=afterok:<{FIRST}>:<{SECOND}>'" in text
