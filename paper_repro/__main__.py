@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
-    command.add_argument("--gpus", metavar="0,1,…", help="local: a run at a time on each device")
+    command.add_argument("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
     command.add_argument("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
     command.add_argument("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
     command.add_argument("--mem", metavar="8G", help="Slurm: memory of a job")

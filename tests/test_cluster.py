@@ -276,9 +276,10 @@ def test_a_device_by_number_is_refused_before_anything_is_queued(stub, capsys):
 
 
 def test_two_submissions_at_once_are_told(stub, capsys):
+    Path("jobs").mkdir()
     code = (
-        "from paper_repro.cluster.submit import _alone\nimport sys\n"
-        "with _alone(): print(flush=True); sys.stdin.read()"
+        "import fcntl, sys; lock = open('jobs/lock', 'a'); fcntl.lockf(lock, fcntl.LOCK_EX)\n"
+        "print(flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -414,6 +415,8 @@ def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     assert local.slots("0,2", None, None) == two
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots("0,2", None, None)] == ["4", "7"]
+    every = local.slots(None, None, 1)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
     assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
     assert local.slots(None, 16, None)[0]["OMP_NUM_THREADS"] == "1"
 
@@ -460,14 +463,13 @@ def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_
     assert "exit 130" in log_of(FIRST)
     assert f"{FIRST}: job" in log_of(FIRST)
     assert submitted(capsys)[SECOND] == "finished"
-    for key in (FIRST, SECOND):
-        before = read_circumstances(read_run(key)[1], "train")
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        address = f"{PIPELINE}:train@{key}"
-        repro = [sys.executable, "-m", "dvc", "repro", "--single-item", address]
-        subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
-        assert outputs() == expected
-        assert read_circumstances(read_run(key)[1], "train") == before
+    spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    addresses = [f"{PIPELINE}:train@{key}" for key in (FIRST, SECOND)]
+    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", *addresses]
+    subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
+    assert outputs() == expected
+    assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
 
 
 def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(

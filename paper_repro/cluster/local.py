@@ -21,8 +21,8 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
 
     Parameters
     ----------
-    gpus : numbers of devices, by commas, as torch counts them here; None for the CPU.
-    count : slots on the CPU; None for one.
+    gpus : numbers of devices, by commas, as torch counts them here.
+    count : slots on the CPU. With neither, a slot on each device, or one if there is none.
     cores : threads of a run; None for an equal share.
 
     Raises
@@ -30,19 +30,18 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
     UserError
         If there is no such device, or one is named twice.
     """
-    if gpus is None:
-        visible, number = [""] * (count or 1), count or 1
-    else:
-        found = torch.cuda.device_count()
-        known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(found)))).split(",")
+    found = torch.cuda.device_count()
+    known = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(found)))).split(",")
+    chosen = list(range(found)) if count is None else []
+    if gpus is not None:
         chosen = [int(part) if part.isdecimal() else -1 for part in gpus.split(",")]
         if not set(chosen) <= set(range(found)) or len(set(chosen)) < len(chosen):
             raise UserError(
                 f"--gpus {gpus}: must be different numbers by commas, below the {found} CUDA "
                 "device(s) that torch finds here"
             )
-        visible, number = [known[index] for index in chosen], len(chosen)
-    threads = cores or max(1, (os.cpu_count() or 1) // number)
+    visible = [known[index] for index in chosen] or [""] * (count or 1)
+    threads = cores or max(1, (os.cpu_count() or 1) // len(visible))
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
 
 

@@ -207,7 +207,9 @@ def _require_own_device(params: Params, run: Run) -> None:
 
 
 def _line(work: Work, how: str) -> str:
-    return f"{work.run.key}: {how}, {work.state.epochs_left} epoch(s) left, log {_log(work.run.key)}"
+    return (
+        f"{work.run.key}: {how}, {work.state.epochs_left} epoch(s) left, log {_log(work.run.key)}"
+    )
 
 
 def _log(key: str) -> Path:
