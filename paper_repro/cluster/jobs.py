@@ -66,9 +66,9 @@ def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
     log, state = JOBS / f"{key}.log", _state(key)
     marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", _tail(key))
     shown = marks[-1] if marks else ""
-    if job and not (state and state.finished()):
+    if job:
         shown = f"{job.number} {job.state}"
-    elif state and state.finished():
+    if state and state.trained and not (job and job.alive):
         shown = "finished"
     row = state.validation if state else None
     return (

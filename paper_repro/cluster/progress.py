@@ -1,5 +1,6 @@
 """How far runs are, from the headers of their checkpoints."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,11 @@ class State:
         return True
 
 
+@functools.cache  # for all runs of a family, and for a list that is refreshed
+def _code(*modules: str) -> str:
+    return provenance.code_digest(*modules)
+
+
 def read_state(key: str) -> State | None:
     """Return how far a run is; None if there are no images to train it on.
 
@@ -67,8 +73,9 @@ def read_state(key: str) -> State | None:
     if not dataset.ok:
         return None
     family = family_of(params.recipe(run.experiment)[0], params.where(run.experiment))
+    code = _code(*stage_modules(family))
     paths = {
-        present_checkpoint(run, recipe, family, dataset, torch.device(kind)).path
+        present_checkpoint(run, recipe, dataset, torch.device(kind), code).path
         for kind in DEVICE_KINDS
     }
     records = [read_metadata(path) for path in paths if path.exists()]

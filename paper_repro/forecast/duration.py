@@ -1,7 +1,9 @@
 """How long a run's training will take on this device."""
 
+import functools
 import statistics
 import time
+from pathlib import Path
 
 import torch
 
@@ -22,13 +24,25 @@ TIMED_SECONDS = 5.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
 
 
+@functools.lru_cache
+def _sha256(path: Path, modified: int, size: int) -> str:
+    """Return a file's hash; one of hundreds of megabytes is read only once."""
+    return sha256_file(path)
+
+
 def present_checkpoint(
-    run: Run, recipe: Recipe, family: Family, dataset: Dataset, device: torch.device
+    run: Run, recipe: Recipe, dataset: Dataset, device: torch.device, code: str
 ) -> CheckpointFile:
-    """Return where the present code keeps a run's state, as training does."""
-    code = provenance.code_digest(*stage_modules(family))
-    below = run.stacked_on
-    start = sha256_file(below) if below and below.is_file() else None
+    """Return where training keeps a run's state.
+
+    Parameters
+    ----------
+    code : hash of the training code.
+    """
+    below, start = run.stacked_on, None
+    if below and below.is_file():
+        known = below.stat()
+        start = _sha256(below, known.st_mtime_ns, known.st_size)
     return checkpoint_file(run, recipe, dataset, device, code, start)
 
 
@@ -55,7 +69,8 @@ def remaining(
         dataset = read_dataset(run.profile, run.dataset)
         if dataset.ok:
             shape, n_train = dataset.shape, dataset.counts["train"]
-            checkpoint = present_checkpoint(run, recipe, family, dataset, device)
+            code = provenance.code_digest(*stage_modules(family))
+            checkpoint = present_checkpoint(run, recipe, dataset, device, code)
     total = recipe.passes * recipe.updates_per_epoch(n_train)
     done = 0 if checkpoint is None or afresh else checkpoint.updates()
     left = max(total - done, 0)
