@@ -206,14 +206,36 @@ def test_what_is_trained_is_left_alone_until_its_model_is_gone(stub, capsys):
     assert not [option for option in call if "dependency" in option]
 
 
+def test_a_finished_run_is_trained_anew_after_one_that_it_starts_from(stub, capsys):
+    train(FIRST)
+    train(SECOND)
+    stub.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    stub.write()
+    said = submitted(capsys)
+    assert "1 epoch(s) left" in said[FIRST]
+    assert said[SECOND].startswith(f"job 101 after {FIRST}, 2 epoch(s) left")
+
+
 def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, capsys):
-    enqueue((12, FIRST, stamp(FIRST), "PENDING"), (13, submit.REPRO, "0" * 12, "PENDING"))
+    submitted(capsys, "--then-repro", "--dry-run")
+    enqueue(
+        (12, FIRST, stamp(FIRST), "PENDING"),
+        (13, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
+        (14, "repro-00000000", "0", "PENDING"),  # of another target
+        (15, "paper-mnist-0", "0" * 12, "RUNNING"),
+    )
     said = submitted(capsys, "--then-repro")
     assert "when all are done" not in said
     last = calls()[-1][0]
     assert last[-4:] == ["-m", "dvc", "repro", TARGET]
     assert "--dependency=afterok:12:100" in last
-    assert calls("scancel")[0][0] == ["13"]
+    assert [numbers for numbers, _ in calls("scancel")] == [["13"]]
+    enqueue(
+        (12, FIRST, stamp(FIRST), "PENDING"),
+        (16, SECOND, stamp(SECOND), "PENDING"),
+        (17, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
+    )
+    assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (PENDING)"
 
 
 def test_a_dry_run_submits_nothing_and_shows_the_calls(stub, capsys):

@@ -29,7 +29,7 @@ done
 tell "exit $code"
 case $code in
   130 | 143)
-    if [ "$key" = repro ] && [ "${SLURM_RESTART_COUNT:-0}" -ge 3 ]; then
+    if [[ $key = repro-???????? ]] && [ "${SLURM_RESTART_COUNT:-0}" -ge 3 ]; then
       tell "exit $code: restarted three times; run \`dvc repro\` by hand, or with more --time"
       exit $code
     fi

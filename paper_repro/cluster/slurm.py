@@ -26,7 +26,7 @@ class Job:
     """A job of this folder, as the queue has it."""
 
     number: str
-    key: str  # a run's, or REPRO
+    key: str  # a run's, or of a job that runs `dvc repro`
     stamp: str
     state: str
     node: str

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paper_repro.cluster import local, slurm
@@ -24,7 +24,6 @@ from paper_repro.data.prepare import prepare
 from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
 
 OURS = re.compile(r"--(job-name|array|chdir|wrap)\b.*|-[JaD].*")  # by these jobs are known again
-REPRO = "repro"  # the key of the job that runs `dvc repro`; no run has a name without a dash
 
 
 @dataclass(frozen=True)
@@ -93,21 +92,25 @@ def submit(
     places = local.slots(gpus, jobs, cpus) if on == "local" else []
     require_current_lists()
     with _alone():
-        queued = (
-            slurm.queue() if on == "slurm" else {}
-        )  # before the runs' states: none ends between
+        queued = slurm.queue() if on == "slurm" else {}  # first, lest a job ends in between
         alive = {key: job for key, job in queued.items() if job.alive}
-        work = _work(target, alive)
+        work, waiting = _work(target, alive)
         repro = ["-m", "dvc", "repro", target]
         if not work:
             print("nothing to submit")
         if on == "local":
             _run_here(work, places, repro if then_repro else None, dry_run)
         else:
-            numbers = {key: job.number for key, job in alive.items()}
+            numbers = {key: alive[key].number for key in waiting}
             _queue(work, numbers, options, dry_run)
             if then_repro:
-                _queue_repro(target, repro, numbers, alive.get(REPRO), options, dry_run)
+                key = f"repro-{digest(target)[:8]}"
+                earlier = alive.get(key)
+                if earlier and (earlier.state != "PENDING" or not work):
+                    print(f"dvc repro {target}: already job {earlier.number} ({earlier.state})")
+                else:
+                    call = slurm.command(key, "0", repro, numbers.values(), options)
+                    _queue_repro(key, call, earlier, dry_run)
     if not then_repro:
         print(f"when all are done: dvc repro {shlex.quote(target)}")
 
@@ -154,10 +157,10 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _work(target: str, alive: dict[str, slurm.Job]) -> list[Work]:
-    """Return what is to be trained for a target, what a run starts from before it.
+def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[str]]:
+    """Return what is to be trained for a target, and the keys of its runs that are queued.
 
-    Of what is left out it is printed why.
+    What a run starts from comes before it. Of what is left out it is printed why.
     """
     needed = needed_stages(target)  # a wrong target is told before the downloads
     fetch()
@@ -169,15 +172,24 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> list[Work]:
         prepare(profile, dataset)
     # What they are prepared from may have changed without changing them, as DVC will find.
     changed = {stage for stage in changed_stages(target) if not stage.startswith("prepare@")}
+    below = {run.key: run.stacked_on.stem if run.stacked_on else None for run in listed}
+
+    def depth(key: str | None) -> int:
+        return 1 + depth(below.get(key)) if key else 0
+
     found: list[Work] = []
-    for run in trainings(listed, changed):
+    waiting: list[str] = []
+    for run in sorted(trainings(listed, changed), key=lambda run: depth(run.key)):
         _require_own_device(params[run.profile], run)
-        state = read_state(run.key)
+        state, job = read_state(run.key), alive.get(run.key)
         if state is None:
             print(f"{run.key}: not run: its data are absent")
             continue
+        if below[run.key] in {*waiting, *(work.run.key for work in found)}:
+            state = replace(state, update=0, validation=None)  # it will start from another model
         made_by = stamp(run.key)
-        if job := alive.get(run.key):
+        if job:
+            waiting.append(run.key)
             edited = (
                 ""
                 if job.stamp == made_by
@@ -189,12 +201,7 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> list[Work]:
             print(f"{run.key}: finished")
         else:
             found.append(Work(state, made_by))
-    by_key = {work.run.key: work for work in found}
-
-    def depth(work: Work) -> int:
-        return 1 + depth(by_key[work.below]) if work.below in by_key else 0
-
-    return sorted(found, key=depth)
+    return found, waiting
 
 
 def _require_own_device(params: Params, run: Run) -> None:
@@ -234,27 +241,15 @@ def _queue(
             print(_line(one, f"job {numbers[key]}{waits}"), flush=True)
 
 
-def _queue_repro(
-    target: str,
-    repro: list[str],
-    numbers: dict[str, str],
-    earlier: slurm.Job | None,
-    options: Sequence[str],
-    dry_run: bool,
-) -> None:
+def _queue_repro(key: str, call: Sequence[str], earlier: slurm.Job | None, dry_run: bool) -> None:
     """Submit the last job, in place of one that waits for fewer runs."""
-    if earlier and earlier.state != "PENDING":
-        print(f"dvc repro: job {earlier.number} is at it ({earlier.state})")
-        return
-    after = [number for key, number in numbers.items() if key != REPRO]
-    call = slurm.command(REPRO, digest(target)[:12], repro, after, options)
     if dry_run:
-        print(f"dvc repro {target}: would be submitted\n  {shlex.join(call)}")
+        print(f"dvc repro: would be submitted\n  {shlex.join(call)}")
         return
     number = slurm.submit(call)
     if earlier:
         slurm.cancel([earlier])
-    print(f"dvc repro {target}: job {number} after all of them, log {_log(REPRO)}")
+    print(f"dvc repro: job {number} after all of them, log {_log(key)}")
 
 
 def _run_here(
