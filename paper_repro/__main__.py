@@ -81,6 +81,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
+    command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
+    command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
+    command.add_argument("--on", choices=("slurm", "local"), default="slurm")
+    command.add_argument("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
+    command.add_argument("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
+    command.add_argument("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
+    command.add_argument("--mem", metavar="8G", help="Slurm: memory of a job")
+    command.add_argument("--cpus", type=int, metavar="4", help="cores of a run")
+    command.add_argument(
+        "--sbatch",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="Slurm: more of sbatch's, as in --sbatch='--partition=gpu --gpus=1'",
+    )
+    command.add_argument("--then-repro", action="store_true", help="then run `dvc repro`")
+    command.add_argument("--dry-run", action="store_true", help="submit nothing, say what would be")
+    command = add("jobs", "cluster.jobs", "say what the jobs of this folder are doing")
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
+    what.add_argument("--cancel", action="store_true", help="cancel those that Slurm has")
+    command = add("job", "cluster.job", "train a run as `submit` asks for it")
+    command.add_argument("key", metavar="run")
+    command.add_argument("expected", metavar="stamp", help="of the recipe, data and code")
     command = add(
         "circumstances", "report.circumstances", "say when and on what machine results were made"
     )

@@ -1,13 +1,14 @@
 import functools
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.benchmarks import bench, experiments, parzen, sampling, update
+from paper_repro.benchmarks import bench, experiments, parzen, sampling, throughput, update
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
@@ -100,12 +101,32 @@ def test_the_direct_computation_is_the_estimate():
     assert parzen.broadcast(images, samples, 0.3).numpy() == pytest.approx(expected.numpy())
 
 
+def test_beyond_the_cores_runs_at_once_are_calculated_and_called_so(monkeypatch):
+    rates = {(1, 4): 10.0, (2, 2): 16.0, (4, 1): 24.0}
+    monkeypatch.setattr(throughput.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(
+        throughput, "_together", lambda runs, threads, shape, seconds: rates[runs, threads]
+    )
+    part = throughput.bench_throughput((4, 5))
+    table = [line.split(" | ") for line in benchmarks.throughput({"throughput": part}).splitlines()]
+    shown = [[cell.strip("| ") for cell in line] for line in table[2:]]
+    assert shown[:3] == [
+        ["1", "4", "10 (10 – 10)", "measured"],
+        ["2", "2", "16 (16 – 16)", "measured"],
+        ["4", "1", "24 (24 – 24)", "measured"],
+    ]
+    assert shown[3:] == [[str(n), "1", str(6 * n), "calculated"] for n in (8, 16, 32, 64)]
+
+
 @pytest.fixture
 def small_bench(workspace, monkeypatch):
     """The whole of `bench` on small networks, few images, and in this process."""
     monkeypatch.setattr(bench, "_alone", lambda function, *arguments: function(*arguments))
     monkeypatch.setattr(bench, "HELP_CALLS", 1)
     monkeypatch.setattr(update, "SHAPE", (4, 5))
+    monkeypatch.setattr(bench, "SHAPE", (4, 5))
+    monkeypatch.setattr(throughput, "ROUNDS", 1)
+    monkeypatch.setattr(throughput, "SECONDS", 0.05)
     source = SimpleNamespace(shape=(4, 5), train=64)
     monkeypatch.setattr(experiments, "SOURCES", {"mnist": source})
     monkeypatch.setattr(sampling, "SOURCES", {"mnist": source})
@@ -123,6 +144,24 @@ def small_bench(workspace, monkeypatch):
     monkeypatch.setattr(parzen, "SHAPE", (4, 5))
     monkeypatch.setattr(parzen, "MANY", 2500)
     return workspace
+
+
+@pytest.mark.parametrize(("slower", "known"), [(1.9, 4), (2.1, 3)])
+def test_other_experiments_are_timed_in_bfloat16_only_where_the_first_is_fast_in_it(
+    params, monkeypatch, slower, known
+):
+    def timed(function, name, precision, device):
+        seconds = slower if precision == "bfloat16" else 1.0
+        row = {"experiment": name, "precision": precision, "hours": 1, "epochs": 1}
+        return row | {"seconds_an_update": {"median": seconds}}
+
+    monkeypatch.setattr(bench, "_alone", timed)
+    listed = {"mnist": [0], "tfd_pretrain": [0]}
+    own = replace(params.own, values=params.own.values | {"seeds": listed})
+    monkeypatch.setattr(bench, "read_params", lambda: replace(params, files=(own,)))
+    rows = bench._bench_experiments(torch.device("cpu"))["rows"]
+    assert len(rows) == known
+    assert [row["precision"] for row in rows[:3]] == ["float32", "bfloat16", "float32"]
 
 
 def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
@@ -148,6 +187,7 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
         benchmarks.times(parts, "parzen"),
         benchmarks.ratios(parts, "update"),
         benchmarks.ratios(parts, "parzen"),
+        benchmarks.throughput(parts),
         benchmarks.experiments(parts),
     ):
         assert len(table.splitlines()) > 2

@@ -101,7 +101,7 @@ def imports(path):
 ORDER = (
     *("core", "data", "parzen", "training", "gan/model", "gan"),
     *("baselines/model", "baselines", "evaluation"),
-    *("theory", "diagnostics", "figures", "report", "forecast", "benchmarks"),
+    *("theory", "diagnostics", "figures", "report", "forecast", "cluster", "benchmarks"),
 )
 
 

@@ -25,7 +25,7 @@ def planned(workspace, monkeypatch, capsys):
             status = {"dataset": "mnist", "status": "ok", "canonical": True, "stand_in": None}
             status["sha256"] = {}
         Path("data/raw/mnist/status.json").write_text(json.dumps(status))
-        monkeypatch.setattr(planning, "_changed_stages", lambda profile: set(changed))
+        monkeypatch.setattr(planning, "changed_stages", lambda target: set(changed))
         planning.plan("quick")
         printed = capsys.readouterr().out
         assert printed.count("\n") == 1

@@ -1,18 +1,20 @@
 """How long a run's training will take on this device."""
 
+import functools
 import statistics
 import time
+from pathlib import Path
 
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.dataset import processed_folder, read_dataset
+from paper_repro.core.dataset import Dataset, processed_folder, read_dataset
 from paper_repro.core.families import Family
 from paper_repro.core.files import sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
-from paper_repro.training.checkpoint import checkpoint_file
+from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
 from paper_repro.training.train import stage_modules
 
@@ -20,6 +22,28 @@ WARM_UP = 2
 TIMED_UPDATES = 20
 TIMED_SECONDS = 5.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
+
+
+@functools.lru_cache
+def _sha256(path: Path, modified: int, size: int) -> str:
+    """Return a file's hash; one of hundreds of megabytes is read only once."""
+    return sha256_file(path)
+
+
+def present_checkpoint(
+    run: Run, recipe: Recipe, dataset: Dataset, device: torch.device, code: str
+) -> CheckpointFile:
+    """Return where training keeps a run's state.
+
+    Parameters
+    ----------
+    code : hash of the training code.
+    """
+    below, start = run.stacked_on, None
+    if below and below.is_file():
+        known = below.stat()
+        start = _sha256(below, known.st_mtime_ns, known.st_size)
+    return checkpoint_file(run, recipe, dataset, device, code, start)
 
 
 def remaining(
@@ -46,9 +70,7 @@ def remaining(
         if dataset.ok:
             shape, n_train = dataset.shape, dataset.counts["train"]
             code = provenance.code_digest(*stage_modules(family))
-            below = run.stacked_on
-            start = sha256_file(below) if below and below.is_file() else None
-            checkpoint = checkpoint_file(run, recipe, dataset, device, code, start)
+            checkpoint = present_checkpoint(run, recipe, dataset, device, code)
     total = recipe.passes * recipe.updates_per_epoch(n_train)
     done = 0 if checkpoint is None or afresh else checkpoint.updates()
     left = max(total - done, 0)

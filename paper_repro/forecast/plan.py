@@ -1,30 +1,10 @@
 """What a repro of a profile's report will do, in one line, and about how long it takes here."""
 
-from typing import Any
-
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
-
-from paper_repro.core.errors import UserError
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import STATUS, read_record
 from paper_repro.core.runs import Run, require_current_lists, runs, stage_address
 from paper_repro.data.settings import RAW, STAND_INS, data_size
-
-
-def _changed_stages(profile: str) -> set[str]:
-    """Return the stages that DVC would run for the profile's report, but for those always run."""
-    try:
-        with Repo() as repo:
-            target = stage_address(profile, f"report@{profile}")
-            status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
-    except DvcException as error:
-        raise UserError(f"dvc: {' '.join(str(error).split())}") from None
-    return {
-        stage.rpartition(":")[2]
-        for stage, changes in status.items()
-        if changes != ["always changed"]
-    }
+from paper_repro.forecast.stages import changed_stages, starts_from, trainings
 
 
 def plan(profile: str) -> None:
@@ -38,17 +18,10 @@ def plan(profile: str) -> None:
     params = read_params(profile)
     require_current_lists()
     listed = runs(params)
-    changed = _changed_stages(profile)
+    changed = changed_stages(stage_address(profile, f"report@{profile}"))
     there = {run.dataset: _is_there(params, run.dataset) for run in listed.values()}
-    stale = [
-        run
-        for run in listed.values()
-        if {f"train@{run.key}", f"prepare@{profile}-{run.dataset}"} & changed
-    ]
     training = [
-        run
-        for run in listed.values()
-        if (run in stale or _starts_from(run, stale)) and there[run.dataset] is not False
+        run for run in trainings(listed.values(), changed) if there[run.dataset] is not False
     ]
     absent = sorted(name for name, found in there.items() if found is False)
     if training:
@@ -60,11 +33,6 @@ def plan(profile: str) -> None:
     else:
         text = "nothing to do but look at the data; all results are current."
     print(f"report@{profile}: {text}", flush=True)
-
-
-def _starts_from(run: Run, others: list[Run]) -> bool:
-    """Return whether a run starts from the model of one of the others."""
-    return run.stacked_on is not None and run.stacked_on.stem in {other.key for other in others}
 
 
 def _is_there(params: Params, dataset: str) -> bool | None:
@@ -102,7 +70,7 @@ def _training(params: Params, runs: list[Run]) -> str:
             source.shape,
             size.train or source.train,
             device,
-            afresh=_starts_from(run, runs),
+            afresh=starts_from(run, runs),
         )
         seconds += more
         # A stand-in may have fewer images than the data set.

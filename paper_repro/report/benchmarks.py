@@ -15,7 +15,7 @@ from paper_repro.report.templating import text, write_page
 FOLDER = Path("reports/benchmarks")
 PARTS = (
     *("summary", "update", "parzen", "growth", "many_samples"),
-    *("sampling", "experiments", "command_line"),
+    *("sampling", "throughput", "experiments", "command_line"),
 )
 LABELS = content("texts/benchmarks.yaml")
 
@@ -79,6 +79,23 @@ def experiments(parts: dict[str, Any]) -> Markdown:
     )
 
 
+def throughput(parts: dict[str, Any]) -> Markdown:
+    """Return what several runs at once make together, measured or calculated."""
+    return tables.markdown(
+        {
+            "Runs at once": str(row["runs"]),
+            "Threads of each": str(row["threads"]),
+            "Updates a second, all together": "{:.0f} ({:.0f} – {:.0f})".format(
+                row["updates_a_second"]["median"], *row["updates_a_second"]["quartiles"]
+            )
+            if row["measured"]
+            else f"{row['updates_a_second']['median']:.0f}",
+            "How known": "measured" if row["measured"] else "calculated",
+        }
+        for row in parts["throughput"]["rows"]
+    )
+
+
 def sampling_seconds() -> dict[str, dict[str, float]]:
     """Return the median seconds of a step of sampling, by experiment and number of chains."""
     path = FOLDER / "sampling.json"
@@ -115,6 +132,7 @@ def benchmarks_page() -> None:
         parzen=times(parts, "parzen"),
         parzen_ratios=ratios(parts, "parzen"),
         sampling=sampling(parts),
+        throughput=throughput(parts),
         experiments=experiments(parts),
         errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),
         gib=f"{parts['many_samples']['peak_memory_bytes'] / 2**30:.2f}",

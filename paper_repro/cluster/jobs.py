@@ -1,0 +1,107 @@
+"""What the jobs of this folder are doing, from the queue and the checkpoints' headers."""
+
+import re
+import shutil
+import sys
+import time
+
+from paper_repro.cluster import slurm
+from paper_repro.cluster.job import JOBS
+from paper_repro.cluster.progress import State, read_state
+from paper_repro.core.errors import UserError
+
+REFRESH_SECONDS = 5.0
+TAIL = 1 << 16  # bytes of a log that are searched for how its job ended
+COLUMNS = ("run", "state", "node", "epoch", "updates/s", "valid", "restarts", "log")
+
+
+def jobs(*, watch: bool = False, cancel: bool = False) -> None:
+    """Print a line for each job of this folder, of Slurm or from a log in ``jobs/``.
+
+    Parameters
+    ----------
+    watch : print again and again, until no job waits or runs or Ctrl-C ends it.
+    cancel : instead cancel all that Slurm has; trainings save first.
+
+    Raises
+    ------
+    UserError
+        If jobs are to be cancelled and Slurm doesn't answer.
+    """
+    if cancel:
+        alive = [job for job in slurm.queue().values() if job.alive]
+        if alive:
+            slurm.cancel(alive)
+        told = ", ".join(f"{job.number} ({job.key})" for job in alive)
+        print(f"cancelled: {told}" if alive else "no job of this folder is queued")
+        return
+    try:
+        while True:
+            queued = _queue()
+            keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
+            rows = [_row(key, queued.get(key)) for key in keys]
+            if watch and sys.stdout.isatty():
+                print("\033[H\033[2J", end="")
+            print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
+            if not watch or not any(job.alive for job in queued.values()):
+                return
+            time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+
+
+def _queue() -> dict[str, slurm.Job]:
+    """Return Slurm's jobs; none where it is absent or gives no answer, which is told."""
+    if shutil.which("squeue") is None:  # all runs are this machine's
+        return {}
+    try:
+        return slurm.queue()
+    except UserError as error:
+        print(f"paper_repro: {error}; what follows is from logs alone", file=sys.stderr)
+        return {}
+
+
+def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
+    log, state = JOBS / f"{key}.log", _state(key)
+    marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", _tail(key))
+    shown = marks[-1] if marks else ""
+    if job:
+        shown = f"{job.number} {job.state}"
+    if state and state.trained and not (job and job.alive):
+        shown = "finished"
+    row = state.validation if state else None
+    return (
+        key,
+        shown,
+        job.node if job else "",
+        f"{state.epochs - state.epochs_left}/{state.epochs}" if state else "",
+        f"{state.rate:.1f}" if state and state.rate else "",
+        f"{row['valid_nats']:.1f} nats" if row else "",
+        str(job.restarts) if job else "",
+        str(log) if log.exists() else "",
+    )
+
+
+def _state(key: str) -> State | None:
+    try:
+        return read_state(key)
+    except UserError:  # no longer listed, or being written; the line has the rest
+        return None
+
+
+def _tail(key: str) -> str:
+    path = JOBS / f"{key}.log"
+    if not path.exists():
+        return ""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - TAIL))
+        return stream.read(TAIL).decode(errors="replace")
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

@@ -1,0 +1,109 @@
+"""How far runs are, from the headers of their checkpoints."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from paper_repro.core import provenance
+from paper_repro.core.dataset import read_dataset
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import digest
+from paper_repro.core.recipe import family_in, recipe_of
+from paper_repro.core.records import require_model
+from paper_repro.core.runs import Run, read_run
+from paper_repro.core.tensor_file import read_metadata
+from paper_repro.forecast.duration import present_checkpoint
+from paper_repro.training.checkpoint import DEVICE_KINDS
+from paper_repro.training.train import stage_modules
+
+
+@dataclass(frozen=True)
+class State:
+    """A run's state as its checkpoint of the present recipe and code has it."""
+
+    run: Run
+    epochs: int  # of the whole training
+    updates_per_epoch: int
+    update: int  # updates done
+    rate: float | None  # updates a second since it was last started
+    validation: dict[str, Any] | None  # the newest row
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs that are not done, one that has begun among them."""
+        return self.epochs - self.update // self.updates_per_epoch
+
+    @property
+    def trained(self) -> bool:
+        """Whether the last epoch is done and measured."""
+        measured = self.validation["epoch"] if self.validation else 0
+        return self.epochs_left <= 0 and measured == self.epochs
+
+    def finished(self) -> bool:
+        """Return whether nothing is left to do for training, its outputs included."""
+        if not self.trained:
+            return False
+        try:
+            require_model(self.run)
+        except UserError:
+            return False
+        return True
+
+
+@functools.cache  # for all runs of a family, and for a list that is refreshed
+def _code(*modules: str) -> str:
+    return provenance.code_digest(*modules)
+
+
+def read_state(key: str) -> State | None:
+    """Return how far a run is; None if there are no images to train it on.
+
+    A checkpoint counts whatever kind of device it is of: the one here need not be a job's.
+
+    Raises
+    ------
+    UserError
+        If no such run is listed, its data are not prepared, or its checkpoint is damaged.
+    """
+    params, run = read_run(key)
+    recipe, dataset = recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
+    if not dataset.ok:
+        return None
+    family = family_in(params, run.experiment)
+    code = _code(*stage_modules(family))
+    paths = {
+        present_checkpoint(run, recipe, dataset, torch.device(kind), code).path
+        for kind in DEVICE_KINDS
+    }
+    records = [read_metadata(path) for path in paths if path.exists()]
+    record = max(records, key=lambda found: found["update"], default={})
+    update, rate = record.get("update", 0), None
+    if record.get("starts"):
+        start = record["starts"][-1]
+        rate = (update - start["from_update"]) / max(start["seconds"], 1e-9)
+    return State(
+        run,
+        recipe.passes,
+        recipe.updates_per_epoch(dataset.counts["train"]),
+        update,
+        rate,
+        record["validation"][-1] if record.get("validation") else None,
+    )
+
+
+def stamp(key: str) -> str:
+    """Return what a job trains by: a digest of the run, its recipe, data and code.
+
+    Not of the model that it starts from, which may be in training when the job is submitted.
+    """
+    params, run = read_run(key)
+    family = family_in(params, run.experiment)
+    made_of = {
+        "run": run.model_dump(),
+        "recipe": recipe_of(params, run.experiment).model_dump(mode="json"),
+        "data": read_dataset(run.profile, run.dataset).digest(),
+        "code": provenance.code_digest(*stage_modules(family)),
+    }
+    return digest(made_of)[:12]

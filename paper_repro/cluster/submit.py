@@ -1,0 +1,281 @@
+"""Train the runs of a repro as jobs: of Slurm, or side by side on this machine."""
+
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paper_repro.cluster import local, slurm
+from paper_repro.cluster.job import JOBS
+from paper_repro.cluster.progress import State, read_state, stamp
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import digest
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.recipe import recipe_of
+from paper_repro.core.runs import Run, require_current_lists, runs
+from paper_repro.data.fetch import fetch
+from paper_repro.data.prepare import prepare
+from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
+
+OURS = re.compile(r"--(job-name|array|chdir|wrap)\b.*|-[JaD].*")  # by these jobs are known again
+
+
+@dataclass(frozen=True)
+class Work:
+    """A run to train, and by what."""
+
+    state: State
+    stamp: str
+
+    @property
+    def run(self) -> Run:
+        """The run itself."""
+        return self.state.run
+
+    @property
+    def below(self) -> str | None:
+        """The key of the run from whose model it starts."""
+        return self.run.stacked_on.stem if self.run.stacked_on else None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What Python is called with to train it."""
+        return ["-m", "paper_repro", "job", self.run.key, self.stamp]
+
+
+def submit(
+    target: str,
+    *,
+    on: str = "slurm",
+    gpus: str | None = None,
+    jobs: int | None = None,
+    time: str | None = None,
+    mem: str | None = None,
+    cpus: int | None = None,
+    sbatch: Sequence[str] = (),
+    then_repro: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Train, as jobs, the runs that ``dvc repro`` of a target would train.
+
+    Data are fetched and prepared here. A run that is finished or queued is left alone, so that the
+    same command may be typed again at any time.
+
+    Parameters
+    ----------
+    on : "slurm", or "local" for this machine.
+    gpus : on this machine, the devices, by commas: a run at a time on each.
+    jobs : on this machine's CPU, how many runs at once.
+    time, mem : of a job, as sbatch takes them.
+    cpus : cores of a run.
+    sbatch : more options of sbatch.
+    then_repro : whether ``dvc repro`` of the target follows once all runs are trained.
+    dry_run : only print what would be submitted; data are fetched and prepared all the same.
+
+    Raises
+    ------
+    UserError
+        If an option is none of that place, there is no such target, data or parameters are bad,
+        Slurm refuses a job, or a run failed on this machine.
+    """
+    _check_options(on, {"gpus": gpus, "jobs": jobs}, {"time": time, "mem": mem, "sbatch": sbatch})
+    for name, value in (("jobs", jobs), ("cpus", cpus)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: must be at least 1")
+    options = _options(time, mem, cpus, sbatch)
+    places = local.slots(gpus, jobs, cpus) if on == "local" else []
+    require_current_lists()
+    with _alone():
+        queued = slurm.queue() if on == "slurm" else {}  # first, lest a job ends in between
+        alive = {key: job for key, job in queued.items() if job.alive}
+        work, waiting = _work(target, alive)
+        repro = ["-m", "dvc", "repro", target]
+        if not work:
+            print("nothing to submit")
+        if on == "local":
+            _run_here(work, places, repro if then_repro else None, dry_run)
+        else:
+            numbers = {key: alive[key].number for key in waiting}
+            _queue(work, numbers, options, dry_run)
+            if then_repro:
+                key = f"repro-{digest(target)[:8]}"
+                earlier = alive.get(key)
+                if earlier and (earlier.state != "PENDING" or not work):
+                    print(f"dvc repro {target}: already job {earlier.number} ({earlier.state})")
+                else:
+                    call = slurm.command(key, "0", repro, numbers.values(), options)
+                    _queue_repro(key, call, earlier, dry_run)
+    if not then_repro:
+        print(f"when all are done: dvc repro {shlex.quote(target)}")
+
+
+def _check_options(on: str, of_local: dict[str, object], of_slurm: dict[str, object]) -> None:
+    foreign = of_local if on == "slurm" else of_slurm
+    for name, value in foreign.items():
+        if value:
+            where = "local" if on == "slurm" else "slurm"
+            hint = "; on Slurm, ask with --sbatch=--gpus=1" if name == "gpus" else ""
+            raise UserError(f"--{name}: only with --on {where}{hint}")
+    if of_local["gpus"] and of_local["jobs"]:
+        raise UserError("--jobs: only without --gpus, where each device has a run at a time")
+
+
+def _options(
+    time: str | None, mem: str | None, cpus: int | None, sbatch: Sequence[str]
+) -> list[str]:
+    """Return the user's options of sbatch (`UserError` if one has an open quotation)."""
+    given = {"time": time, "mem": mem, "cpus-per-task": cpus}
+    options = [f"--{name}={value}" for name, value in given.items() if value]
+    for text in sbatch:
+        try:
+            options += shlex.split(text)
+        except ValueError as error:
+            raise UserError(f"--sbatch {text}: {error}") from None
+    if ours := [option for option in options if OURS.fullmatch(option)]:
+        raise UserError(f"--sbatch {ours[0]}: `submit` decides that; leave it out")
+    return options
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep out any other submission from this folder (`UserError` if there is one)."""
+    JOBS.mkdir(exist_ok=True)
+    with (JOBS / "lock").open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise UserError(
+                f"{JOBS}: another `paper_repro submit` is at work in this folder; wait until it "
+                "has ended, or end it with Ctrl-C"
+            ) from None
+        yield
+
+
+def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[str]]:
+    """Return what is to be trained for a target, and the keys of its runs that are queued.
+
+    What a run starts from comes before it. Of what is left out it is printed why.
+    """
+    needed = needed_stages(target)  # a wrong target is told before the downloads
+    fetch()
+    keys = {stage.removeprefix("train@") for stage in needed if stage.startswith("train@")}
+    profiles = {key.rsplit("-", 2)[0] for key in keys}
+    params = {profile: read_params(profile) for profile in sorted(profiles)}
+    listed = [run for each in params.values() for run in runs(each).values() if run.key in keys]
+    for profile, dataset in sorted({(run.profile, run.dataset) for run in listed}):
+        prepare(profile, dataset)
+    # What they are prepared from may have changed without changing them, as DVC will find.
+    changed = {stage for stage in changed_stages(target) if not stage.startswith("prepare@")}
+    below = {run.key: run.stacked_on.stem if run.stacked_on else None for run in listed}
+
+    def depth(key: str | None) -> int:
+        return 1 + depth(below.get(key)) if key else 0
+
+    found: list[Work] = []
+    waiting: list[str] = []
+    for run in sorted(trainings(listed, changed), key=lambda run: depth(run.key)):
+        _require_own_device(params[run.profile], run)
+        state, job = read_state(run.key), alive.get(run.key)
+        if state is None:
+            print(f"{run.key}: not run: its data are absent")
+            continue
+        if below[run.key] in {*waiting, *(work.run.key for work in found)}:
+            state = replace(state, update=0, validation=None)  # it will start from another model
+        made_by = stamp(run.key)
+        if job:
+            waiting.append(run.key)
+            edited = (
+                ""
+                if job.stamp == made_by
+                else ", from before an edit, so that it will refuse to train: cancel it (scancel "
+                f"{job.number}) and submit again"
+            )
+            print(f"{run.key}: already queued as job {job.number} ({job.state}){edited}")
+        elif state.finished():
+            print(f"{run.key}: finished")
+        else:
+            found.append(Work(state, made_by))
+    return found, waiting
+
+
+def _require_own_device(params: Params, run: Run) -> None:
+    device = recipe_of(params, run.experiment).device
+    if re.fullmatch(r"cuda:[1-9]\d*", device):
+        raise UserError(
+            f"{params.where(run.experiment)}.device: {device}, but a job sees only the devices "
+            "that it is given, from cuda:0 on; set it to `auto` or `cuda`"
+        )
+
+
+def _line(work: Work, how: str) -> str:
+    return (
+        f"{work.run.key}: {how}, {work.state.epochs_left} epoch(s) left, log {_log(work.run.key)}"
+    )
+
+
+def _log(key: str) -> Path:
+    return JOBS / f"{key}.log"
+
+
+def _queue(
+    work: list[Work], numbers: dict[str, str], options: Sequence[str], dry_run: bool
+) -> None:
+    """Submit jobs to Slurm, and add their numbers to `numbers`."""
+    for one in work:
+        key = one.run.key
+        after = [numbers[one.below]] if one.below in numbers else []
+        call = slurm.command(key, one.stamp, one.arguments, after, options)
+        if dry_run:
+            print(_line(one, "would be submitted"))
+            print(f"  {shlex.join(call)}")
+            numbers[key] = f"<{key}>"
+        else:
+            numbers[key] = slurm.submit(call)
+            waits = f" after {one.below}" if after else ""
+            print(_line(one, f"job {numbers[key]}{waits}"), flush=True)
+
+
+def _queue_repro(key: str, call: Sequence[str], earlier: slurm.Job | None, dry_run: bool) -> None:
+    """Submit the last job, in place of one that waits for fewer runs."""
+    if dry_run:
+        print(f"dvc repro: would be submitted\n  {shlex.join(call)}")
+        return
+    number = slurm.submit(call)
+    if earlier:
+        slurm.cancel([earlier])
+    print(f"dvc repro: job {number} after all of them, log {_log(key)}")
+
+
+def _run_here(
+    work: list[Work], places: list[dict[str, str]], repro: list[str] | None, dry_run: bool
+) -> None:
+    """Train side by side on this machine, and then run DVC, if wanted."""
+    for one in work:
+        print(_line(one, "to be trained here"))
+    if work:
+        threads = places[0]["OMP_NUM_THREADS"]
+        print(f"{len(places)} run(s) at once, {threads} thread(s) each", flush=True)
+    if dry_run:
+        return
+    codes = local.Pool(places, JOBS).run(
+        {one.run.key: [sys.executable, *one.arguments] for one in work},
+        {one.run.key: one.below for one in work if one.below},
+    )
+    if failed := [key for key, code in codes.items() if code]:
+        without = [key for key, code in codes.items() if code is None]
+        hint = f"; without it not started: {', '.join(without)}" if without else ""
+        raise UserError(
+            f"failed: {', '.join(f'{key} (see {_log(key)})' for key in failed)}{hint}; the others "
+            "are done; run the same command again once that is mended"
+        )
+    if repro:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        code = subprocess.run([sys.executable, *repro], env=os.environ | {"PATH": path}).returncode
+        if code:
+            raise UserError(f"dvc repro: exit {code}; all runs are trained, so run it again")

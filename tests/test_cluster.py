@@ -1,0 +1,538 @@
+"""Trainings as jobs: by a stub of Slurm, by a real one on two small nodes, and on this machine."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from paper_repro.__main__ import main
+from paper_repro.cluster import job as jobbing
+from paper_repro.cluster import local, slurm, submit
+from paper_repro.cluster.progress import read_state, stamp
+from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.errors import UserError
+from paper_repro.core.runs import model_path, read_run
+from paper_repro.training.train import train
+from tests import small_slurm
+from tests.small import ROOT
+from tests.small_slurm import asked, wait_for
+from tests.test_tfd_phases import FIRST, SECOND, phases  # noqa: F401 (a fixture)
+
+# DVC's library warns DVC.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+PIPELINE = "profiles/quick/dvc.yaml"
+TARGET = f"{PIPELINE}:train"
+UPDATES = 6  # of an epoch: 60 images in batches of 10
+SLOWLY = """
+# A job's update takes seconds as long as a file is there.
+import os, sys, time
+import tqdm
+update = tqdm.tqdm.update
+def slowly(self, n=1):
+    until = time.monotonic() + 2.5
+    while "job" in sys.argv and os.path.exists("slowly") and time.monotonic() < until:
+        time.sleep(0.05)
+    return update(self, n)
+tqdm.tqdm.update = slowly
+"""
+
+
+@pytest.fixture
+def lab(phases, monkeypatch):  # noqa: F811
+    """A small copy of the repository, with two runs of which one starts from the other."""
+    for place in ("dvc.yaml", PIPELINE, "data/dvc.yaml"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / place).read_text()
+        Path(place).write_text(text.replace("python -m paper_repro fetch", "echo"))
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    shutil.copytree(ROOT / "paper_repro", "paper_repro", ignore=shutil.ignore_patterns("__pyc*"))
+    for profile in ("raw", "stand-in"):
+        Path("data", profile, "tfd").mkdir(parents=True)
+    Path("hook").mkdir()
+    Path("hook/sitecustomize.py").write_text(SLOWLY)
+    monkeypatch.setenv("PYTHONPATH", str(Path("hook").resolve()))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(submit, "fetch", lambda: None)
+    monkeypatch.setattr(submit, "prepare", lambda profile, dataset: None)
+    return phases
+
+
+def outputs():
+    """The bytes of all that both runs leave and a rerun must reproduce."""
+    found = [model_path(key) for key in (FIRST, SECOND)]
+    found += sorted(Path("reports/quick/runs").rglob("*.*"))
+    return {path.as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def expected(lab):
+    """What an uninterrupted training in this process leaves of both runs, of four epochs each."""
+    for name in ("tfd_pretrain", "tfd"):
+        lab.files["paper"]["experiments"][name]["epochs"] = 4
+    lab.write()
+    train(FIRST)
+    train(SECOND)
+    found = outputs()
+    assert len(found) == 8
+    for folder in ("models", "checkpoints", "reports/quick/runs", "reports/quick/circumstances"):
+        shutil.rmtree(folder)
+    return found
+
+
+def submitted(capsys, *options, target=TARGET):
+    """What `submit` prints, by the first word of each line."""
+    capsys.readouterr()
+    assert main(["submit", target, *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+
+
+# With a stub of Slurm.
+
+
+@pytest.fixture
+def stub(lab, monkeypatch):
+    """Commands that note how they were called; `queue` lists what squeue prints."""
+    Path("bin").mkdir()
+    script = (
+        f"#!{sys.executable}\nimport json, os, sys\n"
+        "name = os.path.basename(sys.argv[0])\n"
+        "calls = open('calls').read().splitlines() if os.path.exists('calls') else []\n"
+        "mine = {k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'SBATCH', 'SQ'))}\n"
+        "if name != 'squeue':\n"
+        "    print(json.dumps([name, sys.argv[1:], mine]), file=open('calls', 'a'))\n"
+        "if name == 'squeue' and os.path.exists('queue'): print(open('queue').read())\n"
+        "if name == 'sbatch': print(100 + len(calls))\n"
+    )
+    for name in ("sbatch", "squeue", "scancel"):
+        path = Path("bin", name)
+        path.write_text(script)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{Path('bin').resolve()}:{os.environ['PATH']}")
+    return lab
+
+
+def calls(name="sbatch"):
+    if not Path("calls").exists():
+        return []
+    found = [json.loads(line) for line in Path("calls").read_text().splitlines()]
+    return [(arguments, environment) for called, arguments, environment in found if called == name]
+
+
+def enqueue(*jobs):
+    """Let squeue list jobs of (number, key, stamp, state)."""
+    lines = [f"{n} |{slurm._name(key, made)} |{state} |n1 |0 |" for n, key, made, state in jobs]
+    Path("queue").write_text("\n".join(lines))
+
+
+def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(stub, capsys):
+    said = submitted(capsys, "--time", "4:00:00", "--mem=8G", "--cpus=4", "--sbatch=-p long -x n9")
+    assert list(said) == [FIRST, SECOND, "when all are done"]
+    assert said[FIRST] == f"job 100, 2 epoch(s) left, log jobs/{FIRST}.log"
+    assert said[SECOND].startswith(f"job 101 after {FIRST}, ")
+    assert said["when all are done"] == f"dvc repro {TARGET}"
+    (first, _), (second, _) = calls()
+    assert {
+        *("--requeue", "--signal=TERM@300", "--kill-on-invalid-dep=yes", "--open-mode=append"),
+        *("--time=4:00:00", "--mem=8G", "--cpus-per-task=4", f"--output=jobs/{FIRST}.log"),
+        f"--chdir={Path.cwd()}",
+    } <= set(first)
+    script = first.index(str(slurm.SCRIPT))
+    assert first[script - 4 : script] == ["-p", "long", "-x", "n9"]  # after ours, so that they win
+    assert first[script + 3 :] == ["-m", "paper_repro", "job", FIRST, stamp(FIRST)]
+    assert not [option for option in first if "dependency" in option]
+    assert "--dependency=afterok:100" in second
+
+
+def test_an_outer_job_s_variables_are_left_out_and_the_user_s_wishes_kept(
+    stub, capsys, monkeypatch
+):
+    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SQUEUE_STATES"):
+        monkeypatch.setenv(name, "7")
+    kept = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_PARTITION": "long"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+    submitted(capsys)
+    assert calls()[0][1] == kept
+
+
+def test_what_is_queued_is_not_submitted_again_and_what_starts_from_it_waits_for_it(stub, capsys):
+    enqueue((12, FIRST, stamp(FIRST), "RUNNING"), (11, FIRST, stamp(FIRST), "FAILED"))
+    said = submitted(capsys)
+    assert said[FIRST] == "already queued as job 12 (RUNNING)"
+    ((second, _),) = calls()
+    assert "--dependency=afterok:12" in second
+    enqueue((12, FIRST, "0" * 12, "PENDING"), (13, SECOND, stamp(SECOND), "PENDING"))
+    said = submitted(capsys)
+    assert "from before an edit, so that it will refuse to train" in said[FIRST]
+    assert len(calls()) == 1
+
+
+def test_a_job_that_has_ended_is_submitted_again(stub, capsys):
+    enqueue((12, FIRST, stamp(FIRST), "FAILED"), (13, SECOND, stamp(SECOND), "CANCELLED"))
+    submitted(capsys)
+    assert len(calls()) == 2
+
+
+def test_another_copy_of_the_repository_has_jobs_of_its_own(stub, capsys, monkeypatch):
+    elsewhere = Path("elsewhere")
+    elsewhere.mkdir()
+    with monkeypatch.context() as there:
+        there.chdir(elsewhere)
+        name = slurm._name(FIRST, stamp_of_first := "1" * 12)
+    assert name != slurm._name(FIRST, stamp_of_first)
+    Path("queue").write_text(f"12 |{name} |RUNNING |n1 |0 |")
+    assert "already queued" not in submitted(capsys)[FIRST]
+
+
+def test_what_is_trained_is_left_alone_until_its_model_is_gone(stub, capsys):
+    train(FIRST)
+    train(SECOND)
+    said = submitted(capsys)
+    assert (said[FIRST], said[SECOND]) == ("finished", "finished")
+    assert not calls()
+    model_path(SECOND).unlink()
+    assert "0 epoch(s) left" in submitted(capsys)[SECOND]
+    ((call, _),) = calls()
+    assert call[-2] == SECOND
+    assert not [option for option in call if "dependency" in option]
+
+
+def test_a_finished_run_is_trained_anew_after_one_that_it_starts_from(stub, capsys):
+    train(FIRST)
+    train(SECOND)
+    stub.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    stub.write()
+    said = submitted(capsys)
+    assert "1 epoch(s) left" in said[FIRST]
+    assert said[SECOND].startswith(f"job 101 after {FIRST}, 2 epoch(s) left")
+
+
+def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, capsys):
+    submitted(capsys, "--then-repro", "--dry-run")
+    enqueue(
+        (12, FIRST, stamp(FIRST), "PENDING"),
+        (13, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
+        (14, "repro-00000000", "0", "PENDING"),  # of another target
+        (15, "paper-mnist-0", "0" * 12, "RUNNING"),
+    )
+    said = submitted(capsys, "--then-repro")
+    assert "when all are done" not in said
+    last = calls()[-1][0]
+    assert last[-4:] == ["-m", "dvc", "repro", TARGET]
+    assert "--dependency=afterok:12:100" in last
+    assert [numbers for numbers, _ in calls("scancel")] == [["13"]]
+    enqueue(
+        (12, FIRST, stamp(FIRST), "PENDING"),
+        (16, SECOND, stamp(SECOND), "PENDING"),
+        (17, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
+    )
+    assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (PENDING)"
+
+
+def test_a_dry_run_submits_nothing_and_shows_the_calls(stub, capsys):
+    said = submitted(capsys, "--dry-run", "--then-repro", "--time=1:00")
+    assert said[FIRST].startswith("would be submitted, 2 epoch(s) left")
+    assert not calls()
+    text = "\n".join(said)
+    assert f"'--dependency=afterok:<{FIRST}>:<{SECOND}>'" in text
+    assert "--time=1:00" in text
+
+
+def test_a_run_without_data_is_left_out(stub, capsys):
+    record = Path("data/processed/quick/tfd/dataset.json")
+    content = json.loads(record.read_text()) | {"status": "not run", "reason": "a", "todo": "b"}
+    record.write_text(json.dumps(content))
+    assert submitted(capsys)[FIRST] == "not run: its data are absent"
+    assert not calls()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gpus=0"], "--gpus: only with --on local; on Slurm, ask with --sbatch=--gpus=1"),
+        (["--jobs=2"], "--jobs: only with --on local"),
+        (["--on=local", "--mem=8G"], "--mem: only with --on slurm"),
+        (["--on=local", "--gpus=0", "--jobs=2"], "--jobs: only without --gpus"),
+        (["--on=local", "--jobs=-1"], "--jobs -1: must be at least 1"),
+        (["--cpus=0"], "--cpus 0: must be at least 1"),
+        (["--on=local", "--gpus=0,0"], "--gpus 0,0: must be different numbers by commas"),
+        (["--on=local", "--gpus=9999"], "that torch finds here"),
+        (["--on=local", "--gpus=x"], "--gpus x: must be different numbers"),
+        (["--sbatch='"], "--sbatch ': No closing quotation"),
+        (["--sbatch=-p x -J mine"], "--sbatch -J: `submit` decides that"),
+        (["--sbatch=--array=1-9"], "--sbatch --array=1-9: `submit` decides that"),
+    ],
+)
+def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, message):
+    assert main(["submit", TARGET, *options]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not calls()
+
+
+def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
+    assert main(["submit", "repotr@paper", "--on=local"]) == 2
+    assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert main(["submit", TARGET]) == 2
+    assert "squeue: not found; run this where Slurm's commands are" in capsys.readouterr().err
+
+
+def test_a_device_by_number_is_refused_before_anything_is_queued(stub, capsys):
+    stub.files["paper"]["experiments"]["tfd"]["device"] = "cuda:1"
+    stub.write()
+    assert main(["submit", TARGET]) == 2
+    said = capsys.readouterr().err
+    assert "params.yaml: experiments.tfd.device: cuda:1, but a job sees only" in said
+    assert not calls()
+
+
+def test_two_submissions_at_once_are_told(stub, capsys):
+    Path("jobs").mkdir()
+    code = (
+        "import fcntl, sys; lock = open('jobs/lock', 'a'); fcntl.lockf(lock, fcntl.LOCK_EX)\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    other.stdout.readline()
+    assert main(["submit", TARGET]) == 2
+    other.communicate()
+    assert "another `paper_repro submit` is at work" in capsys.readouterr().err
+    submitted(capsys)
+
+
+def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is_of(stub, capsys):
+    assert main(["jobs"]) == 0
+    assert capsys.readouterr().out == "no jobs yet\n"
+    train(FIRST)
+    enqueue((12, FIRST, "1" * 12, "COMPLETED"), (13, SECOND, "2" * 12, "PENDING"))
+    Path("jobs").mkdir()
+    Path("jobs", f"{SECOND}.log").touch()
+    Path("jobs", "quick-mnist-9.log").write_text("-- 2026-01-01T00:00:00 quick-mnist-9: exit 2\n")
+    capsys.readouterr()
+    assert main(["jobs"]) == 0
+    head, gone, second, first = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert head[:2] == ["run", "state"]
+    assert gone[:3] == ["quick-mnist-9", "exit", "2"]
+    assert second[1:3] == ["13", "PENDING"]
+    assert "0/2" in second
+    assert first[1:4] == ["finished", "n1", "2/2"]
+    assert "nats" in first
+    assert main(["jobs", "--cancel"]) == 0
+    assert calls("scancel")[0][0] == ["13"]
+
+
+# What a job does.
+
+
+def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
+    made = stamp(FIRST)
+    lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    lab.write()
+    with pytest.raises(UserError, match="changed after it was submitted; nothing was trained"):
+        jobbing.job(FIRST, made)
+    made = stamp(FIRST)
+    monkeypatch.setattr("paper_repro.core.provenance.code_digest", lambda *modules: "other")
+    with pytest.raises(UserError, match="submit it again"):
+        jobbing.job(FIRST, made)
+    assert not Path("checkpoints").exists()
+
+
+def test_a_job_that_is_restarted_in_vain_gives_up_and_one_that_moves_does_not(lab, monkeypatch):
+    made, update = stamp(FIRST), [0]
+    states = {"update": property(lambda self: update[0])}
+    monkeypatch.setattr(jobbing, "read_state", lambda key: type("State", (), states)())
+    monkeypatch.setattr(jobbing, "train", lambda key: None)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+
+    def start(restart):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
+        jobbing.job(FIRST, made)
+
+    for restart in range(10):  # each time a little further
+        update[0] = restart
+        start(restart)
+    for restart in (10, 11):
+        start(restart)
+    with pytest.raises(UserError, match=r"restarted 3 times at update 9 without a new one"):
+        start(12)
+    start(0)  # submitted again
+
+
+# On this machine.
+
+
+def test_two_runs_at_once_give_the_bytes_of_one_after_the_other(lab, capsys):
+    lab.list(tfd_pretrain=[0, 1])
+    keys = ("quick-tfd_pretrain-0", "quick-tfd_pretrain-1")
+    for key in keys:
+        train(key)
+    paths = [model_path(key) for key in keys]
+    paths += [read_run(key)[1].folder / "training.json" for key in keys]
+    one_by_one = [path.read_bytes() for path in paths]
+    for folder in ("models", "checkpoints", "reports/quick/runs"):
+        shutil.rmtree(folder)
+    said = submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")
+    assert said["2 run(s) at once, 1 thread(s) each"] == ""
+    assert [path.read_bytes() for path in paths] == one_by_one
+    assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")[keys[0]] == "finished"
+
+
+def test_a_failed_run_is_named_with_its_log_and_costs_only_what_starts_from_it(lab, capsys):
+    lab.list(tfd_pretrain=[0, 1], tfd=[0])
+    path = Path("checkpoints", FIRST)
+    path.parent.mkdir()
+    path.write_text("a file where a folder should be")
+    assert main(["submit", TARGET, "--on=local", "--jobs=2"]) == 2
+    told = capsys.readouterr()
+    assert f"failed: {FIRST} (see jobs/{FIRST}.log); without it not started: {SECOND}" in told.err
+    assert "quick-tfd_pretrain-1: done" in told.out
+    assert "paper_repro: " in Path("jobs", f"{FIRST}.log").read_text()
+
+
+def test_an_interrupt_saves_all_runs_and_the_same_command_goes_on(lab, capsys):
+    lab.list(tfd_pretrain=[0, 1])
+    Path("slowly").touch()
+    code = (
+        "import sys; from paper_repro.__main__ import main\n"
+        "from paper_repro.cluster import submit\n"
+        "submit.fetch = lambda: None; submit.prepare = lambda profile, dataset: None\n"
+        f"sys.exit(main(['submit', {TARGET!r}, '--on=local', '--jobs=2', '--cpus=1']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    logs = [Path("jobs", f"quick-tfd_pretrain-{seed}.log") for seed in (0, 1)]
+    wait_for(lambda: all(log.exists() and "update" in log.read_text() for log in logs))
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "every run was told to save; the same command goes on from there" in said
+    assert out.count(": saved") == 2
+    assert all("exit 130" in log.read_text() for log in logs)
+    assert 0 < read_state(FIRST).update < 2 * UPDATES
+    Path("slowly").unlink()
+    assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")
+    starts = read_circumstances(read_run(FIRST)[1], "train")["starts"]
+    assert len(starts) == 2
+
+
+def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    two = [{"CUDA_VISIBLE_DEVICES": n, "OMP_NUM_THREADS": "4"} for n in ("0", "2")]
+    assert local.slots("0,2", None, None) == two
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots("0,2", None, None)] == ["4", "7"]
+    every = local.slots(None, None, 1)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
+    assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
+    assert local.slots(None, 16, None)[0]["OMP_NUM_THREADS"] == "1"
+
+
+# By a real Slurm.
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Two nodes; each process of the tests has its own Slurm."""
+    if reason := small_slurm.why_not():
+        pytest.skip(f"no Slurm: {reason}")
+    with small_slurm.running():
+        yield
+
+
+def state_of(key):
+    return slurm.queue()[key].state
+
+
+def log_of(key):
+    path = Path("jobs", f"{key}.log")
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_one(
+    nodes, expected, capsys, monkeypatch
+):
+    # All of it at once, since the controller looks for limits only twice a minute: a dependent
+    # waits through the requeue, a second submission doubles nothing, DVC finds nothing to do.
+    monkeypatch.setenv("SLURM_JOB_ID", "1")  # as if from inside another job
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "64")
+    Path("slowly").touch()
+    submitted(capsys, "--time=1")
+    wait_for(lambda: slurm.queue()[FIRST].restarts == 1)
+    assert 0 < read_state(FIRST).update < 4 * UPDATES
+    again = submitted(capsys, "--time=1")
+    assert all(again[key].startswith("already queued as job") for key in (FIRST, SECOND))
+    assert state_of(SECOND) == "PENDING"
+    Path("slowly").unlink()
+    wait_for(lambda: state_of(SECOND) == "COMPLETED")
+    assert state_of(FIRST) == "COMPLETED"
+    assert outputs() == expected
+    assert "exit 130" in log_of(FIRST)
+    assert f"{FIRST}: job" in log_of(FIRST)
+    assert submitted(capsys)[SECOND] == "finished"
+    spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    addresses = [f"{PIPELINE}:train@{key}" for key in (FIRST, SECOND)]
+    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", *addresses]
+    subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
+    assert outputs() == expected
+    assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
+
+
+def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
+    nodes, expected, capsys, monkeypatch
+):
+    Path("slowly").touch()
+    submitted(capsys)
+    wait_for(lambda: "update" in log_of(FIRST))
+    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--ntasks-per-node=2", "--output=urgent"]
+    asked(*urgent, "--wrap=true")
+    wait_for(lambda: slurm.queue()[FIRST].restarts == 1 and state_of(FIRST) == "RUNNING")
+    assert read_state(FIRST).update > 0
+    assert main(["jobs", "--cancel"]) == 0
+    wait_for(lambda: (state_of(FIRST), state_of(SECOND)) == ("CANCELLED", "CANCELLED"))
+    assert slurm.queue()[FIRST].restarts == 1
+    Path("slowly").unlink()
+    submitted(capsys)
+    monkeypatch.setattr("paper_repro.cluster.jobs.REFRESH_SECONDS", 0.5)
+    assert main(["jobs", "--watch"]) == 0  # until none waits or runs
+    assert state_of(SECOND) == "COMPLETED"
+    last = capsys.readouterr().out.rpartition("updates/s")[2]
+    assert last.count("finished") == 2
+    assert outputs() == expected
+
+
+def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, capsys):
+    submitted(capsys, "--sbatch=--hold")
+    lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    lab.write()
+    asked("scontrol", "release", slurm.queue()[FIRST].number, slurm.queue()[SECOND].number)
+    wait_for(lambda: state_of(FIRST) == "FAILED")
+    assert "changed after it was submitted; nothing was trained" in log_of(FIRST)
+    wait_for(lambda: state_of(SECOND) == "CANCELLED")
+    assert not Path("checkpoints").exists()
+    capsys.readouterr()
+    assert main(["jobs"]) == 0
+    assert f"jobs/{FIRST}.log" in capsys.readouterr().out
+
+
+def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, capsys):
+    assert main(["submit", TARGET, "--sbatch=--partition=nope"]) == 2
+    said = capsys.readouterr().err
+    assert "sbatch: error: invalid partition specified: nope" in said
+    assert said.count("\n") == 1
