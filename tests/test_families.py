@@ -72,6 +72,17 @@ def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(family, monk
     assert outputs(family) == expected
 
 
+def test_normalised_images_which_its_units_cannot_take_are_refused(family, workspace, capsys):
+    name = family.split("-")[1]
+    workspace.files["paper"]["experiments"][name] = RECIPES[name] | {"dataset": "cifar10"}
+    workspace.write()
+    assert main(["train", family]) == 2
+    said = capsys.readouterr().err
+    assert f"params.yaml: experiments.{name}.dataset: " in said
+    assert "'mnist' or 'tfd'" in said
+    assert said.count("\n") == 1
+
+
 def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
     train(family)
     assert main(["evaluate", family]) == 0

@@ -51,6 +51,8 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
             )
             precisions = ("float32", "bfloat16") if both else (experiment.precision,)
             calls: list[Any] = [(bench_experiment, name, p, device) for p in precisions]
+        elif params.base(name) != name:  # of the same size
+            continue
         else:  # Table 1's other models
             calls = [(bench_layers, name, device)]
         for call in calls:
@@ -76,7 +78,9 @@ def _bench_help() -> dict[str, Any]:
 
 def _bfloat16_is_slow(rows: list[dict[str, Any]]) -> bool:
     """Return whether the first experiment's update was far slower in bfloat16 than in float32."""
-    seconds = {row["precision"]: row["seconds_an_update"]["median"] for row in rows[:2]}
+    seconds: dict[str, float] = {
+        row["precision"]: row["seconds_an_update"]["median"] for row in rows[:2]
+    }
     return seconds.get("bfloat16", 0.0) > SLOW_BFLOAT16 * seconds.get("float32", 0.0)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds, and who asks for a recipe may need non
     from paper_repro.core.sampler import Sampler
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+InUnitInterval = Literal["mnist", "tfd"]  # data sets of pixels in [0, 1], which CIFAR-10's are not
 
 
 class Recipe(Model):
@@ -65,6 +66,7 @@ class Recipe(Model):
 class Layerwise(Recipe):
     """What the recipe of a model has that is trained layer by layer; `epochs` are those of each."""
 
+    dataset: InUnitInterval
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
 
     @property

@@ -163,8 +163,10 @@ def presentation(params: Params) -> Presentation:
 
 
 def measure_key(params: Params, run: Run) -> str:
-    """Return whose entry in `measure` a run is measured by: its experiment's, else its data's."""
-    return run.experiment if run.experiment in params.group("measure") else run.dataset
+    """Return whose entry in `measure` a run is measured by: its own, its base's or its data's."""
+    entries = params.group("measure")
+    own = (run.experiment, params.base(run.experiment))
+    return next((name for name in own if name in entries), run.dataset)
 
 
 def stage_address(profile: str, stage: str) -> str:

@@ -107,6 +107,18 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
     }
 
 
+def training_seconds() -> dict[str, float]:
+    """Return what the whole training of each experiment takes, in float32."""
+    path = FOLDER / "experiments.json"
+    if not path.is_file():
+        return {}
+    return {
+        row["experiment"]: row["hours"] * 3600
+        for row in read_json(path)["rows"]
+        if row["precision"] == "float32"
+    }
+
+
 def sampling(parts: dict[str, Any]) -> Markdown:
     """Return what a step of each model's sampling takes."""
     return tables.markdown(

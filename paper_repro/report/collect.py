@@ -23,7 +23,7 @@ from paper_repro.core.records import (
 )
 from paper_repro.core.runs import ABLATIONS, Protocol, presentation, repro
 from paper_repro.core.titles import TITLES
-from paper_repro.report.benchmarks import sampling_seconds
+from paper_repro.report.benchmarks import sampling_seconds, training_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import OTHERS, PAPER, margin
 from paper_repro.report.release import against_release
@@ -350,7 +350,10 @@ class Collected:
 
     def mixing(self) -> list[Mixes]:
         """Return how the samples of those runs follow each other that were followed."""
-        found, seconds = [], sampling_seconds() if self.params.profile == "paper" else {}
+        timed = self.params.profile == "paper"  # by its recipes alone
+        steps = sampling_seconds() if timed else {}
+        trainings = training_seconds() if timed else {}
+        found = []
         for name in presentation(self.params).mixing:
             files = next(files for files in self.listed if files.run.experiment == name)
             if files.trained:
@@ -360,7 +363,8 @@ class Collected:
                         run=files.run.key,
                         experiment=name,
                         measured=measured,
-                        seconds_a_step=seconds.get(name, {}),
+                        seconds_a_step=steps.get(name, {}),
+                        training_seconds=trainings.get(name),
                     )
                 )
         return found

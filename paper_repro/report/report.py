@@ -275,6 +275,7 @@ def values(
             for grid, means in one.grids.items()
             if grid != GSN_SIGMA
         ],
+        "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "missing": dict.fromkeys(row.dataset for row in not_run),
         "comparable": any(row.comparable for row in results.rows),
         "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},

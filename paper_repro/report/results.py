@@ -249,15 +249,17 @@ class Variant(Closed):
 
 
 class Mixes(Closed):
-    """How the samples of a run follow each other; what a step costs, if that was timed.
+    """How the samples of a run follow each other; what that costs, if it was timed.
 
-    `seconds_a_step` is for one chain and for many together, by their number.
+    `seconds_a_step` is for one chain and for many together, by their number. `training_seconds` are
+    those of the whole training by the time of an update, on the same machine.
     """
 
     run: str
     experiment: str
     measured: records.Mixing
     seconds_a_step: dict[str, float]
+    training_seconds: float | None
 
 
 class Inputs(Closed):

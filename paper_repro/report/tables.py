@@ -16,6 +16,7 @@ from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
+OPEN_CHOICE = "an open choice"  # what a run shows that is a trial of what the sources leave open
 CHOSEN = {"best": "best on validation", "last": "last"}
 
 
@@ -311,32 +312,41 @@ def mixing(results: Results) -> Markdown:
             "Model": model_of(found.experiment),
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "Worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
-            "τ": _steps(found.measured["efficiency"]["time"]),
             "R̂": _rhat(found),
-            "Burn-in": _burn_in(found),
-            "A digit lasts": _steps(found.measured["digits"]["dwell"]),
-            "In 100 draws": number(found.measured["digits"]["distinct"].get("100")),
+            "An independent sample": _independent(found, 1),
+            "Training": "–" if found.training_seconds is None else duration(found.training_seconds),
         }
         for found in results.mixing
     )
 
 
-def independent(results: Results) -> Markdown:
-    """Return what an independent sample costs; nothing where no step was timed."""
+def chains(results: Results) -> Markdown:
+    """Return more of the same: steps, digits, and many chains at once."""
     return markdown(
         {
             "Model": model_of(found.experiment),
-            "A step": _seconds(found.seconds_a_step["1"]),
-            "An independent sample": _seconds(
-                found.seconds_a_step["1"] * found.measured["efficiency"]["time"]
-            ),
-            "The same, of 100 chains at once": _seconds(
-                found.seconds_a_step["100"] / 100 * found.measured["efficiency"]["time"]
-            ),
+            "τ": _steps(found.measured["efficiency"]["time"]),
+            "Burn-in": _burn_in(found),
+            "A digit lasts": _steps(found.measured["digits"]["dwell"]),
+            "In 100 draws": number(found.measured["digits"]["distinct"].get("100")),
+            "A step": _step(found, 1),
+            "An independent sample of 100 chains": _independent(found, 100),
         }
         for found in results.mixing
-        if found.seconds_a_step
     )
+
+
+def _step(found: Mixes, chains: int) -> str:
+    seconds = found.seconds_a_step.get(str(chains))
+    return "–" if seconds is None else _seconds(seconds)
+
+
+def _independent(found: Mixes, chains: int) -> str:
+    """Return what an independent sample takes; – where no step was timed."""
+    seconds = found.seconds_a_step.get(str(chains))
+    if seconds is None:
+        return "–"
+    return _seconds(seconds / chains * found.measured["efficiency"]["time"])
 
 
 def _steps(count: float) -> str:
@@ -374,7 +384,7 @@ def thinning(results: Results) -> Markdown:
 
 
 def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
-    """Return what each run of the stacked CAE scores on validation images, by its walk's σ.
+    """Return what each run of the stacked CAE scores on validation images by its walk's σ, in nats.
 
     Parameters
     ----------
@@ -385,16 +395,12 @@ def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
         last = table.iloc[-1]
         names = [str(name) for name in table.columns]
         stds = [name.removeprefix("valid_nats_") for name in names if "valid_nats_" in name]
-        for std in stds:
-            chosen = float(std) == last["walk_std"]
-            lines.append(
-                {
-                    "Run": code(run),
-                    "σ of the walk": f"{std}, chosen" if chosen else std,
-                    "Validation (nats)": number(last[f"valid_nats_{std}"]),
-                    "τ of its one chain": _steps(last[f"autocorrelation_time_{std}"]),
-                }
-            )
+        chosen = next(std for std in stds if float(std) == last["walk_std"])
+        lines.append(
+            {"Run": code(run)}
+            | {f"σ = {std}": number(last[f"valid_nats_{std}"]) for std in stds}
+            | {"Chosen": chosen, "its τ": _steps(last[f"autocorrelation_time_{chosen}"])}
+        )
     return markdown(lines)
 
 
@@ -478,6 +484,8 @@ def data(results: Results) -> Markdown:
 def costs(results: Results, measured: dict[str, Any]) -> Markdown:
     """Return what each experiment costs and needs, and its number: a line each.
 
+    Without trials of what the sources leave open, which the report's page has.
+
     Parameters
     ----------
     measured : of ``make bench``, by experiment.
@@ -486,7 +494,7 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
     lines = []
     for row in results.rows:
         about, cost = known.get(row.experiment), measured.get(row.experiment)
-        if about is None:
+        if about is None or about["shows"] == OPEN_CHOICE:
             continue
         lines.append(
             {

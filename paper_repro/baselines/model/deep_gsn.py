@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from paper_repro.core.params import Count, Positive
-from paper_repro.core.recipe import Recipe, Share
+from paper_repro.core.recipe import InUnitInterval, Recipe, Share
 from paper_repro.core.sampler import ChainSampler, in_double
 
 
@@ -21,6 +21,7 @@ class DeepGsn(Recipe):
     """The recipe: of the chain, its noise, and the descent."""
 
     family: Literal["deep_gsn"]
+    dataset: InUnitInterval
     hidden: tuple[Count, Count]
     steps: Count  # of the chain behind each update: the walk back
     salt_and_pepper: Share  # probability that a pixel is replaced, by 0 or 1 alike
