@@ -1,5 +1,6 @@
 """The forest plot: every number stands where it belongs, and can be read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_marks_stand_at_their_means_in_order_from_the_top(axes):
     assert [x for x, _ in points] == [mark.mean for mark in MARKS]
     heights = drawn.transData.transform(points)[:, 1]
     assert np.all(np.diff(heights) < 0)
+
+
+def test_a_retrained_model_far_to_the_left_is_an_arrow_at_the_edge_and_leaves_the_scale(axes):
+    far = Mark("Retrained", "one chain", -160.5, -161.0, -160.0, "retrained", "−160.5")
+    near = replace(far, label="thinned", mean=min(mark.mean for mark in MARKS) - 1, low=None)
+    before, drawn = axes().get_xlim(), axes([*MARKS, far, near])
+    assert len(drawn.containers) == len(MARKS) + 1
+    (arrow,) = [line for line in drawn.lines if line.get_marker() == "<"]
+    low, high = drawn.get_xlim()
+    assert arrow.get_xdata()[0] == low < near.mean
+    assert high == pytest.approx(before[1], abs=5)
+    assert before[0] - low < before[1] - before[0]
 
 
 def test_intervals_reach_from_low_to_high_and_are_none_without_them(axes):

@@ -37,10 +37,15 @@ class Mark:
 def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: float | None) -> None:
     """Draw one line a mark in the order given, under the heading of its group.
 
+    Retrained models far to the left of all else are arrows at the edge: a chain that does not mix
+    scores hundreds of nats less, and to scale all others would be one line.
+
     Parameters
     ----------
     number, margin : the paper's, in nats, as a line, with the band that counts as reproduced.
     """
+    means = [mark.mean for mark in marks if mark.kind != "retrained"]
+    left = min(means) - (max(means) - min(means)) / 4
     groups = [(group, list(members)) for group, members in groupby(marks, lambda m: m.group)]
     names: dict[float, str] = {}  # by y, the headings among them
     top = 0.0
@@ -55,8 +60,10 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
                 axes.fill_betweenx(edges, number - margin, number + margin, color="0.9", lw=0)
             for y, mark in enumerate(members, start=1):
                 names[top + y] = mark.label
-                _draw(axes, mark, top + y)
+                _draw(axes, mark, top + y, left)
             top += len(members) + 1.5
+        if any(mark.mean < left for mark in marks):
+            axes.set_xlim(left=left)
         axes.set(ylim=(top - 0.9, -0.5), yticks=list(names), yticklabels=list(names.values()))
         axes.tick_params("y", length=0)
         for label, name in zip(axes.get_yticklabels(), names.values(), strict=True):
@@ -66,17 +73,20 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
         axes.spines["left"].set_visible(False)
 
 
-def _draw(axes: Axes, mark: Mark, y: float) -> None:
+def _draw(axes: Axes, mark: Mark, y: float, left: float) -> None:
     marker, colour, size = LOOKS[mark.kind]
     low, high = mark.low, mark.high
-    axes.errorbar(
-        mark.mean,
-        y,
-        xerr=None if low is None or high is None else [[mark.mean - low], [high - mark.mean]],
-        marker=marker,
-        color=colour,
-        markersize=size,
-        elinewidth=size / 3,
-    )
+    if mark.mean < left:
+        axes.plot(left, y, marker="<", color=colour, markersize=1.5 * size, clip_on=False)
+    else:
+        axes.errorbar(
+            mark.mean,
+            y,
+            xerr=None if low is None or high is None else [[mark.mean - low], [high - mark.mean]],
+            marker=marker,
+            color=colour,
+            markersize=size,
+            elinewidth=size / 3,
+        )
     across = axes.get_yaxis_transform()  # x as a part of the axes' width
     axes.text(1.03, y, mark.text, va="center_baseline", transform=across)

@@ -60,7 +60,7 @@ def _claim(claim: Claim) -> dict[str, Any]:
     kind, sign, group = BADGES.get(claim.verdict, ("open", "○", OPEN))
     shown = words["number"] if any(v is not None for v in claim.values.values()) else ""
     if group is OPEN:
-        shown = "; ".join(filter(None, (shown, f"needs {about['needs']}")))
+        shown = "; ".join(filter(None, (shown.rstrip("."), f"needs {about['needs']}")))
     badge = f'<span class="badge {kind}">{sign} {word}</span>'
     joint = " " if question else ": "
     line = html.escape(joint.join(filter(None, (words["claim"], shown))), quote=False)
@@ -255,6 +255,7 @@ def values(
     pictures: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
+    claims = dict(grouped(results.claims))
     sets = [seed.sets for _, seed in results.seeds if seed.sets]
     checks = results.theory["checks"] if results.theory else []
     audit = results.audit
@@ -267,7 +268,8 @@ def values(
         "devices": list(dict.fromkeys(f"{r.device} ({r.threads} threads)" for r in released)),
         "pictures": pictures,
         "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
-        "claims": grouped(results.claims),
+        "claims": {name: group for name, group in claims.items() if name != OURS},
+        "own_questions": claims.get(OURS, []),
         "sets": sets,
         "by_grids": [
             means["first_images"]
