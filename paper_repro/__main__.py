@@ -125,6 +125,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit code."""
     signal.signal(signal.SIGTERM, _interrupt)  # from here on; training listens by itself
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+        signal.signal(signal.SIGHUP, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
             stream.reconfigure(errors="backslashreplace")

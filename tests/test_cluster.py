@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from paper_repro.cluster import job as jobbing
 from paper_repro.cluster import local, slurm, submit
 from paper_repro.cluster.progress import read_state, stamp
 from paper_repro.core.circumstances import read_circumstances
-from paper_repro.core.errors import UserError
+from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.records import read_training
 from paper_repro.core.runs import model_path, read_run
 from paper_repro.training.train import train
 from tests import small_slurm
 from tests.small import ROOT
 from tests.small_slurm import asked, wait_for
+from tests.test_report import diverge
 from tests.test_tfd_phases import FIRST, SECOND, phases  # noqa: F401 (a fixture)
 
 # DVC's library warns DVC.
@@ -93,6 +96,103 @@ def submitted(capsys, *options, target=TARGET):
     assert main(["submit", target, *options]) == 0
     lines = capsys.readouterr().out.splitlines()
     return {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+
+
+# By a real Slurm; first, because these take longest.
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """Two nodes; each process of the tests has its own Slurm."""
+    if reason := small_slurm.why_not():
+        pytest.skip(f"no Slurm: {reason}")
+    with small_slurm.running():
+        yield
+
+
+def state_of(key):
+    return slurm.queue()[key].state
+
+
+def log_of(key):
+    path = Path("jobs", f"{key}.log")
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_one(
+    nodes, expected, capsys, monkeypatch
+):
+    # All of it at once, since the controller looks for limits only twice a minute: a dependent
+    # waits through the requeue, a second submission doubles nothing, DVC finds nothing to do.
+    monkeypatch.setenv("SLURM_JOB_ID", "1")  # as if from inside another job
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "64")
+    Path("slowly").touch()
+    submitted(capsys, "--time=1")
+    wait_for(lambda: slurm.queue()[FIRST].restarts == 1)
+    assert 0 < read_state(FIRST).update < 4 * UPDATES
+    again = submitted(capsys, "--time=1")
+    assert all(again[key].startswith("already queued as job") for key in (FIRST, SECOND))
+    assert state_of(SECOND) == "PENDING"
+    Path("slowly").unlink()
+    wait_for(lambda: state_of(SECOND) == "COMPLETED")
+    assert state_of(FIRST) == "COMPLETED"
+    assert outputs() == expected
+    assert "exit 130" in log_of(FIRST)
+    assert f"{FIRST}: job" in log_of(FIRST)
+    assert submitted(capsys)[SECOND] == "finished"
+    spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    addresses = [f"{PIPELINE}:train@{key}" for key in (FIRST, SECOND)]
+    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", *addresses]
+    subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
+    assert outputs() == expected
+    assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
+
+
+def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
+    nodes, expected, capsys, monkeypatch
+):
+    Path("slowly").touch()
+    submitted(capsys)
+    wait_for(lambda: "update" in log_of(FIRST))
+    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--ntasks-per-node=2", "--output=urgent"]
+    asked(*urgent, "--wrap=true")
+    wait_for(lambda: slurm.queue()[FIRST].restarts == 1 and state_of(FIRST) == "RUNNING")
+    assert read_state(FIRST).update > 0
+    wait_for(lambda: "update" in log_of(FIRST).partition("restart 1")[2])  # it listens
+    assert main(["jobs", "--cancel"]) == 0
+    wait_for(lambda: (state_of(FIRST), state_of(SECOND)) == ("CANCELLED", "CANCELLED"))
+    assert slurm.queue()[FIRST].restarts == 1
+    wait_for(lambda: log_of(FIRST).count("exit 130") == 2)  # of the preemption, and of this
+    Path("slowly").unlink()
+    submitted(capsys)
+    monkeypatch.setattr("paper_repro.cluster.jobs.REFRESH_SECONDS", 0.5)
+    assert main(["jobs", "--watch"]) == 0  # until none waits or runs
+    assert state_of(SECOND) == "COMPLETED"
+    last = capsys.readouterr().out.rpartition("updates/s")[2]
+    assert last.count("finished") == 2
+    assert outputs() == expected
+
+
+def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, capsys):
+    submitted(capsys, "--sbatch=--hold")
+    lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    lab.write()
+    asked("scontrol", "release", slurm.queue()[FIRST].number, slurm.queue()[SECOND].number)
+    wait_for(lambda: state_of(FIRST) == "FAILED")
+    assert "changed after it was submitted; nothing was trained" in log_of(FIRST)
+    wait_for(lambda: state_of(SECOND) == "CANCELLED")
+    assert not Path("checkpoints").exists()
+    capsys.readouterr()
+    assert main(["jobs"]) == 0
+    assert f"jobs/{FIRST}.log" in capsys.readouterr().out
+
+
+def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, capsys):
+    assert main(["submit", TARGET, "--sbatch=--partition=nope"]) == 2
+    said = capsys.readouterr().err
+    assert "sbatch: error: invalid partition specified: nope" in said
+    assert said.count("\n") == 1
 
 
 # With a stub of Slurm.
@@ -170,10 +270,73 @@ def test_what_is_queued_is_not_submitted_again_and_what_starts_from_it_waits_for
     assert said[FIRST] == "already queued as job 12 (RUNNING)"
     ((second, _),) = calls()
     assert "--dependency=afterok:12" in second
-    enqueue((12, FIRST, "0" * 12, "PENDING"), (13, SECOND, stamp(SECOND), "PENDING"))
+    enqueue((12, FIRST, "0" * 12, "RUNNING"), (13, SECOND, stamp(SECOND), "PENDING"))
     said = submitted(capsys)
-    assert "from before an edit, so that it will refuse to train" in said[FIRST]
+    assert "with what it was before an edit; to cancel it: scancel 12" in said[FIRST]
     assert len(calls()) == 1
+
+
+def test_what_waits_for_another_model_or_would_refuse_to_train_is_replaced(stub, capsys):
+    # Edited while it waits, and so is what starts from it; or failed, and its dependent not yet
+    # cancelled by Slurm.
+    for made, state in (("0" * 12, "PENDING"), (stamp(FIRST), "FAILED")):
+        Path("calls").unlink(missing_ok=True)
+        enqueue((12, FIRST, made, state), (13, SECOND, stamp(SECOND), "PENDING"))
+        said = submitted(capsys)
+        assert said[SECOND].startswith(f"job 10{len(calls('scancel'))} after {FIRST}, in place of")
+        assert len(calls()) == 2
+        numbers = [number for (number,), _ in calls("scancel")]
+        assert numbers == (["12", "13"] if state == "PENDING" else ["13"])
+
+
+def test_a_run_in_training_by_another_process_is_left_alone(stub, capsys):
+    Path("checkpoints", FIRST).mkdir(parents=True)
+    code = (
+        "import sys; from pathlib import Path; from paper_repro.core.files import held\n"
+        f"with held(Path('checkpoints', {FIRST!r}, 'lock'), ''):\n"
+        "    print(flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    other.stdout.readline()
+    said = submitted(capsys)
+    Path("jobs", f"{FIRST}.log").touch()
+    assert main(["jobs"]) == 0
+    assert "in training here" in capsys.readouterr().out
+    other.communicate()
+    assert said[FIRST].startswith(f"already in training, by process {other.pid} on ")
+    assert said[SECOND] == f"left out until {FIRST} is trained"
+    assert not calls()
+    submitted(capsys)
+    assert len(calls()) == 2
+
+
+def test_a_run_that_diverged_is_finished_and_one_of_another_recipe_s_model_is_not(
+    stub, capsys, monkeypatch
+):
+    recipe = stub.files["paper"]["experiments"]["tfd_pretrain"]
+    train(FIRST)
+    recipe["k"], recipe["update"] = 2, "alternating"
+    stub.write()
+    with monkeypatch.context() as patch:
+        diverge(patch)
+        train(FIRST)
+    assert read_training(read_run(FIRST)[1])["status"] == "diverged"
+    assert submitted(capsys)[FIRST] == "finished"
+    recipe["k"], recipe["update"] = 1, "simultaneous"  # whose checkpoint is complete
+    stub.write()
+    assert "0 epoch(s) left" in submitted(capsys)[FIRST]
+
+
+def test_data_that_a_queued_job_reads_are_not_prepared_anew(stub, capsys, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(submit, "prepare", lambda *what: prepared.append(what))
+    submitted(capsys)
+    assert prepared == [("quick", "tfd")]
+    enqueue((12, FIRST, stamp(FIRST), "RUNNING"))
+    submitted(capsys)
+    assert prepared == [("quick", "tfd")]
 
 
 def test_a_job_that_has_ended_is_submitted_again(stub, capsys):
@@ -230,12 +393,8 @@ def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, 
     assert last[-4:] == ["-m", "dvc", "repro", TARGET]
     assert "--dependency=afterok:12:100" in last
     assert [numbers for numbers, _ in calls("scancel")] == [["13"]]
-    enqueue(
-        (12, FIRST, stamp(FIRST), "PENDING"),
-        (16, SECOND, stamp(SECOND), "PENDING"),
-        (17, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
-    )
-    assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (PENDING)"
+    enqueue((17, f"repro-{submit.digest(TARGET)[:8]}", "0", "RUNNING"))
+    assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (RUNNING)"
 
 
 def test_a_dry_run_submits_nothing_and_shows_the_calls(stub, capsys):
@@ -270,6 +429,9 @@ def test_a_run_without_data_is_left_out(stub, capsys):
         (["--sbatch='"], "--sbatch ': No closing quotation"),
         (["--sbatch=-p x -J mine"], "--sbatch -J: `submit` decides that"),
         (["--sbatch=--array=1-9"], "--sbatch --array=1-9: `submit` decides that"),
+        (["--sbatch=--dependency=afterok:1"], "--sbatch --dependency=afterok:1: `submit` decides"),
+        (["--sbatch=-n4"], "--sbatch -n4: `submit` decides that"),
+        (["--sbatch=--wait"], "--sbatch --wait: `submit` decides that"),
     ],
 )
 def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, message):
@@ -344,7 +506,7 @@ def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
     with pytest.raises(UserError, match="changed after it was submitted; nothing was trained"):
         jobbing.job(FIRST, made)
     made = stamp(FIRST)
-    monkeypatch.setattr("paper_repro.core.provenance.code_digest", lambda *modules: "other")
+    monkeypatch.setattr("paper_repro.cluster.progress._code", lambda *modules: "other")
     with pytest.raises(UserError, match="submit it again"):
         jobbing.job(FIRST, made)
     assert not Path("checkpoints").exists()
@@ -353,7 +515,7 @@ def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
 def test_a_job_that_is_restarted_in_vain_gives_up_and_one_that_moves_does_not(lab, monkeypatch):
     made, update = stamp(FIRST), [0]
     states = {"update": property(lambda self: update[0])}
-    monkeypatch.setattr(jobbing, "read_state", lambda key: type("State", (), states)())
+    monkeypatch.setattr(jobbing, "read_state", lambda key, kinds: type("State", (), states)())
     monkeypatch.setattr(jobbing, "train", lambda key: None)
     monkeypatch.setenv("SLURM_JOB_ID", "12")
 
@@ -397,7 +559,8 @@ def test_a_failed_run_is_named_with_its_log_and_costs_only_what_starts_from_it(l
     path.write_text("a file where a folder should be")
     assert main(["submit", TARGET, "--on=local", "--jobs=2"]) == 2
     told = capsys.readouterr()
-    assert f"failed: {FIRST} (see jobs/{FIRST}.log); without it not started: {SECOND}" in told.err
+    said = f"failed: {FIRST} (see jobs/{FIRST}.log); not started because of that: {SECOND}"
+    assert said in told.err
     assert "quick-tfd_pretrain-1: done" in told.out
     assert "paper_repro: " in Path("jobs", f"{FIRST}.log").read_text()
 
@@ -429,9 +592,30 @@ def test_an_interrupt_saves_all_runs_and_the_same_command_goes_on(lab, capsys):
     assert len(starts) == 2
 
 
+def test_an_interrupt_is_handed_on_to_the_repro_that_follows_and_awaited(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    child = (
+        "import time; from pathlib import Path\n"
+        "Path('ready').touch()\n"
+        "try: time.sleep(60)\n"
+        "except KeyboardInterrupt: time.sleep(0.5); Path('saved').touch()"
+    )
+    ours = threading.get_ident()
+
+    def interrupt():
+        wait_for(Path("ready").exists)
+        signal.pthread_kill(ours, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(Interrupted, match="the same command goes on from there"):
+        local.run_in_turn([sys.executable, "-c", child], os.environ)
+    assert Path("saved").exists()
+    assert local.run_in_turn([sys.executable, "-c", "raise SystemExit(3)"], os.environ) == 3
+
+
 def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     two = [{"CUDA_VISIBLE_DEVICES": n, "OMP_NUM_THREADS": "4"} for n in ("0", "2")]
     assert local.slots("0,2", None, None) == two
@@ -441,98 +625,3 @@ def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
     assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
     assert local.slots(None, 16, None)[0]["OMP_NUM_THREADS"] == "1"
-
-
-# By a real Slurm.
-
-
-@pytest.fixture(scope="module")
-def nodes():
-    """Two nodes; each process of the tests has its own Slurm."""
-    if reason := small_slurm.why_not():
-        pytest.skip(f"no Slurm: {reason}")
-    with small_slurm.running():
-        yield
-
-
-def state_of(key):
-    return slurm.queue()[key].state
-
-
-def log_of(key):
-    path = Path("jobs", f"{key}.log")
-    return path.read_text() if path.exists() else ""
-
-
-def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_one(
-    nodes, expected, capsys, monkeypatch
-):
-    # All of it at once, since the controller looks for limits only twice a minute: a dependent
-    # waits through the requeue, a second submission doubles nothing, DVC finds nothing to do.
-    monkeypatch.setenv("SLURM_JOB_ID", "1")  # as if from inside another job
-    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "64")
-    Path("slowly").touch()
-    submitted(capsys, "--time=1")
-    wait_for(lambda: slurm.queue()[FIRST].restarts == 1)
-    assert 0 < read_state(FIRST).update < 4 * UPDATES
-    again = submitted(capsys, "--time=1")
-    assert all(again[key].startswith("already queued as job") for key in (FIRST, SECOND))
-    assert state_of(SECOND) == "PENDING"
-    Path("slowly").unlink()
-    wait_for(lambda: state_of(SECOND) == "COMPLETED")
-    assert state_of(FIRST) == "COMPLETED"
-    assert outputs() == expected
-    assert "exit 130" in log_of(FIRST)
-    assert f"{FIRST}: job" in log_of(FIRST)
-    assert submitted(capsys)[SECOND] == "finished"
-    spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    addresses = [f"{PIPELINE}:train@{key}" for key in (FIRST, SECOND)]
-    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", *addresses]
-    subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
-    assert outputs() == expected
-    assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
-
-
-def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
-    nodes, expected, capsys, monkeypatch
-):
-    Path("slowly").touch()
-    submitted(capsys)
-    wait_for(lambda: "update" in log_of(FIRST))
-    urgent = ["sbatch", "--partition=urgent", "--nodes=2", "--ntasks-per-node=2", "--output=urgent"]
-    asked(*urgent, "--wrap=true")
-    wait_for(lambda: slurm.queue()[FIRST].restarts == 1 and state_of(FIRST) == "RUNNING")
-    assert read_state(FIRST).update > 0
-    assert main(["jobs", "--cancel"]) == 0
-    wait_for(lambda: (state_of(FIRST), state_of(SECOND)) == ("CANCELLED", "CANCELLED"))
-    assert slurm.queue()[FIRST].restarts == 1
-    Path("slowly").unlink()
-    submitted(capsys)
-    monkeypatch.setattr("paper_repro.cluster.jobs.REFRESH_SECONDS", 0.5)
-    assert main(["jobs", "--watch"]) == 0  # until none waits or runs
-    assert state_of(SECOND) == "COMPLETED"
-    last = capsys.readouterr().out.rpartition("updates/s")[2]
-    assert last.count("finished") == 2
-    assert outputs() == expected
-
-
-def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, capsys):
-    submitted(capsys, "--sbatch=--hold")
-    lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
-    lab.write()
-    asked("scontrol", "release", slurm.queue()[FIRST].number, slurm.queue()[SECOND].number)
-    wait_for(lambda: state_of(FIRST) == "FAILED")
-    assert "changed after it was submitted; nothing was trained" in log_of(FIRST)
-    wait_for(lambda: state_of(SECOND) == "CANCELLED")
-    assert not Path("checkpoints").exists()
-    capsys.readouterr()
-    assert main(["jobs"]) == 0
-    assert f"jobs/{FIRST}.log" in capsys.readouterr().out
-
-
-def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, capsys):
-    assert main(["submit", TARGET, "--sbatch=--partition=nope"]) == 2
-    said = capsys.readouterr().err
-    assert "sbatch: error: invalid partition specified: nope" in said
-    assert said.count("\n") == 1

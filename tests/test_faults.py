@@ -23,6 +23,7 @@ from paper_repro.gan import family
 from paper_repro.gan.update import Trainer
 from paper_repro.report.report import report
 from paper_repro.training import checkpoint
+from paper_repro.training.interrupt import on_signals
 from paper_repro.training.train import train
 from tests.small import PROFILES, ROOT
 
@@ -186,6 +187,19 @@ def test_a_signal_while_modules_are_imported_is_told(workspace, number):
     assert done.returncode == 130
     assert done.stderr.startswith("paper_repro: interrupted; nothing is lost")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_closed_terminal_is_a_request_to_save_unless_it_is_to_be_ignored():
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for how, requested in ((signal.SIG_DFL, True), (signal.SIG_IGN, False)):  # as nohup has it
+            signal.signal(signal.SIGHUP, how)
+            with on_signals() as stop:
+                signal.raise_signal(signal.SIGHUP)
+            assert stop.requested == requested
+            assert signal.getsignal(signal.SIGHUP) == how
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspace, monkeypatch):

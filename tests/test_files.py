@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import pytest
 
@@ -54,3 +56,15 @@ def test_damaged_json_names_the_file(tmp_path):
 def test_digest_ignores_the_order_of_keys_and_nothing_else():
     assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1})
     assert files.digest({"a": 1}) != files.digest({"a": 1.5})
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):
+    def refusing(*arguments):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "lockf", refusing)
+    with (
+        pytest.raises(UserError, match=r"lock: this file system has no locks \(No locks"),
+        files.held(tmp_path / "lock", "busy"),
+    ):
+        pass

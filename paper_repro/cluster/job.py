@@ -8,8 +8,10 @@ from paper_repro.cluster.progress import read_state, stamp
 from paper_repro.core.dataset import processed_folder
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, write_json
+from paper_repro.core.recipe import recipe_of
 from paper_repro.core.runs import Run, model_path, read_run
 from paper_repro.training.checkpoint import CHECKPOINTS
+from paper_repro.training.loop import resolve_device
 from paper_repro.training.train import train
 
 JOBS = Path("jobs")  # logs, and how often a job was restarted
@@ -48,7 +50,8 @@ def _look_anew(run: Run) -> None:
     """
     checkpoints = CHECKPOINTS, CHECKPOINTS / run.key
     models, prepared = model_path(run.key).parent, processed_folder(run.profile, run.dataset)
-    for folder in (*checkpoints, models, prepared, run.folder):
+    below = [run.folder.with_name(run.stacked_on.stem)] if run.stacked_on else []
+    for folder in (*checkpoints, models, prepared, run.folder, *below):
         with contextlib.suppress(FileNotFoundError):
             os.listdir(folder)
 
@@ -58,7 +61,11 @@ def _require_progress(key: str) -> None:
     number = os.environ.get("SLURM_JOB_ID")
     if number is None:
         return
-    state, path = read_state(key), JOBS / f"{key}.json"
+    params, run = read_run(key)
+    device = resolve_device(
+        recipe_of(params, run.experiment).device, f"{params.where(run.experiment)}.device"
+    )
+    state, path = read_state(key, [device.type]), JOBS / f"{key}.json"
     update = state.update if state else 0
     before = read_json(path) if path.exists() else {}
     again = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0

@@ -8,18 +8,15 @@
 python=$1 key=$2
 shift 2
 tell() { echo "-- $(date +%FT%T) $key: $*"; }
-if [ ! -e params.yaml ]; then
-  tell "exit 2: $PWD on $SLURMD_NODENAME is not the repository; nodes must share its folder"
-  exit 2
-fi
 export PATH="${python%/*}:$PATH" PYTHONUNBUFFERED=1
 export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
 export GIT_OPTIONAL_LOCKS=0 # jobs that ask git for the commit don't write its index
 ending=
 trap 'ending=1' TERM
 tell "job $SLURM_JOB_ID on $SLURMD_NODENAME, restart ${SLURM_RESTART_COUNT:-0}"
-# srun takes the number of cores from no variable of the job since Slurm 22.05.
-srun --unbuffered --cpus-per-task="$OMP_NUM_THREADS" "$python" "$@" &
+# srun takes the number of cores from no variable of the job since Slurm 22.05. Without --export it
+# would hand on what sbatch was told to, such as NONE, and not what stands above.
+srun --export=ALL --unbuffered --cpus-per-task="$OMP_NUM_THREADS" "$python" "$@" &
 step=$!
 while :; do # a trap ends `wait` early
   wait $step

@@ -9,9 +9,10 @@ from paper_repro.cluster import slurm
 from paper_repro.cluster.job import JOBS
 from paper_repro.cluster.progress import State, read_state
 from paper_repro.core.errors import UserError
+from paper_repro.core.files import holder
+from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
 
 REFRESH_SECONDS = 5.0
-TAIL = 1 << 16  # bytes of a log that are searched for how its job ended
 COLUMNS = ("run", "state", "node", "epoch", "updates/s", "valid", "restarts", "log")
 
 
@@ -20,7 +21,7 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
 
     Parameters
     ----------
-    watch : print again and again, until no job waits or runs or Ctrl-C ends it.
+    watch : print again and again, until no run waits or is in training, or Ctrl-C ends it.
     cancel : instead cancel all that Slurm has; trainings save first.
 
     Raises
@@ -37,13 +38,15 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
         return
     try:
         while True:
-            queued = _queue()
+            answer = _queue()
+            queued = answer or {}
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
             rows = [_row(key, queued.get(key)) for key in keys]
             if watch and sys.stdout.isatty():
                 print("\033[H\033[2J", end="")
             print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
-            if not watch or not any(job.alive for job in queued.values()):
+            going = any(job.alive for job in queued.values()) or any(map(_in_training, keys))
+            if not watch or not (going or answer is None):
                 return
             time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
@@ -51,24 +54,32 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             raise
 
 
-def _queue() -> dict[str, slurm.Job]:
-    """Return Slurm's jobs; none where it is absent or gives no answer, which is told."""
+def _queue() -> dict[str, slurm.Job] | None:
+    """Return Slurm's jobs, none where it is absent; None if it gives no answer, which is told."""
     if shutil.which("squeue") is None:  # all runs are this machine's
         return {}
     try:
         return slurm.queue()
     except UserError as error:
         print(f"paper_repro: {error}; what follows is from logs alone", file=sys.stderr)
-        return {}
+        return None
+
+
+def _in_training(key: str) -> bool:
+    return holder(CHECKPOINTS / key / LOCK) is not None
 
 
 def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
     log, state = JOBS / f"{key}.log", _state(key)
-    marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", _tail(key))
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", text)
     shown = marks[-1] if marks else ""
+    ended_well = shown in ("", "exit 0")
     if job:
-        shown = f"{job.number} {job.state}"
-    if state and state.trained and not (job and job.alive):
+        shown, ended_well = f"{job.number} {job.state}", job.state == "COMPLETED"
+    elif _in_training(key):
+        shown, ended_well = "in training here", False
+    if state and state.trained and ended_well:
         shown = "finished"
     row = state.validation if state else None
     return (
@@ -88,15 +99,6 @@ def _state(key: str) -> State | None:
         return read_state(key)
     except UserError:  # no longer listed, or being written; the line has the rest
         return None
-
-
-def _tail(key: str) -> str:
-    path = JOBS / f"{key}.log"
-    if not path.exists():
-        return ""
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - TAIL))
-        return stream.read(TAIL).decode(errors="replace")
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

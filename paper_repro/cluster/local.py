@@ -3,6 +3,7 @@
 import datetime
 import os
 import queue
+import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,32 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
                 "device(s) that torch finds here"
             )
     visible = [known[index] for index in chosen] or [""] * (count or 1)
-    threads = cores or max(1, (os.cpu_count() or 1) // len(visible))
+    threads = cores or max(1, usable_cores() // len(visible))
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use: within a job, those of the job."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_in_turn(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
+
+    Raises
+    ------
+    Interrupted
+        Then.
+    """
+    child = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        os.killpg(child.pid, signal.SIGINT)  # DVC leaves that to the stage that runs
+        child.wait()
+        raise Interrupted("interrupted; the same command goes on from there") from None
 
 
 class Pool:

@@ -1,17 +1,19 @@
-"""How far runs are, from the headers of their checkpoints."""
+"""How far runs are, from the headers of their checkpoints and the records that training leaves."""
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.dataset import read_dataset
+from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import digest
-from paper_repro.core.recipe import family_in, recipe_of
-from paper_repro.core.records import require_model
+from paper_repro.core.files import digest, sha256_file
+from paper_repro.core.recipe import Recipe, family_in, recipe_of
+from paper_repro.core.records import read_training, require_model
 from paper_repro.core.runs import Run, read_run
 from paper_repro.core.tensor_file import read_metadata
 from paper_repro.forecast.duration import present_checkpoint
@@ -41,41 +43,36 @@ class State:
         measured = self.validation["epoch"] if self.validation else 0
         return self.epochs_left <= 0 and measured == self.epochs
 
-    def finished(self) -> bool:
-        """Return whether nothing is left to do for training, its outputs included."""
-        if not self.trained:
-            return False
-        try:
-            require_model(self.run)
-        except UserError:
-            return False
-        return True
-
 
 @functools.cache  # for all runs of a family, and for a list that is refreshed
 def _code(*modules: str) -> str:
     return provenance.code_digest(*modules)
 
 
-def read_state(key: str) -> State | None:
+def _inputs(key: str) -> tuple[Run, Recipe, Dataset, str]:
+    """Return what decides a run's training, the hash of its code last."""
+    params, run = read_run(key)
+    recipe, dataset = recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
+    return run, recipe, dataset, _code(*stage_modules(family_in(params, run.experiment)))
+
+
+def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
     """Return how far a run is; None if there are no images to train it on.
 
-    A checkpoint counts whatever kind of device it is of: the one here need not be a job's.
+    Parameters
+    ----------
+    kinds : of device whose checkpoints count; all, because the one here need not be a job's.
 
     Raises
     ------
     UserError
         If no such run is listed, its data are not prepared, or its checkpoint is damaged.
     """
-    params, run = read_run(key)
-    recipe, dataset = recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
+    run, recipe, dataset, code = _inputs(key)
     if not dataset.ok:
         return None
-    family = family_in(params, run.experiment)
-    code = _code(*stage_modules(family))
     paths = {
-        present_checkpoint(run, recipe, dataset, torch.device(kind), code).path
-        for kind in DEVICE_KINDS
+        present_checkpoint(run, recipe, dataset, torch.device(kind), code).path for kind in kinds
     }
     records = [read_metadata(path) for path in paths if path.exists()]
     record = max(records, key=lambda found: found["update"], default={})
@@ -93,17 +90,38 @@ def read_state(key: str) -> State | None:
     )
 
 
+def finished(key: str) -> bool:
+    """Return whether training left all outputs of the present recipe, data and code.
+
+    Whether it diverged is no matter: that is a result, too.
+    """
+    run, recipe, dataset, code = _inputs(key)
+    try:
+        record, made = read_training(run), read_circumstances(run, "train")
+        if record["status"] == "ok":
+            require_model(run)
+        below = sha256_file(run.stacked_on) if run.stacked_on else None
+    except (OSError, UserError):
+        return False
+    return (
+        made is not None
+        and made["starts"][-1]["code_sha256"] == code
+        and record.get("data") == dataset.record()
+        and record.get("experiment_parameters") == recipe.model_dump(mode="json")
+        and record.get("stacked_on", {}).get("sha256") == below
+    )
+
+
 def stamp(key: str) -> str:
     """Return what a job trains by: a digest of the run, its recipe, data and code.
 
     Not of the model that it starts from, which may be in training when the job is submitted.
     """
-    params, run = read_run(key)
-    family = family_in(params, run.experiment)
+    run, recipe, dataset, code = _inputs(key)
     made_of = {
         "run": run.model_dump(),
-        "recipe": recipe_of(params, run.experiment).model_dump(mode="json"),
-        "data": read_dataset(run.profile, run.dataset).digest(),
-        "code": provenance.code_digest(*stage_modules(family)),
+        "recipe": recipe.model_dump(mode="json"),
+        "data": dataset.digest(),
+        "code": code,
     }
     return digest(made_of)[:12]

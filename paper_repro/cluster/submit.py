@@ -1,10 +1,8 @@
 """Train the runs of a repro as jobs: of Slurm, or side by side on this machine."""
 
-import fcntl
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,17 +11,21 @@ from pathlib import Path
 
 from paper_repro.cluster import local, slurm
 from paper_repro.cluster.job import JOBS
-from paper_repro.cluster.progress import State, read_state, stamp
+from paper_repro.cluster.progress import State, finished, read_state, stamp
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import digest
+from paper_repro.core.files import digest, held, holder
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.recipe import recipe_of
 from paper_repro.core.runs import Run, require_current_lists, runs
 from paper_repro.data.fetch import fetch
 from paper_repro.data.prepare import prepare
 from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
+from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
 
-OURS = re.compile(r"--(job-name|array|chdir|wrap)\b.*|-[JaD].*")  # by these jobs are known again
+# By these jobs are known again, find their log, wait for each other, and train once.
+OURS = re.compile(
+    r"--(job-name|array|chdir|wrap|dependency|output|open-mode|ntasks|wait)(=.*)?|-[JaDdonW].*"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Work:
 
     state: State
     stamp: str
+    replaces: slurm.Job | None = None  # one that waits for another model, or would refuse to train
 
     @property
     def run(self) -> Run:
@@ -81,8 +84,8 @@ def submit(
     Raises
     ------
     UserError
-        If an option is none of that place, there is no such target, data or parameters are bad,
-        Slurm refuses a job, or a run failed on this machine.
+        If an option does not belong to that place, there is no such target, data or parameters are
+        bad, Slurm refuses a job, or a run failed on this machine.
     """
     _check_options(on, {"gpus": gpus, "jobs": jobs}, {"time": time, "mem": mem, "sbatch": sbatch})
     for name, value in (("jobs", jobs), ("cpus", cpus)):
@@ -106,7 +109,7 @@ def submit(
             if then_repro:
                 key = f"repro-{digest(target)[:8]}"
                 earlier = alive.get(key)
-                if earlier and (earlier.state != "PENDING" or not work):
+                if earlier and earlier.state != "PENDING":
                     print(f"dvc repro {target}: already job {earlier.number} ({earlier.state})")
                 else:
                     call = slurm.command(key, "0", repro, numbers.values(), options)
@@ -145,15 +148,11 @@ def _options(
 @contextmanager
 def _alone() -> Iterator[None]:
     """Keep out any other submission from this folder (`UserError` if there is one)."""
-    JOBS.mkdir(exist_ok=True)
-    with (JOBS / "lock").open("a", encoding="utf-8") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise UserError(
-                f"{JOBS}: another `paper_repro submit` is at work in this folder; wait until it "
-                "has ended, or end it with Ctrl-C"
-            ) from None
+    busy = (
+        "another `paper_repro submit` is at work in this folder ({holder}); wait until it has "
+        "ended, or end it with Ctrl-C"
+    )
+    with held(JOBS / LOCK, busy):
         yield
 
 
@@ -168,7 +167,8 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[st
     profiles = {key.rsplit("-", 2)[0] for key in keys}
     params = {profile: read_params(profile) for profile in sorted(profiles)}
     listed = [run for each in params.values() for run in runs(each).values() if run.key in keys]
-    for profile, dataset in sorted({(run.profile, run.dataset) for run in listed}):
+    read = {(run.profile, run.dataset) for run in listed if run.key in alive}  # by jobs, just now
+    for profile, dataset in sorted({(run.profile, run.dataset) for run in listed} - read):
         prepare(profile, dataset)
     # What they are prepared from may have changed without changing them, as DVC will find.
     changed = {stage for stage in changed_stages(target) if not stage.startswith("prepare@")}
@@ -177,31 +177,36 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[st
     def depth(key: str | None) -> int:
         return 1 + depth(below.get(key)) if key else 0
 
-    found: list[Work] = []
-    waiting: list[str] = []
+    found: dict[str, Work] = {}
+    waiting: list[str] = []  # in the queue, and left there
+    elsewhere: set[str] = set()  # trained by no job of ours
     for run in sorted(trainings(listed, changed), key=lambda run: depth(run.key)):
+        key, first = run.key, below[run.key]
         _require_own_device(params[run.profile], run)
-        state, job = read_state(run.key), alive.get(run.key)
+        state, job, made_by = read_state(key), alive.get(key), stamp(key)
+        anew = first in found or first in waiting  # it will start from another model
         if state is None:
-            print(f"{run.key}: not run: its data are absent")
-            continue
-        if below[run.key] in {*waiting, *(work.run.key for work in found)}:
-            state = replace(state, update=0, validation=None)  # it will start from another model
-        made_by = stamp(run.key)
-        if job:
-            waiting.append(run.key)
+            print(f"{key}: not run: its data are absent")
+        elif first in elsewhere:
+            elsewhere.add(key)
+            print(f"{key}: left out until {first} is trained")
+        elif job and not (first in found or (job.stamp != made_by and job.state == "PENDING")):
+            waiting.append(key)
             edited = (
                 ""
                 if job.stamp == made_by
-                else ", from before an edit, so that it will refuse to train: cancel it (scancel "
-                f"{job.number}) and submit again"
+                else f", with what it was before an edit; to cancel it: scancel {job.number}"
             )
-            print(f"{run.key}: already queued as job {job.number} ({job.state}){edited}")
-        elif state.finished():
-            print(f"{run.key}: finished")
+            print(f"{key}: already queued as job {job.number} ({job.state}){edited}")
+        elif not job and (other := holder(CHECKPOINTS / key / LOCK)):
+            elsewhere.add(key)
+            print(f"{key}: already in training, by {other}")
+        elif not anew and finished(key):
+            print(f"{key}: finished")
         else:
-            found.append(Work(state, made_by))
-    return found, waiting
+            state = replace(state, update=0, validation=None) if anew else state
+            found[key] = Work(state, made_by, job)
+    return list(found.values()), waiting
 
 
 def _require_own_device(params: Params, run: Run) -> None:
@@ -238,6 +243,9 @@ def _queue(
         else:
             numbers[key] = slurm.submit(call)
             waits = f" after {one.below}" if after else ""
+            if one.replaces:
+                slurm.cancel([one.replaces])
+                waits += f", in place of job {one.replaces.number}"
             print(_line(one, f"job {numbers[key]}{waits}"), flush=True)
 
 
@@ -269,13 +277,13 @@ def _run_here(
     )
     if failed := [key for key, code in codes.items() if code]:
         without = [key for key, code in codes.items() if code is None]
-        hint = f"; without it not started: {', '.join(without)}" if without else ""
+        hint = f"; not started because of that: {', '.join(without)}" if without else ""
         raise UserError(
             f"failed: {', '.join(f'{key} (see {_log(key)})' for key in failed)}{hint}; the others "
             "are done; run the same command again once that is mended"
         )
     if repro:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        code = subprocess.run([sys.executable, *repro], env=os.environ | {"PATH": path}).returncode
+        code = local.run_in_turn([sys.executable, *repro], os.environ | {"PATH": path})
         if code:
             raise UserError(f"dvc repro: exit {code}; all runs are trained, so run it again")

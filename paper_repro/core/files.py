@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import re
 import shutil
 import stat
@@ -14,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from paper_repro.core.errors import UserError
 
@@ -22,6 +23,55 @@ TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.\w+)?")  # what `replacing` c
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LARGEST = 1 << 40  # bytes of any file here
 LARGEST_TEXT = 1 << 27  # bytes; the longest results have a few million
+
+
+@contextmanager
+def held(path: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file, in which stands who does, against every process here and elsewhere.
+
+    Parameters
+    ----------
+    busy : what to say if another process holds it; `{holder}` is put in.
+
+    Raises
+    ------
+    UserError
+        If another process holds it, or the file system has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as lock:
+        if not _lock(lock):
+            raise UserError(f"{path.parent}: {busy.format(holder=_holder(lock))}")
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}\n")
+        lock.flush()
+        yield
+
+
+def holder(path: Path) -> str | None:
+    """Return which other process holds a lock file; None if none does (`UserError` as `held`)."""
+    if not path.exists():
+        return None
+    with path.open("a+", encoding="utf-8") as lock:
+        return None if _lock(lock) else _holder(lock)
+
+
+def _lock(lock: TextIO) -> bool:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise UserError(
+            f"{lock.name}: this file system has no locks ({error.strerror}); put the repository "
+            "where there are some, such as Lustre mounted with flock"
+        ) from None
+    return True
+
+
+def _holder(lock: TextIO) -> str:
+    lock.seek(0)
+    return lock.read().strip() or "another process"
 
 
 def sweep(folder: Path) -> None:

@@ -499,7 +499,7 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
         lines.append(
             {
                 "Experiment": f"{about['title']} ({about['shows']})",
-                "Command": code(f"dvc repro evaluate@paper-{row.experiment}-0"),
+                "Command": code(f"dvc repro evaluate@paper-{row.experiment}-{_seeds(row)}"),
                 "Time of a run": f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
                 if cost
                 else "–",
@@ -508,6 +508,12 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
             }
         )
     return markdown(lines)
+
+
+def _seeds(row: Row) -> str:
+    """Return the seeds behind a row's number as a shell takes them."""
+    seeds = [str(seed.seed) for seed in row.seeds] or ["0"]
+    return seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}"
 
 
 def latex(results: Results) -> str:

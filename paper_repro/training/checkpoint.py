@@ -6,11 +6,8 @@ file, as a user of DVC expects; ``--adopt`` takes the newest file of the same re
 stand both once more, with a checksum over everything: what is damaged or another run's is refused.
 """
 
-import fcntl
 import json
 import math
-import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import digest, sweep
+from paper_repro.core.files import digest, held, sweep
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
 from paper_repro.core.tensor_file import (
@@ -33,6 +30,7 @@ from paper_repro.core.tensor_file import (
 )
 
 CHECKPOINTS = Path("checkpoints")
+LOCK = "lock"  # of a run's folder there
 DEVICE_KINDS = ("cpu", "cuda")
 DRAWS = "draws"  # the random generator's state, among the tensors
 SEAL = "sha256"  # of everything else in the file
@@ -112,23 +110,13 @@ class CheckpointFile:
         Raises
         ------
         UserError
-            If another process is training it; says which.
+            If another process is training it, says which; if the file system has no locks.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "lock"
-        with path.open("a+", encoding="utf-8") as lock:
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (BlockingIOError, PermissionError):
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise UserError(
-                    f"{self.folder}: {holder} is training this run; wait until it has ended, or "
-                    "end it (SIGTERM: it saves), then run the same command again"
-                ) from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()}\n")
-            lock.flush()
+        busy = (
+            "{holder} is training this run; wait until it has ended, or end it (SIGTERM: it "
+            "saves), then run the same command again"
+        )
+        with held(self.folder / LOCK, busy):
             sweep(self.folder)
             yield
 

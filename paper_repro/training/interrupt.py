@@ -32,7 +32,7 @@ class Stop:
 
 @contextmanager
 def on_signals() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; a second SIGINT interrupts at once."""
+    """Turn SIGINT, SIGTERM and SIGHUP into a request; a second SIGINT interrupts at once."""
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -42,7 +42,9 @@ def on_signals() -> Iterator[Stop]:
         if stop.may_raise:
             raise StopNow
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
+        numbers.append(signal.SIGHUP)
     before = [signal.signal(number, handle) for number in numbers]
     try:
         yield stop
