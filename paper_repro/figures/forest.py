@@ -63,7 +63,7 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
                 _draw(axes, mark, top + y, left)
             top += len(members) + 1.5
         if any(mark.mean < left for mark in marks):
-            axes.set_xlim(left=left)
+            axes.set_xlim(left=left - (max(means) - left) / 40)  # an arrow keeps off the labels
         axes.set(ylim=(top - 0.9, -0.5), yticks=list(names), yticklabels=list(names.values()))
         axes.tick_params("y", length=0)
         for label, name in zip(axes.get_yticklabels(), names.values(), strict=True):

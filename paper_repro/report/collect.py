@@ -27,7 +27,7 @@ from paper_repro.report.benchmarks import sampling_seconds, training_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import OTHERS, PAPER, margin
 from paper_repro.report.release import against_release
-from paper_repro.report.released import changes, released_recipe
+from paper_repro.report.released import changed, changes, released_recipe
 from paper_repro.report.results import (
     Against,
     Alternative,
@@ -340,7 +340,7 @@ class Collected:
                     Variant(
                         experiment=name,
                         original=original,
-                        changed=self.changed(pairs[0][0]),
+                        changed=changed(pairs[0][1].parameters, pairs[0][0].parameters),
                         seeds=seeds,
                         difference=statistics.fmean(differences),
                         interval=mean_interval(differences),
@@ -385,7 +385,9 @@ def _against(files: RunFiles, original: RunFiles) -> Against | None:
     ours, theirs = (
         f.table("validation.csv").set_index("epoch").valid_nats for f in (files, original)
     )
-    both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna().tail(LAST)
+    by_layer = files.training["epochs"] > files.parameters["epochs"]
+    # Of a model trained layer by layer, neighbouring estimates are of other models.
+    both = pd.DataFrame({"ours": ours, "theirs": theirs}).dropna().tail(1 if by_layer else LAST)
     if both.empty:
         return None
     return Against(

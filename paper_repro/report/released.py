@@ -38,6 +38,12 @@ def released_recipe(name: str, base: str) -> dict[str, Any] | None:
     return found
 
 
+def changed(original: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    """Return the dotted keys in which a variant's parameters differ, but for its length."""
+    length = {"epochs": None, "validate_every": None}
+    return _differences(original | length, parameters | length, "")
+
+
 def changes(
     released: dict[str, Any], parameters: dict[str, Any], counts: dict[str, int]
 ) -> list[str]:
