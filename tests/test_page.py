@@ -296,5 +296,5 @@ class TestInABrowser:
             assert console == []
             rows = Tables(document).found[0]
             paper = [numbers(row[2])[0] for row in rows[1:]]
-            assert len(paper) == 8
+            assert len(paper) >= 8  # and a line more of each model that was measured thinned
             assert paper == sorted(paper)[::order]

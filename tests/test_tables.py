@@ -27,7 +27,7 @@ def test_every_key_of_a_recipe_that_was_run_is_shown(profile, monkeypatch):
         assert shown["epochs"] == str(recipe["epochs"])
         assert shown["parzen.sigma_points"] == str(recipe["parzen"]["sigma_points"])
         if "generator" not in recipe:  # another model of Table 1
-            assert shown["family"] == row.experiment
+            assert shown["family"] == recipe["family"]
             continue
         for player in ("generator", "discriminator"):
             for index, layer in enumerate(recipe[player]):

@@ -364,7 +364,7 @@ class Collected:
                         experiment=name,
                         measured=measured,
                         seconds_a_step=steps.get(name, {}),
-                        training_seconds=trainings.get(name),
+                        seconds_to_train=trainings.get(name),
                     )
                 )
         return found

@@ -251,7 +251,7 @@ class Variant(Closed):
 class Mixes(Closed):
     """How the samples of a run follow each other; what that costs, if it was timed.
 
-    `seconds_a_step` is for one chain and for many together, by their number. `training_seconds` are
+    `seconds_a_step` is for one chain and for many together, by their number. `seconds_to_train` are
     those of the whole training by the time of an update, on the same machine.
     """
 
@@ -259,7 +259,7 @@ class Mixes(Closed):
     experiment: str
     measured: records.Mixing
     seconds_a_step: dict[str, float]
-    training_seconds: float | None
+    seconds_to_train: float | None
 
 
 class Inputs(Closed):

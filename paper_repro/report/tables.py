@@ -314,7 +314,7 @@ def mixing(results: Results) -> Markdown:
             "Worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
             "An independent sample": _independent(found, 1),
-            "Training": "–" if found.training_seconds is None else duration(found.training_seconds),
+            "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
         }
         for found in results.mixing
     )
