@@ -58,8 +58,10 @@ def why_not():
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # where Debian has the daemons, for ordinary users too
     if missing := [name for name in (*DAEMONS, "sbatch", "srun") if not shutil.which(name)]:
         return f"{', '.join(missing)} not installed (Debian: slurmctld slurmd munge slurm-client)"
-    if not _local_name() and os.getuid():
-        return "this machine's name is not on loopback, and only root may give it another"
+    if not _local_name():
+        asked_for = ["unshare", "--uts", "true"]
+        if os.getuid() or not shutil.which("unshare") or subprocess.run(asked_for).returncode:
+            return "this machine's name is not on loopback, and we may not give it another"
     return ""
 
 
