@@ -39,7 +39,7 @@ def draw_mixing(measured: Mapping[str, Mixing], path: Path) -> None:
         left.axhline(0, color="black", linestyle=":")
         left.set(xscale="log", xlabel="steps between samples", ylabel="correlation of the images")
         sns.lineplot(scored, x="every", y="nats", ax=right, legend=False, **lines)
-        right.set(xscale="log", xlabel="steps between samples", ylabel="test, nats")
+        right.set(xscale="log", xlabel="steps between samples", ylabel="test log-likelihood (nats)")
         apart = sorted(set(scored.every))
         right.set_xticks(apart, map(str, apart))
         right.minorticks_off()

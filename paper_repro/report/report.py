@@ -278,6 +278,15 @@ def values(
             if grid != GSN_SIGMA
         ],
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
+        "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
+        "thinned": next(
+            (
+                made.parameters["parzen"]["thinned"]
+                for made in results.inputs.values()
+                if made.parameters["parzen"].get("thinned")
+            ),
+            None,
+        ),
         "missing": dict.fromkeys(row.dataset for row in not_run),
         "comparable": any(row.comparable for row in results.rows),
         "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},

@@ -311,9 +311,9 @@ def mixing(results: Results) -> Markdown:
         {
             "Model": model_of(found.experiment),
             "Draws": f"{found.measured['efficiency']['draws']:,}",
-            "Worth (ESS)": f"{found.measured['efficiency']['ess_least']:,.0f}",
+            "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
-            "An independent sample": _independent(found, 1),
+            "Time per independent sample": _independent(found, 1),
             "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
         }
         for found in results.mixing
@@ -327,10 +327,10 @@ def chains(results: Results) -> Markdown:
             "Model": model_of(found.experiment),
             "τ": _steps(found.measured["efficiency"]["time"]),
             "Burn-in": _burn_in(found),
-            "A digit lasts": _steps(found.measured["digits"]["dwell"]),
-            "In 100 draws": number(found.measured["digits"]["distinct"].get("100")),
-            "A step": _step(found, 1),
-            "An independent sample of 100 chains": _independent(found, 100),
+            "Draws per digit": _steps(found.measured["digits"]["dwell"]),
+            "Digits in 100 draws": number(found.measured["digits"]["distinct"].get("100")),
+            "Time per step": _step(found, 1),
+            "Per independent sample, 100 chains": _independent(found, 100),
         }
         for found in results.mixing
     )
