@@ -13,6 +13,7 @@ from types import FrameType
 
 from paper_repro import system
 from paper_repro.core.errors import UserError
+from paper_repro.training.interrupt import endings
 
 system.check()  # before anything that another Python or system lacks
 
@@ -124,9 +125,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)  # from here on; training listens by itself
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
-        signal.signal(signal.SIGHUP, _interrupt)
+    for number in endings():  # from here on; training listens by itself
+        signal.signal(number, _interrupt)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
             stream.reconfigure(errors="backslashreplace")

@@ -103,7 +103,7 @@ def test_the_direct_computation_is_the_estimate():
 
 def test_beyond_the_cores_runs_at_once_are_calculated_and_called_so(monkeypatch):
     rates = {(1, 4): 10.0, (2, 2): 16.0, (4, 1): 24.0}
-    monkeypatch.setattr(throughput.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(throughput, "usable_cores", lambda: 4)
     monkeypatch.setattr(
         throughput, "_together", lambda runs, threads, shape, seconds: rates[runs, threads]
     )

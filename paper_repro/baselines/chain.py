@@ -119,6 +119,11 @@ class ChainTraining(ABC, Generic[R]):
         self.directions = principal_directions(images.cpu())
         self.rng = stream_rng(seed, "draws", device=device)
         self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the epoch
+        self.prepare(stream_rng(seed, "init", device=device))
+
+    @abstractmethod
+    def prepare(self, rng: torch.Generator) -> None:
+        """Make the parameters, and what else an update needs, before the first one."""
 
     @abstractmethod
     def model(self) -> dict[str, torch.Tensor]:
@@ -171,18 +176,9 @@ class LayerwiseTraining(ChainTraining[W], Generic[W, L]):
 
     layers: list[L]
 
-    def __init__(
-        self,
-        recipe: W,
-        shape: tuple[int, ...],
-        images: torch.Tensor,
-        valid: torch.Tensor,
-        seed: int,
-        start: Path | None = None,
-    ) -> None:
-        super().__init__(recipe, shape, images, valid, seed, start)
-        rng = stream_rng(seed, "init", device=images.device)
-        widths = itertools.pairwise((images.shape[1], *recipe.hidden))
+    def prepare(self, rng: torch.Generator) -> None:
+        """Draw all layers; the first one's turn comes first."""
+        widths = itertools.pairwise((self.images.shape[1], *self.recipe.hidden))
         self.layers = [self.drawn(inputs, units, rng) for inputs, units in widths]
         self.layer, self.inputs = 0, self.images
 

@@ -1,7 +1,6 @@
 """The training of a deep belief network: one machine after the other, each by its own chains."""
 
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -18,20 +17,14 @@ check = chain.check
 class DbnTraining(LayerwiseTraining[Dbn, Rbm]):
     """The machines, one trained after the other, and the persistent chains of each."""
 
-    def __init__(
-        self,
-        recipe: Dbn,
-        shape: tuple[int, ...],
-        images: torch.Tensor,
-        valid: torch.Tensor,
-        seed: int,
-        start: Path | None = None,
-    ) -> None:
-        super().__init__(recipe, shape, images, valid, seed, start)
+    def prepare(self, rng: torch.Generator) -> None:
+        """Draw the machines; their chains begin at 0."""
+        super().prepare(rng)
+        recipe, device = self.recipe, self.images.device
         self.chains = [
-            torch.zeros(recipe.batch_size, units, device=images.device) for units in recipe.hidden
+            torch.zeros(recipe.batch_size, units, device=device) for units in recipe.hidden
         ]
-        self.per_epoch = recipe.updates_per_epoch(len(images))
+        self.per_epoch = recipe.updates_per_epoch(len(self.images))
         self.rate = 0.0
 
     def drawn(self, inputs: int, units: int, rng: torch.Generator) -> Rbm:

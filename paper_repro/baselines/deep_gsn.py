@@ -1,7 +1,6 @@
 """The training of a deep GSN: gradients of several steps of its chain at once."""
 
 from dataclasses import fields
-from pathlib import Path
 
 import torch
 
@@ -19,18 +18,9 @@ check = chain.check
 class GsnTraining(ChainTraining[DeepGsn]):
     """The network and the velocities of its descent: v ← m·v + (1 − m)·gradient."""
 
-    def __init__(
-        self,
-        recipe: DeepGsn,
-        shape: tuple[int, ...],
-        images: torch.Tensor,
-        valid: torch.Tensor,
-        seed: int,
-        start: Path | None = None,
-    ) -> None:
-        super().__init__(recipe, shape, images, valid, seed, start)
-        init = stream_rng(seed, "init", device=images.device)
-        self.gsn = Gsn.drawn(images.shape[1], recipe.hidden, init)
+    def prepare(self, rng: torch.Generator) -> None:
+        """Draw the network; it begins at rest."""
+        self.gsn = Gsn.drawn(self.images.shape[1], self.recipe.hidden, rng)
         self.velocities = [torch.zeros_like(tensor) for tensor in self.gsn.tensors()]
         self.rate = 0.0
 

@@ -27,9 +27,7 @@ from paper_repro.training.loop import resolve_device
 
 HELP_CALLS = 11
 HELP = [sys.executable, "-m", "paper_repro", "--help"]
-SLOW_BFLOAT16 = (
-    2.0  # times the float32 update: a CPU without such products, where one takes minutes
-)
+SLOW_BFLOAT16 = 2.0  # times float32: where hardware has no such products one takes minutes
 
 
 def _alone(function: Callable[..., Any], *arguments: Any) -> Any:

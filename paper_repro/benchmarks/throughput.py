@@ -1,7 +1,6 @@
 """Several trainings at once on the cores of this machine, against one that has them all."""
 
 import multiprocessing
-import os
 import time
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from paper_repro.benchmarks.timing import spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
+from paper_repro.cluster.local import usable_cores
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.gan.model import recipe
@@ -58,7 +58,7 @@ def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
     ----------
     shape : of an image.
     """
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     counts = [2**power for power in range(cores.bit_length()) if 2**power <= cores]
     rates: dict[int, list[float]] = {count: [] for count in counts}
     for _ in range(ROUNDS):

@@ -8,6 +8,7 @@ from paper_repro.cluster.progress import read_state, stamp
 from paper_repro.core.dataset import processed_folder
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, write_json
+from paper_repro.core.params import Params
 from paper_repro.core.recipe import recipe_of
 from paper_repro.core.runs import Run, model_path, read_run
 from paper_repro.training.checkpoint import CHECKPOINTS
@@ -31,14 +32,14 @@ def job(key: str, expected: str) -> None:
         If recipe, data or code are others now, if the job was restarted again and again without a
         new update, or as `train`.
     """
-    run = read_run(key)[1]
+    params, run = read_run(key)
     _look_anew(run)
     if stamp(key) != expected:
         raise UserError(
             f"{key}: its recipe, data or code changed after it was submitted; nothing was trained; "
             "submit it again with what it should be"
         )
-    _require_progress(key)
+    _require_progress(params, run)
     train(key)
 
 
@@ -56,16 +57,15 @@ def _look_anew(run: Run) -> None:
             os.listdir(folder)
 
 
-def _require_progress(key: str) -> None:
+def _require_progress(params: Params, run: Run) -> None:
     """Raise a `UserError` if Slurm restarted this job too often without a new update."""
     number = os.environ.get("SLURM_JOB_ID")
     if number is None:
         return
-    params, run = read_run(key)
     device = resolve_device(
         recipe_of(params, run.experiment).device, f"{params.where(run.experiment)}.device"
     )
-    state, path = read_state(key, [device.type]), JOBS / f"{key}.json"
+    state, path = read_state(run.key, [device.type]), JOBS / f"{run.key}.json"
     update = state.update if state else 0
     before = read_json(path) if path.exists() else {}
     again = int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
@@ -74,6 +74,6 @@ def _require_progress(key: str) -> None:
     write_json(path, {"job": number, "update": update, "vain": vain})
     if vain >= RESTARTS:
         raise UserError(
-            f"{key}: restarted {vain} times at update {update} without a new one; submit it again "
-            "with more --time or --mem, or where it is not preempted so soon"
+            f"{run.key}: restarted {vain} times at update {update} without a new one; submit it "
+            "again with more --time or --mem, or where it is not preempted so soon"
         )

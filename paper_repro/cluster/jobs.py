@@ -41,12 +41,13 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             answer = _queue()
             queued = answer or {}
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
-            rows = [_row(key, queued.get(key)) for key in keys]
+            here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
+            rows = [_row(key, queued.get(key), key in here) for key in keys]
             if watch and sys.stdout.isatty():
                 print("\033[H\033[2J", end="")
             print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
-            going = any(job.alive for job in queued.values()) or any(map(_in_training, keys))
-            if not watch or not (going or answer is None):
+            going = here or answer is None or any(job.alive for job in queued.values())
+            if not watch or not going:
                 return
             time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
@@ -65,11 +66,7 @@ def _queue() -> dict[str, slurm.Job] | None:
         return None
 
 
-def _in_training(key: str) -> bool:
-    return holder(CHECKPOINTS / key / LOCK) is not None
-
-
-def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
+def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:
     log, state = JOBS / f"{key}.log", _state(key)
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", text)
@@ -77,7 +74,7 @@ def _row(key: str, job: slurm.Job | None) -> tuple[str, ...]:
     ended_well = shown in ("", "exit 0")
     if job:
         shown, ended_well = f"{job.number} {job.state}", job.state == "COMPLETED"
-    elif _in_training(key):
+    elif in_training:
         shown, ended_well = "in training here", False
     if state and state.trained and ended_well:
         shown = "finished"

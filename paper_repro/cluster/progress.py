@@ -9,16 +9,16 @@ import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import read_circumstances
-from paper_repro.core.dataset import Dataset, read_dataset
+from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, sha256_file
-from paper_repro.core.recipe import Recipe, family_in, recipe_of
+from paper_repro.core.recipe import Recipe, family_in
 from paper_repro.core.records import read_training, require_model
-from paper_repro.core.runs import Run, read_run
+from paper_repro.core.runs import Run
 from paper_repro.core.tensor_file import read_metadata
 from paper_repro.forecast.duration import present_checkpoint
 from paper_repro.training.checkpoint import DEVICE_KINDS
-from paper_repro.training.train import stage_modules
+from paper_repro.training.train import inputs, stage_modules
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,9 @@ def _code(*modules: str) -> str:
     return provenance.code_digest(*modules)
 
 
-def _inputs(key: str) -> tuple[Run, Recipe, Dataset, str]:
+def _made_of(key: str) -> tuple[Run, Recipe, Dataset, str]:
     """Return what decides a run's training, the hash of its code last."""
-    params, run = read_run(key)
-    recipe, dataset = recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
+    params, run, recipe, dataset = inputs(key)
     return run, recipe, dataset, _code(*stage_modules(family_in(params, run.experiment)))
 
 
@@ -68,7 +67,7 @@ def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
     UserError
         If no such run is listed, its data are not prepared, or its checkpoint is damaged.
     """
-    run, recipe, dataset, code = _inputs(key)
+    run, recipe, dataset, code = _made_of(key)
     if not dataset.ok:
         return None
     paths = {
@@ -95,7 +94,7 @@ def finished(key: str) -> bool:
 
     Whether it diverged is no matter: that is a result, too.
     """
-    run, recipe, dataset, code = _inputs(key)
+    run, recipe, dataset, code = _made_of(key)
     try:
         record, made = read_training(run), read_circumstances(run, "train")
         if record["status"] == "ok":
@@ -117,11 +116,11 @@ def stamp(key: str) -> str:
 
     Not of the model that it starts from, which may be in training when the job is submitted.
     """
-    run, recipe, dataset, code = _inputs(key)
-    made_of = {
+    run, recipe, dataset, code = _made_of(key)
+    parts = {
         "run": run.model_dump(),
         "recipe": recipe.model_dump(mode="json"),
         "data": dataset.digest(),
         "code": code,
     }
-    return digest(made_of)[:12]
+    return digest(parts)[:12]

@@ -12,6 +12,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from paper_repro.core.errors import UserError
 
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\.\w+)?")  # what `replacing` calls its files
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+ASKED_SECONDS = 0.2  # longer than a lock is held by a process that asks who holds it
 LARGEST = 1 << 40  # bytes of any file here
 LARGEST_TEXT = 1 << 27  # bytes; the longest results have a few million
 
@@ -40,7 +42,11 @@ def held(path: Path, busy: str) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as lock:
-        if not _lock(lock):
+        free = _lock(lock)
+        if not free:  # `holder` takes it for an instant to ask
+            time.sleep(ASKED_SECONDS)
+            free = _lock(lock)
+        if not free:
             raise UserError(f"{path.parent}: {busy.format(holder=_holder(lock))}")
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {platform.node()}\n")

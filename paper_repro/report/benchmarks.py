@@ -28,8 +28,11 @@ def _seconds(spread: dict[str, Any]) -> str:
     return "{:.2f} s ({:.2f} – {:.2f})".format(*values)
 
 
-def _ratio(spread: dict[str, Any]) -> str:
-    return "{:.2f} ({:.2f} – {:.2f})".format(spread["median"], *spread["quartiles"])
+def _ratio(spread: dict[str, Any], digits: int = 2) -> str:
+    median, low, high = (
+        f"{value:.{digits}f}" for value in (spread["median"], *spread["quartiles"])
+    )
+    return f"{median} ({low} – {high})"
 
 
 def read() -> dict[str, Any] | None:
@@ -85,9 +88,7 @@ def throughput(parts: dict[str, Any]) -> Markdown:
         {
             "Runs at once": str(row["runs"]),
             "Threads of each": str(row["threads"]),
-            "Updates a second, all together": "{:.0f} ({:.0f} – {:.0f})".format(
-                row["updates_a_second"]["median"], *row["updates_a_second"]["quartiles"]
-            )
+            "Updates a second, all together": _ratio(row["updates_a_second"], 0)
             if row["measured"]
             else f"{row['updates_a_second']['median']:.0f}",
             "How known": "measured" if row["measured"] else "calculated",

@@ -27,7 +27,7 @@ from paper_repro.report.benchmarks import sampling_seconds, training_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import OTHERS, PAPER, margin
 from paper_repro.report.release import against_release
-from paper_repro.report.released import changed, changes, released_recipe
+from paper_repro.report.released import changes, released_recipe, varied
 from paper_repro.report.results import (
     Against,
     Alternative,
@@ -340,7 +340,7 @@ class Collected:
                     Variant(
                         experiment=name,
                         original=original,
-                        changed=changed(pairs[0][1].parameters, pairs[0][0].parameters),
+                        changed=varied(pairs[0][1].parameters, pairs[0][0].parameters),
                         seeds=seeds,
                         difference=statistics.fmean(differences),
                         interval=mean_interval(differences),

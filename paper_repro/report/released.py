@@ -38,7 +38,7 @@ def released_recipe(name: str, base: str) -> dict[str, Any] | None:
     return found
 
 
-def changed(original: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+def varied(original: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
     """Return the dotted keys in which a variant's parameters differ, but for its length."""
     length = {"epochs": None, "validate_every": None}
     return _differences(original | length, parameters | length, "")

@@ -313,7 +313,7 @@ def mixing(results: Results) -> Markdown:
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
-            "Time per independent sample": _independent(found, 1),
+            "Time per independent sample": _time(found, found.measured["efficiency"]["time"]),
             "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
         }
         for found in results.mixing
@@ -329,24 +329,19 @@ def chains(results: Results) -> Markdown:
             "Burn-in": _burn_in(found),
             "Draws per digit": _steps(found.measured["digits"]["dwell"]),
             "Digits in 100 draws": number(found.measured["digits"]["distinct"].get("100")),
-            "Time per step": _step(found, 1),
-            "Per independent sample, 100 chains": _independent(found, 100),
+            "Time per step": _time(found, 1),
+            "Per independent sample, 100 chains": _time(
+                found, found.measured["efficiency"]["time"] / 100, 100
+            ),
         }
         for found in results.mixing
     )
 
 
-def _step(found: Mixes, chains: int) -> str:
+def _time(found: Mixes, steps: float, chains: int = 1) -> str:
+    """Return what so many steps of so many chains together take; – where no step was timed."""
     seconds = found.seconds_a_step.get(str(chains))
-    return "–" if seconds is None else _seconds(seconds)
-
-
-def _independent(found: Mixes, chains: int) -> str:
-    """Return what an independent sample takes; – where no step was timed."""
-    seconds = found.seconds_a_step.get(str(chains))
-    if seconds is None:
-        return "–"
-    return _seconds(seconds / chains * found.measured["efficiency"]["time"])
+    return "–" if seconds is None else _seconds(seconds * steps)
 
 
 def _steps(count: float) -> str:

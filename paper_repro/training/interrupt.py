@@ -30,6 +30,12 @@ class Stop:
             self.may_raise = False
 
 
+def endings() -> list[signal.Signals]:
+    """Return the signals beside SIGINT that ask for an end: not SIGHUP where `nohup` ignores it."""
+    hung_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [signal.SIGTERM, signal.SIGHUP] if hung_up else [signal.SIGTERM]
+
+
 @contextmanager
 def on_signals() -> Iterator[Stop]:
     """Turn SIGINT, SIGTERM and SIGHUP into a request; a second SIGINT interrupts at once."""
@@ -42,9 +48,7 @@ def on_signals() -> Iterator[Stop]:
         if stop.may_raise:
             raise StopNow
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as `nohup` has it
-        numbers.append(signal.SIGHUP)
+    numbers = [signal.SIGINT, *endings()]
     before = [signal.signal(number, handle) for number in numbers]
     try:
         yield stop

@@ -71,7 +71,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         On bad parameters or data, an absent device, an interrupt, or code, data or parameters that
         changed during the run.
     """
-    params, run, recipe, dataset = _inputs(key)
+    params, run, recipe, dataset = inputs(key)
     where = params.where(run.experiment)
     family = family_in(params, run.experiment)
     made_by: TrainingModule = family.training_module()
@@ -124,7 +124,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             trained = None
         # DVC hashes the inputs after the command: an edit during the run would be recorded as the
         # code that made the model.
-        if (run, recipe, dataset) != _inputs(key)[1:] or code != provenance.code_digest(*modules):
+        if (run, recipe, dataset) != inputs(key)[1:] or code != provenance.code_digest(*modules):
             raise UserError(
                 f"{key}: code, data or parameters changed while it ran; the checkpoint "
                 f"{checkpoint.path} is kept; run again with what it should be"
@@ -163,7 +163,8 @@ def stage_modules(family: Family) -> tuple[str, ...]:
     return __name__, module(family.training), module(family.model)
 
 
-def _inputs(key: str) -> tuple[Params, Run, Recipe, Dataset]:
+def inputs(key: str) -> tuple[Params, Run, Recipe, Dataset]:
+    """Return what a run is trained by (`UserError` if any of it is bad)."""
     params, run = read_run(key)
     return params, run, recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
 
