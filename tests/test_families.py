@@ -106,7 +106,7 @@ def test_samples_are_the_same_however_many_are_asked_for_and_follow_the_walk_cho
 
 def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(family):
     for key in ("quick-mnist-0", family):
-        for stage in ("train", "evaluate", "figure2", "mixing"):
+        for stage in ("train", "evaluate", "mixing"):
             assert main([stage, key]) == 0
     assert main(["report", "quick"]) == 0
     results = json.loads(Path("reports/quick/results.json").read_text())
@@ -142,7 +142,7 @@ def test_a_generator_s_draws_are_worth_their_number(workspace):
 
 def test_without_data_every_stage_says_so(family):
     write_not_run(processed_folder("quick", "mnist"), "mnist", "no images", "put them there")
-    for stage in ("train", "evaluate", "figure2", "mixing"):
+    for stage in ("train", "evaluate", "mixing"):
         assert main([stage, family]) == 0
     folder = read_run(family)[1].folder
     for name in ("training.json", "evaluation.json", "mixing.json"):

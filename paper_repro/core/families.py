@@ -20,6 +20,7 @@ class Family:
     model: str  # recipe and sampler
     training: str
     more: str  # what else its training runs; DVC wants a file there, so a GAN names one of its own
+    independent: bool  # its samples; a chain's follow each other, and stage mixing draws them
 
     def model_module(self) -> Any:
         """Return what has the recipe and the sampler: a `paper_repro.core.recipe.ModelModule`."""
@@ -41,12 +42,18 @@ def _chain(name: str) -> Family:
         f"paper_repro/baselines/model/{name}.py",
         f"paper_repro/baselines/{name}.py",
         "paper_repro/baselines/chain.py",
+        independent=False,
     )
 
 
 GAN = "gan"  # of a recipe that names no family
 FAMILIES = {
-    GAN: Family("paper_repro/gan/model", "paper_repro/gan", "paper_repro/gan/model/layer.py"),
+    GAN: Family(
+        "paper_repro/gan/model",
+        "paper_repro/gan",
+        "paper_repro/gan/model/layer.py",
+        independent=True,
+    ),
     **{name: _chain(name) for name in ("dbn", "stacked_cae", "deep_gsn")},
 }
 

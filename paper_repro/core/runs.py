@@ -260,6 +260,11 @@ def run_list(params: Params) -> str:
             if name in {run.dataset for run in listed.values()}
         },
         "runs": entries,
+        "independent": {
+            key: {k: entries[key][k] for k in OPENED}
+            for key, run in listed.items()
+            if family_in(params, run.experiment).independent
+        },
         "diagnosed": {
             first[name]: {k: entries[first[name]][k] for k in OPENED} for name in shown.diagnosed
         },
