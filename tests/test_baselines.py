@@ -8,11 +8,13 @@ import pytest
 import torch
 from sklearn.neural_network import BernoulliRBM
 from torch.func import jacrev
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from paper_repro.baselines import dbn as dbn_training
 from paper_repro.baselines import deep_gsn as gsn_training
 from paper_repro.baselines import stacked_cae as cae_training
 from paper_repro.baselines.model import dbn, deep_gsn, stacked_cae
+from paper_repro.core.errors import UserError
 from paper_repro.core.random_streams import stream_rng
 from tests.small import parse_values
 
@@ -309,7 +311,8 @@ def test_a_step_of_the_gsn_is_its_plain_twin(float64, gsn_recipe):
     for bias in (net.b0, net.b1, net.b2):
         bias += torch.randn(bias.shape, generator=rng(2))
     x, h2 = torch.rand(3, 6, generator=rng(3)), torch.randn(3, 4, generator=rng(4))
-    logits, state, after = net.step(x, h2, gsn_recipe, rng(5))
+    first, logits = net.reconstruct(x, h2)
+    state, after = net.advance(first, logits, gsn_recipe, rng(5))
     draws = rng(5)
     inner, outer = (2 * torch.randn(3, 4, generator=draws).numpy() for _ in range(2))
     w1, w2, b0, b1, b2 = (t.numpy() for t in net.tensors())
@@ -335,15 +338,33 @@ def test_gradients_cross_steps_through_the_second_layer_alone(float64, gsn_recip
     for tensor in net.tensors():
         tensor.requires_grad_()
     x = torch.rand(3, 6, generator=rng(3))
-    costs = net.cost(x, gsn_recipe, rng(5))
-    assert len(costs) == 3
-    _, state, h2 = net.step(x, torch.zeros(3, 4), gsn_recipe, rng())
+    state, h2 = net.advance(*net.reconstruct(x, None), gsn_recipe, rng())
     assert not state.requires_grad
     assert h2.requires_grad
-    # The first step's h2 is 0, so that only later ones tell of the second layer's weights.
-    first, second = (torch.autograd.grad(c, net.w2, retain_graph=True)[0] for c in costs[:2])
-    assert not first.any()
-    assert second.any()
+
+
+def test_a_chain_of_one_step_is_refused():
+    assert parse_values(deep_gsn.DeepGsn, GSN | {"steps": 2}).steps == 2
+    with pytest.raises(UserError, match="steps"):
+        parse_values(deep_gsn.DeepGsn, GSN | {"steps": 1})
+
+
+def test_what_the_cost_leaves_out_changes_no_bit_of_it(float64, gsn_recipe):
+    """The first step's second layer is 0, and nothing reads the last one's."""
+    net = deep_gsn.Gsn.drawn(6, (5, 4), rng(1))
+    for tensor in net.tensors():
+        tensor.requires_grad_()
+    x, draws = torch.rand(3, 6, generator=rng(3)), rng(5)
+    costs = net.cost(x, gsn_recipe, rng(5))
+    state, h2, plain = deep_gsn.corrupted(x, 0.4, draws), torch.zeros(3, 4), []
+    for _ in range(3):
+        h1, logits = net.reconstruct(state, h2)
+        plain.append(binary_cross_entropy_with_logits(logits, x))
+        state, h2 = net.advance(h1, logits, gsn_recipe, draws)
+    assert costs == plain
+    ours, theirs = (torch.autograd.grad(sum(c), net.tensors()) for c in (costs, plain))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert all(gradient.any() for gradient in ours)
 
 
 def test_an_update_of_the_gsn_weighs_the_new_gradient_by_one_less_the_momentum(float64, gsn_recipe):

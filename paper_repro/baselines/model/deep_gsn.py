@@ -7,12 +7,13 @@ operations. Two hidden layers of tanh, weights used in both directions.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from paper_repro.core.params import Count, Positive
+from paper_repro.core.params import LARGEST, Count, Positive
 from paper_repro.core.recipe import InUnitInterval, Recipe, Share
 from paper_repro.core.sampler import ChainSampler, in_double
 
@@ -23,7 +24,8 @@ class DeepGsn(Recipe):
     family: Literal["deep_gsn"]
     dataset: InUnitInterval
     hidden: tuple[Count, Count]
-    steps: Count  # of the chain behind each update: the walk back
+    # Of the chain behind each update, the walk back; of one step the second layer has no part.
+    steps: Annotated[int, Field(ge=2, le=LARGEST)]
     salt_and_pepper: Share  # probability that a pixel is replaced, by 0 or 1 alike
     noise: Positive  # standard deviation, before and after the second layer's tanh
     learning_rate: Positive
@@ -61,35 +63,39 @@ class Gsn:
         """Return the parameters, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
 
-    def step(
-        self, x: torch.Tensor, h2: torch.Tensor, recipe: DeepGsn, rng: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Make one step: odd layers first, then even ones from the bottom up.
+    def reconstruct(
+        self, x: torch.Tensor, h2: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the first layer, (c, h1), and the logits of the step's image, (c, d).
 
         Parameters
         ----------
-        x, h2 : (c, d) corrupted image and (c, h2) state of the second layer.
-
-        Returns
-        -------
-        Logits of the step's image, (c, d), and what the next step begins with: the sampled and
-        corrupted image, through which no gradient goes, and the second layer's state.
+        x, h2 : (c, d) corrupted image and (c, h2) state of the second layer; None for zeros.
         """
-        h1 = torch.tanh(x @ self.w1 + h2 @ self.w2.T + self.b1)
-        logits = h1 @ self.w1.T + self.b0
-        inner, outer = (
-            recipe.noise * torch.empty_like(h2).normal_(generator=rng) for _ in range(2)
-        )
+        below = x @ self.w1
+        h1 = torch.tanh((below if h2 is None else below + h2 @ self.w2.T) + self.b1)
+        return h1, h1 @ self.w1.T + self.b0
+
+    def advance(
+        self, h1: torch.Tensor, logits: torch.Tensor, recipe: DeepGsn, rng: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the next step begins with.
+
+        That is the sampled and corrupted image, through which no gradient goes, and the second
+        layer's state.
+        """
+        shape = len(h1), len(self.b2)
+        inner, outer = (recipe.noise * h1.new_empty(shape).normal_(generator=rng) for _ in range(2))
         h2 = torch.tanh(h1 @ self.w2 + self.b2 + inner) + outer
         sampled = torch.bernoulli(torch.sigmoid(logits.detach()), generator=rng)
-        return logits, corrupted(sampled, recipe.salt_and_pepper, rng), h2
+        return corrupted(sampled, recipe.salt_and_pepper, rng), h2
 
     def cost(self, x: torch.Tensor, recipe: DeepGsn, rng: torch.Generator) -> list[torch.Tensor]:
         """Return the cost of each step, in nats a pixel, of a chain that begins at x (n, d)."""
-        state = corrupted(x, recipe.salt_and_pepper, rng)
-        h2, costs = x.new_zeros(len(x), len(self.b2)), []
-        for _ in range(recipe.steps):
-            logits, state, h2 = self.step(state, h2, recipe, rng)
+        h1, logits = self.reconstruct(corrupted(x, recipe.salt_and_pepper, rng), None)
+        costs = [binary_cross_entropy_with_logits(logits, x)]
+        while len(costs) < recipe.steps:  # the last step's second layer reaches no cost
+            h1, logits = self.reconstruct(*self.advance(h1, logits, recipe, rng))
             costs.append(binary_cross_entropy_with_logits(logits, x))
         return costs
 
@@ -110,11 +116,10 @@ def walk(
     ----------
     start : (c, d) images at which the chains begin; they are no state.
     """
-    state = corrupted(start, recipe.salt_and_pepper, rng)
-    h2 = start.new_zeros(len(start), len(gsn.b2))
+    h1, logits = gsn.reconstruct(corrupted(start, recipe.salt_and_pepper, rng), None)
     while True:
-        logits, state, h2 = gsn.step(state, h2, recipe, rng)
         yield torch.sigmoid(logits)
+        h1, logits = gsn.reconstruct(*gsn.advance(h1, logits, recipe, rng))
 
 
 def sampler(
