@@ -3,10 +3,20 @@
 import pytest
 
 from paper_repro.core.records import write_record
-from paper_repro.report import release
+from paper_repro.report import release, tables
 from paper_repro.report.release import against_release, read_release
 from paper_repro.report.report import report
-from paper_repro.report.results import Release, ReleasedRun, Row, Seed, Verdict, read_results
+from paper_repro.report.results import (
+    AgainstRelease,
+    Estimate,
+    Release,
+    ReleasedRun,
+    Results,
+    Row,
+    Seed,
+    Verdict,
+    read_results,
+)
 from tests.test_report import report_two_seeds
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -52,6 +62,20 @@ def released(tmp_path, monkeypatch):
 
 def test_the_release_itself_is_compared_with_nothing(released):
     assert against_release("paper", [row([219.0, 220.02, 221.0])]) == []
+
+
+def test_table_1_has_no_released_number_beside_one_of_thinned_samples():
+    chain = row([100.0, 120.0], "dbn")
+    seeds = [
+        seed.model_copy(update={"thinned": Estimate(sigma=0.2, test_mean=mean, test_se=1.0)})
+        for seed, mean in zip(chain.seeds, (150.0, 170.0), strict=True)
+    ]
+    chain = chain.model_copy(update={"seeds": seeds, "thinned_mean": 160.0, "thinned_sd": 14.1})
+    before = AgainstRelease(name="dbn", ours=110.0, released=108.0, kind="undecided")
+    shown = tables.table1(Results.model_construct(rows=[chain], against_release=[before]))
+    lines = [line for line in shown.splitlines() if line.startswith("| DBN")]
+    assert [line.split(" | ")[3] for line in lines[:2]] == ["108.0", "–"]
+    assert "160.0" in lines[1]
 
 
 def test_runs_of_the_same_seed_and_recipe_are_compared_one_by_one(released):
