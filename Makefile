@@ -19,7 +19,7 @@ help:
 	@echo "make quick    everything at reduced scale, minutes on two CPU cores"
 	@echo "make repro    the paper's recipe, hours on a CPU; may be interrupted at any time"
 	@echo "make add      train what your own data add to the released results, and keep those"
-	@echo "make verify   the published MNIST number from its published weights, without training"
+	@echo "make verify   the released MNIST numbers from the released weights, without training"
 	@echo "make bench    how fast it is on this machine, against plain twins: minutes"
 	@echo "make test     the tests"
 	@echo "make lint     ruff and mypy"

@@ -23,6 +23,7 @@ from paper_repro.core.recipe import recipe_of
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.model.recipe import Experiment
 from paper_repro.report.benchmarks import FOLDER, benchmarks_page
+from paper_repro.report.published import OTHERS
 from paper_repro.training.loop import resolve_device
 
 HELP_CALLS = 11
@@ -39,7 +40,7 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 def _bench_experiments(device: torch.device) -> dict[str, Any]:
     params = read_params()
     rows: list[dict[str, Any]] = []
-    for name in params.group("seeds"):
+    for name in dict.fromkeys([*params.group("seeds"), *OTHERS]):
         experiment = recipe_of(params, name)
         if isinstance(experiment, Experiment):
             both = (

@@ -45,7 +45,7 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
     number, margin : the paper's, in nats, as a line, with the band that counts as reproduced.
     """
     means = [mark.mean for mark in marks if mark.kind != "retrained"]
-    left = min(means) - (max(means) - min(means)) / 4
+    left = min(means) - (max(means) - min(means)) / 2
     groups = [(group, list(members)) for group, members in groupby(marks, lambda m: m.group)]
     names: dict[float, str] = {}  # by y, the headings among them
     top = 0.0
