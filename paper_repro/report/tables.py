@@ -12,7 +12,7 @@ from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
 from paper_repro.report.released import content
-from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
+from paper_repro.report.results import Mixes, Release, Results, Row, Seed, Verdict
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
@@ -154,18 +154,26 @@ def sigmas(values: Sequence[float]) -> str:
 
 def seeds(results: Results) -> Markdown:
     """Return every run: the generator that was selected, and the last one beside it."""
+    chains = any(seed.thinned for _, seed in results.seeds)
     return markdown(
         {
             "Run": code(seed.run),
             "Epoch": f"{seed.best_epoch} of {seed.epochs}, {CHOSEN[seed.selected]}",
             "σ": sigmas(seed.sigma) + (", end of grid" if seed.sigma_at_end_of_grid else ""),
             "Test": number(seed.test_mean, seed.test_se),
+        }
+        | ({"Test, thinned": _thinned(seed)} if chains else {})
+        | {
             "Last epoch, test": number(seed.last_test_mean, seed.last_test_se),
             "Validation, when chosen": number(seed.curve_mean, seed.curve_se),
             "Validation, fresh samples": number(seed.valid_mean),
         }
         for _, seed in results.seeds
     )
+
+
+def _thinned(seed: Seed) -> str:
+    return number(seed.thinned.test_mean, seed.thinned.test_se) if seed.thinned else "–"
 
 
 def folds(results: Results) -> Markdown:
@@ -370,7 +378,10 @@ def _seconds(seconds: float) -> str:
 def thinning(results: Results) -> Markdown:
     """Return each model's likelihood by how many steps lie between its samples."""
     return markdown(
-        {"Steps between samples": model_of(found.experiment)}
+        {
+            "Steps between samples": model_of(found.experiment),
+            "Samples": f"{results.inputs[found.run].parameters['parzen']['samples']:,}",
+        }
         | {
             str(by["every"]): number(by["test_mean"], by["test_se"])
             for by in found.measured["thinning"]
