@@ -338,9 +338,18 @@ def test_gradients_cross_steps_through_the_second_layer_alone(float64, gsn_recip
     for tensor in net.tensors():
         tensor.requires_grad_()
     x = torch.rand(3, 6, generator=rng(3))
+    costs = net.cost(x, gsn_recipe, rng(5))
+    assert len(costs) == 3
     state, h2 = net.advance(*net.reconstruct(x, None), gsn_recipe, rng())
     assert not state.requires_grad
     assert h2.requires_grad
+    # The first step's h2 is 0, so that only later ones tell of the second layer's weights.
+    first, second = (
+        torch.autograd.grad(c, net.w2, retain_graph=True, materialize_grads=True)[0]
+        for c in costs[:2]
+    )
+    assert not first.any()
+    assert second.any()
 
 
 def test_a_chain_of_one_step_is_refused():

@@ -20,7 +20,7 @@ class Family:
     model: str  # recipe and sampler
     training: str
     more: str  # what else its training runs; DVC wants a file there, so a GAN names one of its own
-    independent: bool  # its samples; a chain's follow each other, and stage mixing draws them
+    independent: bool = False  # its samples; those of a chain are drawn by stage mixing
 
     def model_module(self) -> Any:
         """Return what has the recipe and the sampler: a `paper_repro.core.recipe.ModelModule`."""
@@ -42,7 +42,6 @@ def _chain(name: str) -> Family:
         f"paper_repro/baselines/model/{name}.py",
         f"paper_repro/baselines/{name}.py",
         "paper_repro/baselines/chain.py",
-        independent=False,
     )
 
 

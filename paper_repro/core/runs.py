@@ -232,6 +232,10 @@ def run_list(params: Params) -> str:
                     f"{params.own.path}: experiments.{name}: no such key, but {key} is listed; "
                     "add it, if need be as {}, so that DVC sees what changes there"
                 )
+
+    def opened(key: str) -> dict[str, str]:
+        return {name: entries[key][name] for name in OPENED}  # anew: YAML would alias a shared one
+
     first = {run.experiment: key for key, run in reversed(listed.items())}
     for group in ("diagnosed", "mixing"):
         for name in getattr(shown, group):
@@ -261,16 +265,14 @@ def run_list(params: Params) -> str:
         },
         "runs": entries,
         "independent": {
-            key: {k: entries[key][k] for k in OPENED}
+            key: opened(key)
             for key, run in listed.items()
             if family_in(params, run.experiment).independent
         },
-        "diagnosed": {
-            first[name]: {k: entries[first[name]][k] for k in OPENED} for name in shown.diagnosed
-        },
-        "published": {key: {k: entries[key][k] for k in OPENED} for key in shown.published},
+        "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
+        "published": {key: opened(key) for key in shown.published},
         "mixed": {
-            first[name]: {k: entries[first[name]][k] for k in OPENED}
+            first[name]: opened(first[name])
             | {
                 "weights": (
                     weights_path(listed[first[name]])
