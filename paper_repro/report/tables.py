@@ -12,7 +12,7 @@ from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
 from paper_repro.report.released import content
-from paper_repro.report.results import Mixes, Release, Results, Row, Seed, Verdict
+from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
@@ -154,16 +154,12 @@ def sigmas(values: Sequence[float]) -> str:
 
 def seeds(results: Results) -> Markdown:
     """Return every run: the generator that was selected, and the last one beside it."""
-    chains = any(seed.thinned for _, seed in results.seeds)
     return markdown(
         {
             "Run": code(seed.run),
             "Epoch": f"{seed.best_epoch} of {seed.epochs}, {CHOSEN[seed.selected]}",
             "σ": sigmas(seed.sigma) + (", end of grid" if seed.sigma_at_end_of_grid else ""),
             "Test": number(seed.test_mean, seed.test_se),
-        }
-        | ({"Test, thinned": _thinned(seed)} if chains else {})
-        | {
             "Last epoch, test": number(seed.last_test_mean, seed.last_test_se),
             "Validation, when chosen": number(seed.curve_mean, seed.curve_se),
             "Validation, fresh samples": number(seed.valid_mean),
@@ -172,8 +168,17 @@ def seeds(results: Results) -> Markdown:
     )
 
 
-def _thinned(seed: Seed) -> str:
-    return number(seed.thinned.test_mean, seed.thinned.test_se) if seed.thinned else "–"
+def thinned_seeds(results: Results) -> Markdown:
+    """Return every run of a Markov chain by samples that lie apart."""
+    return markdown(
+        {
+            "Run": code(seed.run),
+            "σ": sigmas([seed.thinned.sigma]),
+            "Test, thinned": number(seed.thinned.test_mean, seed.thinned.test_se),
+        }
+        for _, seed in results.seeds
+        if seed.thinned
+    )
 
 
 def folds(results: Results) -> Markdown:
