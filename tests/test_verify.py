@@ -104,6 +104,33 @@ def test_weights_that_are_no_numbers_are_not_verified(published, capsys):
     assert "verified" not in capsys.readouterr().out
 
 
+def test_without_a_key_every_published_run_is_measured_anew(workspace, capsys, monkeypatch):
+    """Each in a process of its own; what is wrong with one keeps none of the others back."""
+    workspace.files["quick"]["seeds"]["mnist"] = [0, 1]
+    keys = ["quick-mnist-0", "quick-mnist-1"]
+    workspace.files["paper"]["presentation"]["published"] = keys
+    workspace.write()
+    for key in keys:
+        train(key)
+        weights(key)
+        sample_sets(key)
+    monkeypatch.setattr(verifying, "usable_cores", lambda: 2)
+    assert main(["verify"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("verified: within 0.0000 nats") == 2
+    assert said.index(keys[0]) < said.index(keys[1])
+    folder = Path("reports/quick/runs/quick-mnist-0")
+    rewrite(
+        folder / "sample_sets.json",
+        lambda record: record["sets"][0]["default"]["first_images"].update(test_mean=0.0),
+    )
+    assert main(["verify"]) == 2
+    said = capsys.readouterr()
+    assert said.out.count("verified") == 1
+    assert said.out.index(keys[0]) < said.out.index(keys[1])
+    assert str(folder) in said.err
+
+
 def test_another_sigma_is_noticed(published):
     sigma = sets(published)["sets"][0]["default"]["first_images"]["sigma"]
     change_number(published, sigma=1.001 * sigma)

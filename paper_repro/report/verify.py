@@ -1,9 +1,14 @@
 """``paper_repro verify``: recompute the published numbers from the published weights, untrained."""
 
 import math
+import multiprocessing
+import signal
+from multiprocessing.pool import Pool, ThreadPool
 
 import pandas as pd
+import torch
 
+from paper_repro.cluster.local import usable_cores
 from paper_repro.core.dataset import processed_folder, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
@@ -53,32 +58,9 @@ def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
 
 
 @fast_float32()
-def verify(key: str | None = None, *, every_set: bool = False) -> None:
-    """Draw samples anew on the CPU, measure them and compare with ``sample_sets.json``.
-
-    Without a key, of every run of the paper whose generator is published. Fetches and prepares the
-    data first if they are not there.
-
-    Parameters
-    ----------
-    every_set : all sets of samples, not the first alone.
-
-    Raises
-    ------
-    UserError
-        If a number differs by more than `TOLERANCE`, or data, weights or records are absent.
-    """
-    if key is None:
-        paper = read_params()
-        shared = presentation(paper).published
-        if not shared:
-            raise UserError(f"{paper.own.path}: presentation.published: names no run to verify")
-        for published in shared:
-            verify(published, every_set=every_set)
-        return
+def _compared(key: str, indices: range) -> tuple[str, str | None]:
+    """Return the table of a run's sets, drawn and measured anew, and what is wrong with it."""
     trained, stated = _opened(key)
-    _require_data(trained.run)
-    indices = range(len(stated["sets"]) if every_set else 1)
     grid = {DEFAULT: stated["grids"][DEFAULT]}
     measured = measured_sets(trained, trained.dataset(), indices, grid, all_images=False)
     lines, worst = [], 0.0
@@ -101,13 +83,61 @@ def verify(key: str | None = None, *, every_set: bool = False) -> None:
                 "σ": ours["sigma"],
             }
         )
-    print(f"{key}: sets of {stated['samples']} samples, nats")
-    print(pd.DataFrame(lines).to_string(index=False, float_format="%.4f"))
-    if worst > TOLERANCE:
-        run = trained.run
-        raise UserError(
-            f"{weights_path(run)}: differs from {run.folder / 'sample_sets.json'} by {worst:.3f} "
-            f"nats, more than {TOLERANCE}, or in σ (inf); restore both with git, or run "
-            f"`{repro(run.profile, f'weights@{key}', f'sample_sets@{key}')}`"
-        )
-    print(f"verified: within {worst:.4f} nats")
+    table = pd.DataFrame(lines).to_string(index=False, float_format="%.4f")
+    said = f"{key}: sets of {stated['samples']} samples, nats\n{table}"
+    if worst <= TOLERANCE:
+        return f"{said}\nverified: within {worst:.4f} nats", None
+    run = trained.run
+    return said, (
+        f"{weights_path(run)}: differs from {run.folder / 'sample_sets.json'} by {worst:.3f} "
+        f"nats, more than {TOLERANCE}, or in σ (inf); restore both with git, or run "
+        f"`{repro(run.profile, f'weights@{key}', f'sample_sets@{key}')}`"
+    )
+
+
+def _alone() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
+    torch.set_num_threads(1)
+
+
+def _pool(runs: int) -> Pool:
+    """Return a process for each core, or for each run; of one run, a thread with all cores."""
+    processes = min(runs, usable_cores())
+    if processes == 1:
+        return ThreadPool(1)
+    return multiprocessing.get_context("spawn").Pool(processes, _alone)
+
+
+def verify(key: str | None = None, *, every_set: bool = False) -> None:
+    """Draw samples anew on the CPU, measure them and compare with ``sample_sets.json``.
+
+    Without a key, of every run of the paper whose generator is published, a run on each core.
+    Fetches and prepares the data first if they are not there.
+
+    Parameters
+    ----------
+    every_set : all sets of samples, not the first alone.
+
+    Raises
+    ------
+    UserError
+        If a number differs by more than `TOLERANCE`, or data, weights or records are absent.
+    """
+    keys = [key] if key else presentation(paper := read_params()).published
+    if not keys:
+        raise UserError(f"{paper.own.path}: presentation.published: names no run to verify")
+    sets = {}
+    for each in keys:
+        trained, stated = _opened(each)
+        _require_data(trained.run)
+        sets[each] = range(len(stated["sets"]) if every_set else 1)
+    wrong = []
+    with _pool(len(keys)) as pool:
+        # The walks of chains, listed last, take longest: they begin first.
+        found = {each: pool.apply_async(_compared, (each, sets[each])) for each in reversed(keys)}
+        for each in keys:
+            said, fault = found[each].get()
+            print(said, flush=True)
+            wrong += [fault] if fault else []
+    if wrong:
+        raise UserError("\n".join(wrong))
