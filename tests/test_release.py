@@ -64,6 +64,21 @@ def test_the_release_itself_is_compared_with_nothing(released):
     assert against_release("paper", [row([219.0, 220.02, 221.0])]) == []
 
 
+def test_beside_a_new_run_the_mean_of_the_released_ones_is_the_same(released):
+    found = against_release("paper", [row([219.0, 220.0, 221.0]), row([100.0], "dbn")])
+    kinds = {line.name: line.kind for line in found}
+    assert kinds == dict.fromkeys(
+        ("paper-mnist-0", "paper-mnist-1", "paper-mnist-2", "mnist"), "same"
+    ) | {"paper-dbn-0": "no counterpart"}
+    (mean,) = (line for line in found if line.name == "mnist")
+    assert (mean.difference, mean.interval) == (0, None)
+
+
+def test_more_seeds_than_the_release_has_are_another_mean(released):
+    found = against_release("paper", [row([219.0, 220.0, 221.0, 222.0])])
+    assert [line.kind for line in found] == [*["same"] * 3, "no counterpart", "agrees"]
+
+
 def test_table_1_has_no_released_number_beside_one_of_thinned_samples():
     chain = row([100.0, 120.0], "dbn")
     seeds = [

@@ -96,8 +96,9 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     """Return each run, and each experiment's mean, beside the release's; nothing of the release.
 
     A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats.
-    A mean agrees if Welch's 90 % interval of the difference lies within the margin of the rule for
-    numbers, differs if it lies outside, and is undecided else.
+    A mean is the same if it is of the same runs. Else it agrees if Welch's 90 % interval of the
+    difference lies within the margin of the rule for numbers, differs if it lies outside, and is
+    undecided else.
     """
     published = read_release(profile)
     if published is None:
@@ -105,12 +106,14 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     released = {run.run: run for run in published.runs}
     lines: list[AgainstRelease] = []
     for row in rows:
-        lines += [_run(seed, released.get(seed.run)) for seed in row.seeds]
-        theirs = [run.number for run in published.runs if run.experiment == row.experiment]
+        found = [_run(seed, released.get(seed.run)) for seed in row.seeds]
+        theirs = {run.run: run.number for run in published.runs if run.experiment == row.experiment}
+        lines += found
         if row.mean is not None and theirs:
-            lines.append(_mean(row, row.mean, theirs))
-    keys = {line.name for line in lines if line.kind == "same"}
-    return [] if keys == released.keys() else lines
+            same = all(line.kind == "same" for line in found) and len(found) == len(theirs)
+            lines.append(_mean(row, row.mean, list(theirs.values()), same=same))
+    complete = released.keys() <= {line.name for line in lines}
+    return [] if complete and all(line.kind == "same" for line in lines) else lines
 
 
 def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
@@ -127,9 +130,11 @@ def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
     )
 
 
-def _mean(row: Row, mean: float, released: list[float]) -> AgainstRelease:
-    """Return an experiment's mean beside that of the release's runs."""
-    interval, kind = welch_interval([seed.number for seed in row.seeds], released), "undecided"
+def _mean(row: Row, mean: float, released: list[float], *, same: bool) -> AgainstRelease:
+    """Return an experiment's mean beside that of the release's runs, maybe of the same ones."""
+    interval, kind = None, "same" if same else "undecided"
+    if not same:
+        interval = welch_interval([seed.number for seed in row.seeds], released)
     if interval and row.experiment in PAPER:
         kind = KINDS[answer(interval, margin(row.experiment))]
     theirs = statistics.fmean(released)
