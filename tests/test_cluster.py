@@ -442,6 +442,36 @@ def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, messag
     assert not calls()
 
 
+def test_commands_of_slurm_without_a_cluster_are_as_none(stub, capsys):
+    """As squeue complains where it finds no configuration."""
+    for name in ("sbatch", "squeue"):
+        Path("bin", name).write_text(
+            f"#!/bin/sh\necho '{name}: error: res_nsearch error: Unknown host' >&2\n"
+            f"echo '{name}: fatal: Could not establish a configuration source' >&2\nexit 1\n"
+        )
+    assert main(["jobs", "--watch"]) == 0
+    assert capsys.readouterr() == ("no jobs yet\n", "")
+    assert main(["submit", TARGET]) == 2
+    assert capsys.readouterr().err == (
+        "paper_repro: squeue: no cluster is set up here; run this where one is, or with "
+        "`--on local`\n"
+    )
+
+
+def test_a_cluster_that_gives_no_answer_is_told_after_the_jobs(stub, capsys):
+    Path("bin/squeue").write_text("#!/bin/sh\necho 'squeue: error: timed out' >&2\nexit 1\n")
+    assert main(["jobs"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "no jobs yet\n"
+    assert said.err == "paper_repro: squeue: error: timed out; this is from logs alone\n"
+
+
+def test_an_option_that_keeps_sbatch_from_submitting_is_told(stub, capsys):
+    Path("bin/sbatch").write_text("#!/bin/sh\necho 'sbatch: Job 12 to start at noon' >&2\n")
+    assert main(["submit", TARGET, "--sbatch=--test-only"]) == 2
+    assert "sbatch: gave no job's number; leave out options" in capsys.readouterr().err
+
+
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
     assert main(["submit", "repotr@paper", "--on=local"]) == 2
     assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err

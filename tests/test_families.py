@@ -133,7 +133,7 @@ def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(
 def test_a_generator_s_draws_are_worth_their_number(workspace):
     """The same code on independent samples: ESS ≈ n, τ ≈ 1, nothing to burn in."""
     workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
-    workspace.files["quick"]["mixing"] = MIXING | {"chains": 4, "draws": 500, "ensemble": 100}
+    workspace.files["quick"]["mixing"] = MIXING | {"chains": 5, "draws": 400, "ensemble": 100}
     workspace.files["quick"]["presentation"] = {"mixing": ["mnist"]}
     workspace.write()
     train(workspace.key)
@@ -201,6 +201,18 @@ def test_samples_that_chains_can_not_share_are_refused(family, workspace, capsys
     capsys.readouterr()
     assert main(["evaluate", family]) == 2
     assert "samples (60) must be a multiple of thinned.chains (7)" in capsys.readouterr().err
+
+
+def test_samples_that_the_chains_of_mixing_can_not_share_are_refused(workspace, capsys):
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
+    workspace.files["quick"]["mixing"] = MIXING | {"chains": 3}
+    workspace.files["quick"]["presentation"] = {"mixing": ["mnist"]}
+    workspace.write()
+    train(workspace.key)
+    capsys.readouterr()
+    assert main(["mixing", workspace.key]) == 2
+    said = capsys.readouterr().err
+    assert "quick/params.yaml: mixing.chains: 3 chains can't share 50 samples alike" in said
 
 
 def test_every_family_has_its_files():

@@ -142,7 +142,7 @@ def test_table_1_shows_the_numbers_of_the_results(committed):
             continue
         assert numbers(line["Paper"]) == [row.paper.mean, row.paper.se]
         assert line["Data"] == (row.stand_in or row.dataset)
-        assert line["Verdict"].startswith(row.verdict.kind)
+        assert line["Status"].startswith(row.verdict.kind)
         if row.mean is None:
             assert line["Ours"] == row.status
             continue

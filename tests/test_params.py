@@ -107,6 +107,11 @@ PAPERS = Path("params.yaml")
 QUICK = Path("profiles/quick/params.yaml")
 
 
+GENERATOR = "experiments.mnist.generator"
+UNIFORM = {"layer": "relu", "units": 3, "init": {"uniform": -1.0}}
+BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
+
+
 @pytest.mark.parametrize(
     ("path", "keys", "value", "named"),
     [
@@ -131,7 +136,8 @@ QUICK = Path("profiles/quick/params.yaml")
         (PAPERS, (*MNIST, "epochs"), 151, "multiple of validate_every"),
         (PAPERS, (*MNIST, "k"), 2, "update: alternating"),
         (PAPERS, MNIST, 3, "experiments.mnist: must be a mapping"),
-        (PAPERS, ("experiments",), 3, "experiments.mnist: no such key"),
+        (PAPERS, ("experiments",), 3, "experiments: must be a mapping"),
+        (PAPERS, ("presentation",), ["mnist"], "presentation: must be a mapping"),
         (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
         (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
         (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
@@ -144,6 +150,10 @@ QUICK = Path("profiles/quick/params.yaml")
         (PAPERS, ("theory", "checks", "grid", "high"), -20.0, "must lie below high"),
         (PAPERS, ("parzen_audit", "draws"), 1, "parzen_audit.draws"),
         (QUICK, (*MNIST, "batch_size"), 0, "profiles/quick/params.yaml: experiments.mnist.batch"),
+        # A list comes whole from one file: what it lacks, it lacks there.
+        (QUICK, (*MNIST, "generator"), [{"layer": "relu"}], f"{QUICK}: {GENERATOR}.0.init: "),
+        (QUICK, (*MNIST, "generator"), [UNIFORM], f"{QUICK}: {GENERATOR}.0.init.uniform: "),
+        (QUICK, (*MNIST, "generator"), [BIAS], f"{QUICK}: {GENERATOR}.0.bias: "),
         (QUICK, ("parzen_audit", "draws"), 1, "profiles/quick/params.yaml: parzen_audit.draws"),
     ],
 )
@@ -359,6 +369,7 @@ def read_anew(before, after, profile, stages):
         if name in ("parzen_audit", "mixing"):
             found |= {stage for stage in names if stage.startswith(f"{name}@")}
         found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
+        found |= {f"report@{profile}"} & names if name == "presentation" else set()
     return {(profile, stage) for stage in found}
 
 

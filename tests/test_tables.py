@@ -3,7 +3,7 @@
 import pytest
 
 from paper_repro.report import tables
-from paper_repro.report.released import content
+from paper_repro.report.content import content
 from paper_repro.report.results import read_results
 from paper_repro.theory.checks import SUPPORT
 from tests.conftest import ROOT

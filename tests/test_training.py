@@ -1,3 +1,4 @@
+import math
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, read_metadata, save_tensors
 from paper_repro.gan import family, sgd
+from paper_repro.gan.family import GanTraining
 from paper_repro.gan.model import recipe
 from paper_repro.gan.sgd import Sgd
 from paper_repro.gan.update import Trainer
@@ -306,6 +308,20 @@ def test_divergence_is_recorded_and_the_last_good_checkpoint_kept(workspace, mon
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
+def test_a_measurement_that_is_no_number_is_divergence(workspace, monkeypatch):
+    """The last update of an epoch may make parameters by which samples overflow."""
+    measure = GanTraining.validate
+
+    def overflowing(self, epoch):
+        return measure(self, epoch) | ({"valid_nats": -math.inf} if epoch == 2 else {})
+
+    monkeypatch.setattr(GanTraining, "validate", overflowing)
+    train(KEY)
+    record = read_metadata(model_path(KEY))
+    assert record["status"] == "diverged"
+    assert record["reason"] == "training diverged: NaN or infinity in epoch 2"
+
+
 def test_edited_code_starts_anew_and_adopt_goes_on(workspace, monkeypatch, capsys):
     train(KEY)
     expected = outputs(workspace)
@@ -411,7 +427,7 @@ def test_a_checkpoint_that_adopt_cannot_find_is_an_error_and_no_silent_start(wor
 
 def test_a_finished_checkpoint_counts_whatever_kind_of_device_made_it(workspace, monkeypatch):
     # As if this machine's runs were those of a GPU: their names say so, all else is the same.
-    own = checkpoint.checkpoint_file
+    own, epoch = checkpoint.checkpoint_file, loop.Loop._epoch
 
     def elsewhere(run, experiment, dataset, device, code, start=None):
         return own(run, experiment, dataset, torch.device("cuda"), code, start)
@@ -429,6 +445,13 @@ def test_a_finished_checkpoint_counts_whatever_kind_of_device_made_it(workspace,
     with pytest.raises(TypeError):
         train(KEY)
     assert len(checkpoints()) == 1
+    # What is begun anew is this machine's own.
+    (other,) = checkpoints()
+    workspace.change(epochs=2)
+    monkeypatch.setattr(loop.Loop, "_epoch", epoch)
+    train(KEY, fresh=True)
+    assert len(checkpoints()) == 1
+    assert not other.exists()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def bare_products(
     """Return a call that makes an update's matrix products and nothing else, and its FLOP.
 
     Both networks forward, the gradients of all weight matrices, and of the inputs where something
-    comes before them: of D's first layer for the samples alone. Orientations are those of `joint`.
+    comes before them: of D's first layer for the samples alone. Orientations are those of
+    `joint_update`.
     """
     n = experiment.batch_size
     sizes: list[tuple[int, int, int, int]] = []  # inputs, columns, examples, those sent back

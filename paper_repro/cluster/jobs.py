@@ -1,7 +1,6 @@
 """What the jobs of this folder are doing, from the queue and the checkpoints' headers."""
 
 import re
-import shutil
 import sys
 import time
 
@@ -38,7 +37,7 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
         return
     try:
         while True:
-            answer = _queue()
+            answer, note = _queue()
             queued = answer or {}
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
             here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
@@ -46,6 +45,8 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             if watch and sys.stdout.isatty():
                 print("\033[H\033[2J", end="")
             print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
+            if note:
+                print(f"paper_repro: {note}; this is from logs alone", file=sys.stderr)
             going = here or answer is None or any(job.alive for job in queued.values())
             if not watch or not going:
                 return
@@ -55,15 +56,14 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             raise
 
 
-def _queue() -> dict[str, slurm.Job] | None:
-    """Return Slurm's jobs, none where it is absent; None if it gives no answer, which is told."""
-    if shutil.which("squeue") is None:  # all runs are this machine's
-        return {}
+def _queue() -> tuple[dict[str, slurm.Job] | None, str]:
+    """Return Slurm's jobs, none where it is absent; None, and why, if it gives no answer."""
     try:
-        return slurm.queue()
+        return slurm.queue(), ""
+    except slurm.NoCluster:  # all runs are this machine's
+        return {}, ""
     except UserError as error:
-        print(f"paper_repro: {error}; what follows is from logs alone", file=sys.stderr)
-        return None
+        return None, str(error)
 
 
 def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:

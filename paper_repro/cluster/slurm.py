@@ -21,6 +21,10 @@ ENDED = {
 }
 
 
+class NoCluster(UserError):
+    """Slurm is not installed here, or only its commands are."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A job of this folder, as the queue has it."""
@@ -61,13 +65,18 @@ def _ask(*command: str) -> str:
             timeout=ANSWER_SECONDS,
         )
     except FileNotFoundError:
-        raise UserError(
+        raise NoCluster(
             f"{command[0]}: not found; run this where Slurm's commands are, or with `--on local`"
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UserError(f"{command[0]}: {error}; run the same command again") from None
     if answer.returncode:
         said = answer.stderr.decode(errors="replace").splitlines()
+        if said and said[-1].startswith(f"{command[0]}: fatal: "):  # it found no configuration
+            raise NoCluster(
+                f"{command[0]}: no cluster is set up here; run this where one is, or with "
+                "`--on local`"
+            )
         raise UserError("; ".join(said) or f"{command[0]}: exit {answer.returncode}")
     return answer.stdout.decode(errors="replace")
 
@@ -128,7 +137,12 @@ def command(
 
 def submit(call: Sequence[str]) -> str:
     """Submit a job by a `command`; return its number (`UserError` with sbatch's own words)."""
-    return _ask(*call).strip().split(";")[0]  # a cluster's name may follow
+    number = _ask(*call).strip().split(";")[0]  # a cluster's name may follow
+    if not number.isdecimal():
+        raise UserError(
+            "sbatch: gave no job's number; leave out options that keep it from submitting"
+        )
+    return number
 
 
 def cancel(jobs: Iterable[Job]) -> None:

@@ -6,6 +6,7 @@ Both are read as DVC reads them (YAML 1.2). An unknown key, a missing key or a v
 range is an error that names the file and the key.
 """
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -238,7 +239,9 @@ def parse(
             raise UserError(f"{places[-1].path}: {places[-1].key}: {error}") from None
         first = error.errors()[0]
         path = tuple(part for part in first["loc"] if part not in unnamed)
-        place = next((place for place in places if place.has(path)), places[-1])
+        # A list comes whole from the strongest place that has it.
+        keys = tuple(itertools.takewhile(lambda part: isinstance(part, str), path))
+        place = next((place for place in places if place.has(keys)), places[-1])
         key = ".".join(str(part) for part in (place.key, *path))
         shown = first["input"]
         got = "" if isinstance(shown, dict | list | tuple) else f" (got {shown!r})"
@@ -258,4 +261,9 @@ def read_params(profile: str = PAPER) -> Params:
         known = ", ".join(profiles())
         raise UserError(f"{PROFILES}: no profile {profile!r} (there: {known})")
     paths = dict.fromkeys((params_path(profile), PARAMS))
-    return Params(profile, tuple(Place(path, "", read_yaml(path)) for path in paths))
+    found = tuple(Place(path, "", read_yaml(path)) for path in paths)
+    for place in found:
+        for key, value in place.values.items():
+            if not isinstance(value, dict | None):
+                raise UserError(f"{place.path}: {key}: must be a mapping of names to values")
+    return Params(profile, found)

@@ -148,7 +148,7 @@ class Protocol(Model):
 
 
 class Presentation(Model):
-    """What no stage tracks, because it decides no number."""
+    """What is looked at closely and published; it changes no training, but `protocol` a verdict."""
 
     diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
     published: tuple[str, ...] = ()  # runs whose weights are in git
@@ -172,6 +172,11 @@ def measure_key(params: Params, run: Run) -> str:
 def stage_address(profile: str, stage: str) -> str:
     """Return what DVC calls a stage of a profile, from the repository's root."""
     return stage if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:{stage}"
+
+
+def report_stage(profile: str) -> str:
+    """Return the stage that writes a profile's page."""
+    return f"{'study' if profile == ABLATIONS else 'report'}@{profile}"
 
 
 def repro(profile: str, *stages: str) -> str:

@@ -1,4 +1,7 @@
-"""A small classifier of digits. It decides which draws figure 3 joins, and enters no measure."""
+"""A small classifier of digits: which draws figure 3 joins, and how chains move between digits.
+
+It enters no likelihood.
+"""
 
 from dataclasses import dataclass
 

@@ -30,7 +30,7 @@ class MixingSettings(Model):
     """How the chains of a run are looked at."""
 
     chains: Annotated[int, Field(ge=2, le=1000)]
-    draws: Annotated[int, Field(ge=8, le=10**6)]  # consecutive steps of each chain
+    draws: Annotated[int, Field(ge=10, le=10**6)]  # consecutive steps of each chain
     thinning: Annotated[tuple[Count, ...], Field(min_length=1)]  # steps from draw to draw
     ensemble: Annotated[int, Field(ge=8, le=10**5)]  # chains from images, and as many from noise
     steps: Count  # within which these must become alike; and the burn-in of all else

@@ -16,12 +16,20 @@ from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
-from paper_repro.core.records import OneSet, SampleSet, SampleSets, write_record
+from paper_repro.core.records import (
+    AUTHORS_GRIDS,
+    DEFAULT_GRID,
+    FINE_GRID,
+    GSN_GRID,
+    OneSet,
+    SampleSet,
+    SampleSets,
+    write_record,
+)
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.parzen.likelihood import log_likelihoods, mean_and_standard_error
 
 SETS = 10
-DEFAULT = "default"  # the grid of the released script, and of Table 1 here
 
 
 def grids(settings: ParzenSettings) -> dict[str, list[float]]:
@@ -31,13 +39,14 @@ def grids(settings: ParzenSettings) -> dict[str, list[float]]:
     authors' development repository, 30 and 31 May 2014); a fine one; and the one bandwidth by which
     deep GSN's authors measured theirs (`yaoli/GSN`).
     """
-    linear = torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist()
-    return {
-        DEFAULT: settings.sigmas(),
-        "log_15": settings.model_copy(update={"sigma_points": 15}).sigmas(),
-        "linear_10": linear,
-        "log_91": settings.model_copy(update={"sigma_points": 91}).sigmas(),
-        "sigma_0.2": [0.2],
+    theirs = (
+        settings.sigmas(),
+        settings.model_copy(update={"sigma_points": 15}).sigmas(),
+        torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist(),
+    )
+    return dict(zip(AUTHORS_GRIDS, theirs, strict=True)) | {
+        FINE_GRID: settings.model_copy(update={"sigma_points": 91}).sigmas(),
+        GSN_GRID: [0.2],
     }
 
 
@@ -141,5 +150,5 @@ def sample_sets(key: str) -> None:
     made = provenance.measurement(started, __name__, trained.code)
     write_circumstances(trained.run, "sample_sets", made)
     write_record(trained.run.folder / "sample_sets.json", found)
-    mean = sum(one[DEFAULT]["first_images"]["test_mean"] for one in found["sets"]) / SETS
+    mean = sum(one[DEFAULT_GRID]["first_images"]["test_mean"] for one in found["sets"]) / SETS
     print(f"{key}: {SETS} sets of samples: {mean:.1f} nats")

@@ -1,15 +1,13 @@
 """Stage ``mixing@<run>``: how a run's samples follow each other, in numbers and in pictures."""
 
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from torchvision.utils import make_grid
 
 from paper_repro.baselines.chain import efficiency, principal_directions
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
+from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.records import Mixing, ThinnedBy, write_record
 from paper_repro.diagnostics.digit_classifier import CLASSES, train_classifier
@@ -23,28 +21,13 @@ from paper_repro.diagnostics.mixing import (
     walked,
 )
 from paper_repro.evaluation.trained_run import open_shown
-from paper_repro.figures.canvas import drawing, save_note
+from paper_repro.figures.canvas import save_note
+from paper_repro.figures.strips import draw_strips
 from paper_repro.parzen.bandwidth import estimate
 
 HELD_OUT = 0.1  # share of the training images on which the classifier's accuracy is measured
 STRIP = 20  # images a row
 LAGS = 10  # draws to a lag: the longest is so much shorter than a chain
-
-
-def draw_strips(rows: Sequence[torch.Tensor], shape: tuple[int, ...], path: Path) -> None:
-    """Draw rows of as many grey images each, (n, d) in [0, 1].
-
-    Parameters
-    ----------
-    shape : (rows, columns) of one image.
-    """
-    tiles = torch.cat(list(rows)).reshape(-1, 1, *shape)
-    picture = make_grid(tiles, nrow=len(rows[0]), padding=1, pad_value=1.0)
-    height, width = picture.shape[1:]
-    with drawing(path, 8, 8 * height / width, vector=False) as figure:
-        axes = figure.subplots()
-        axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
 
 
 @fast_float32()
@@ -61,6 +44,11 @@ def mixing(key: str) -> None:
         return
     started, run, dataset = time.monotonic(), trained.run, trained.dataset()
     settings, measure = trained.params.parse(MixingSettings, "mixing"), trained.measure()
+    if measure.samples % settings.chains:
+        raise UserError(
+            f"{trained.params.own.path}: mixing.chains: {settings.chains} chains can't share "
+            f"{measure.samples} samples alike; set it to a divisor of that"
+        )
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
     labels, held_out = dataset.load_labels(), int(HELD_OUT * len(train))
     classifier = train_classifier(train[held_out:], labels[held_out:], run.seed)

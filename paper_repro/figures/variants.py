@@ -16,7 +16,6 @@ def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
     """
     with drawing(path, 9, 4.5) as figure:
         axes = figure.subplots()
-        axes.set(xlabel="epoch", ylabel="nats, validation")
         if curves is not None:
             sns.lineplot(
                 curves,
@@ -28,4 +27,4 @@ def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
                 ax=axes,
             )
             sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)
-        axes.set(ylabel="nats, validation")
+        axes.set(xlabel="epoch", ylabel="nats, validation")

@@ -2,7 +2,13 @@
 
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import STATUS, read_record
-from paper_repro.core.runs import Run, require_current_lists, runs, stage_address
+from paper_repro.core.runs import (
+    Run,
+    report_stage,
+    require_current_lists,
+    runs,
+    stage_address,
+)
 from paper_repro.data.settings import RAW, STAND_INS, data_size
 from paper_repro.forecast.stages import changed_stages, starts_from, trainings
 
@@ -18,7 +24,7 @@ def plan(profile: str) -> None:
     params = read_params(profile)
     require_current_lists()
     listed = runs(params)
-    changed = changed_stages(stage_address(profile, f"report@{profile}"))
+    changed = changed_stages(stage_address(profile, report_stage(profile)))
     there = {run.dataset: _is_there(params, run.dataset) for run in listed.values()}
     training = [
         run for run in trainings(listed.values(), changed) if there[run.dataset] is not False
@@ -32,7 +38,7 @@ def plan(profile: str) -> None:
         text = f"look for {', '.join(absent)}, absent so far; train if there now, else nothing."
     else:
         text = "nothing to do but look at the data; all results are current."
-    print(f"report@{profile}: {text}", flush=True)
+    print(f"{report_stage(profile)}: {text}", flush=True)
 
 
 def _is_there(params: Params, dataset: str) -> bool | None:

@@ -7,9 +7,9 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
 from paper_repro.figures.benchmarks import draw_growth
 from paper_repro.report import tables
+from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration
-from paper_repro.report.released import content
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")

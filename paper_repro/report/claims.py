@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from paper_repro.core.records import FIGURE2, SAMPLE_CHECKS, Figure1, SampleChecks
+from paper_repro.core.records import FIGURE2, GSN_GRID, SAMPLE_CHECKS, Figure1, SampleChecks
 from paper_repro.report.published import ADVERSARIAL, OTHERS, TABLE1
 from paper_repro.report.results import Claim, Published, Row
 from paper_repro.report.run_files import RunFiles
@@ -33,8 +33,7 @@ NUMBERS = {
     "near_half_in_toy": NEAR_HALF_IN_TOY,
 }
 SAMPLES = "sample_checks.json"
-FINISHED = "documented recipe"  # of another model of Table 1 that was trained to its end
-GSN_SIGMA = "sigma_0.2"  # the grid of sample_sets.json that holds deep GSN's bandwidth
+FINISHED = ("documented recipe", "adapted recipe")  # of another model, trained to its end
 
 
 def _holds(holds: bool) -> dict[str, Any]:
@@ -127,7 +126,7 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
     found = evidence.above("mnist", max(OTHERS_MNIST, key=lambda published: published.mean))
     row = evidence.rows.get("mnist")
     sets = [seed.sets for seed in row.seeds if seed.sets] if row else []
-    at_theirs = [one.grids[GSN_SIGMA]["first_images"] for one in sets if GSN_SIGMA in one.grids]
+    at_theirs = [one.grids[GSN_GRID]["first_images"] for one in sets if GSN_GRID in one.grids]
     theirs = {
         "at_theirs": sum(at_theirs) / len(at_theirs) if at_theirs else None,
         "runs_at_theirs": len(at_theirs),
@@ -144,24 +143,26 @@ def above_retrained_mnist(evidence: Evidence) -> dict[str, Any]:
     values: dict[str, float | int | None] = dict.fromkeys(OTHERS)
     if ours is None or ours.mean is None:
         return {"verdict": ours.verdict.kind if ours else "not run", "values": values}
-    holds, finished = [], [row for row in others if row and row.verdict.kind == FINISHED]
+    finished = [row for row in others if row and row.verdict.kind in FINISHED]
+    intervals = []
     for row in finished:
         means = [
             [seed.number for seed in row.seeds],
             [seed.thinned.test_mean for seed in row.seeds if seed.thinned],
         ]
         best = max(filter(None, means), key=statistics.fmean)
-        interval = welch_interval([seed.number for seed in ours.seeds], best)
-        holds.append(interval is not None and interval[0] > 0)
+        intervals.append(welch_interval([seed.number for seed in ours.seeds], best))
         values[row.experiment] = ours.mean - statistics.fmean(best)
     if not ours.comparable:
         verdict = "not comparable"
     elif len(finished) < len(OTHERS):
-        verdict = "not measured"
+        verdict = "interim" if finished else "not measured"
     elif ours.verdict.kind == "exploration":
         verdict = "exploration"
     else:
-        verdict = "holds" if all(holds) else "undecided"
+        below = any(interval and interval[1] < 0 for interval in intervals)
+        above = all(interval and interval[0] > 0 for interval in intervals)
+        verdict = "does not hold" if below else "holds" if above else "undecided"
     return {"verdict": verdict, "values": values}
 
 
@@ -201,7 +202,8 @@ def stronger_gradients(evidence: Evidence) -> dict[str, Any]:
     """Return the ratio of G's gradients under its two losses, over the first epochs."""
 
     def ratios(run: RunFiles) -> "pd.Series[float]":
-        curve = run.table("curve.csv").dropna(subset=["g_grad_norm_minimax"])
+        curve = run.table("curve.csv")
+        curve = curve[curve.g_grad_norm_minimax > 0]  # where it was measured, and is no zero
         return curve.g_grad_norm_non_saturating / curve.g_grad_norm_minimax
 
     run, _ = evidence.worst(lambda run: -ratios(run).min() if len(ratios(run)) else math.inf)

@@ -5,7 +5,6 @@ each start of a training and for each evaluation, from the data and the recipe t
 folder. It says nothing that ``results.json`` and the runs' circumstances do not hold.
 """
 
-import hashlib
 import json
 import mimetypes
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from paper_repro.core.circumstances import Environment, read_circumstances
-from paper_repro.core.files import sha256_file
+from paper_repro.core.files import digest, sha256_file
 from paper_repro.core.params import read_params
 from paper_repro.core.runs import runs
 from paper_repro.report.citation import author_name, read_citation
@@ -87,10 +86,9 @@ class _Crate:
             if name not in ("paper_repro", "platform")
         ]
         # One code on two machines, or with two versions of torch, is two of these.
-        stated = json.dumps([made["versions"], made["uncommitted_changes"]], sort_keys=True)
-        digest = hashlib.sha256(stated.encode()).hexdigest()[:12]
+        stated = digest([made["versions"], made["uncommitted_changes"]])[:12]
         return self.entity(
-            f"#code-{made['code_sha256']}-{made['commit']}-{digest}",
+            f"#code-{made['code_sha256']}-{made['commit']}-{stated}",
             "SoftwareApplication",
             {
                 "name": "paper_repro",
@@ -105,15 +103,15 @@ class _Crate:
         data = found.data
         return [
             self.entity(
-                f"#data-{digest}",
+                f"#data-{sha256}",
                 "CreativeWork",
                 {
                     "name": f"{data['stand_in'] or data['name']}, {part}",
                     "description": "stand-in" if data["stand_in"] else data["name"],
-                    "sha256": digest,
+                    "sha256": sha256,
                 },
             )
-            for part, digest in data["sha256"].items()
+            for part, sha256 in data["sha256"].items()
             if part.startswith(PARTS[purpose])
         ]
 

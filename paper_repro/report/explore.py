@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torchvision.utils import make_grid
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_text
@@ -15,7 +14,8 @@ from paper_repro.core.records import WEIGHTS, read_record, read_training
 from paper_repro.core.runs import presentation, read_run, repro, weights_path
 from paper_repro.core.titles import TITLES
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
-from paper_repro.figures.canvas import drawing, save_note
+from paper_repro.figures.canvas import save_note
+from paper_repro.figures.strips import draw_strips
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.report.templating import environment
 
@@ -70,12 +70,7 @@ def _draw(trained: TrainedRun | None, path: Path) -> None:
         save_note(path, "The run was not trained.")
         return
     images = trained.sampler().sample(20, trained.run.seed, "explore")
-    tiles = images.reshape(20, 1, *trained.record["data"]["shape"])
-    picture = make_grid(tiles, nrow=10, padding=1, pad_value=1.0)
-    with drawing(path, 6, 1.25, vector=False) as figure:
-        axes = figure.subplots()
-        axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
+    draw_strips(images.split(10), tuple(trained.record["data"]["shape"]), path, width=6)
 
 
 def explore(profile: str) -> None:

@@ -5,7 +5,7 @@ Nats; ± is the standard error of the mean, over the test images on MNIST and ov
 
 from dataclasses import dataclass
 
-from paper_repro.report.released import content
+from paper_repro.report.content import content
 from paper_repro.report.results import Published
 
 

@@ -1,17 +1,8 @@
 """Whether a run is the released recipe: only then does its number stand beside the paper's."""
 
-import functools
-from importlib import resources
 from typing import Any
 
-from ruamel.yaml import YAML
-
-
-@functools.cache
-def content(name: str) -> Any:
-    """Return one of the YAML files beside this module."""
-    text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-    return YAML(typ="safe", pure=True).load(text)
+from paper_repro.report.content import content
 
 
 def _differences(released: Any, ours: Any, place: str) -> list[str]:

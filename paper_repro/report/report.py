@@ -10,7 +10,7 @@ import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import write_record
+from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, write_record
 from paper_repro.core.runs import ABLATIONS, presentation
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
@@ -20,17 +20,17 @@ from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.figures.variants import draw_variants
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
-from paper_repro.report.claims import GSN_SIGMA, NUMBERS
+from paper_repro.report.claims import NUMBERS
 from paper_repro.report.collect import collect
+from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
 from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
 from paper_repro.report.release import SAME, read_release
-from paper_repro.report.released import content
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.templating import notes, text, write_page
-from paper_repro.report.verdict import ROUNDING, SEEDS
+from paper_repro.report.verdict import ROUNDING, SEEDS, explore
 
 # How a verdict shows in the ledger: its colour and sign, and the group that it belongs to.
 HOLDS, FAILS, OPEN, OURS = (
@@ -58,7 +58,9 @@ def _claim(claim: Claim) -> dict[str, Any]:
     question = about.get("question", False)
     word = ANSWERS.get(claim.verdict, claim.verdict) if question else claim.verdict
     kind, sign, group = BADGES.get(claim.verdict, ("open", "○", OPEN))
-    shown = words["number"] if any(v is not None for v in claim.values.values()) else ""
+    shown = words["number"]
+    if all(value is None for value in claim.values.values()):
+        shown = words["note"] = ""
     if group is OPEN:
         shown = "; ".join(filter(None, (shown.rstrip("."), f"needs {about['needs']}")))
     badge = f'<span class="badge {kind}">{sign} {word}</span>'
@@ -68,7 +70,6 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "word": word,
         "summary": Markdown(f"{badge} {line}"),
         "group": OURS if question else group,
-        "run": claim.run,
         "file": claim.file,
         "picture": about.get("picture") if claim.values else None,
     }
@@ -262,20 +263,27 @@ def values(
     released = release.runs if release else []
     not_run = [row for row in results.rows if row.status == "not run"]
     differences = content("deviations.yaml")
+    by_grid = {grid: means["first_images"] for one in sets[:1] for grid, means in one.grids.items()}
     return {
         "results": results,
         "release": release,
         "devices": list(dict.fromkeys(f"{r.device} ({r.threads} threads)" for r in released)),
         "pictures": pictures,
-        "protocol": presentation(read_params(results.profile)).protocol.get("mnist"),
+        "protocol": presentation(read_params(results.profile)).protocol,
+        "last": {
+            row.experiment: explore([s.last_test_mean for s in row.seeds], row.paper.mean)
+            for row in results.own
+            if row.verdict.kind == "exploration" and row.paper
+        },
         "claims": {name: group for name, group in claims.items() if name != OURS},
         "own_questions": claims.get(OURS, []),
         "sets": sets,
-        "by_grids": [
-            means["first_images"]
-            for one in sets[:1]
-            for grid, means in one.grids.items()
-            if grid != GSN_SIGMA
+        "by_grids": [by_grid[grid] for grid in AUTHORS_GRIDS if by_grid],
+        "by_fine_grid": by_grid.get(FINE_GRID),
+        "chain_sds": [
+            f"{row.other_model} {number(seed.sets.sd)}"
+            for row, seed in results.seeds
+            if row.other_model and seed.sets
         ],
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
@@ -316,7 +324,7 @@ def report(profile: str) -> None:
     walks = {key: table for key, table in validation.items() if "walk_std" in table}
     shown = values(results, read_release(profile), drawn)
     shown |= {"notes": notes(folder), "walks": walks}
-    shown["explore"] = (folder / "explore.html").is_file()
+    shown["explore"] = bool(presentation(params).published)
     if profile == ABLATIONS:
         write_page(text("ablations.md.j2", **shown), folder)
     else:

@@ -128,6 +128,7 @@ class Verdict(Closed):
             "no published number",
             "exploration",
             "interim",
+            "adapted recipe",
             "documented recipe",
         ]
     )
@@ -172,11 +173,9 @@ class Row(Closed):
     experiment: str
     dataset: str
     status: Status
-    canonical_data: bool = False
     stand_in: str | None = None
     comparable: bool = False
     changed: list[str] = []
-    adam: bool = False
     paper: Published | None = None
     failed: list[Failed] = []
     seeds: list[Seed] = []
@@ -220,18 +219,12 @@ class Claim(Closed):
 
 
 class Against(Closed):
-    """A variant's run against its original of the same seed, at the last epochs that both measured.
-
-    Means over `estimates` validation estimates, and the standard deviation of the run's own.
-    """
+    """A variant's run against its original of the same seed, by the last epochs of both."""
 
     run: str
-    original: str
     epoch: int
-    estimates: int
     valid_mean: float
     original_valid_mean: float
-    sd: float | None
 
 
 class Variant(Closed):
@@ -241,7 +234,6 @@ class Variant(Closed):
     """
 
     experiment: str
-    original: str
     changed: list[str]
     seeds: list[Against]
     difference: float

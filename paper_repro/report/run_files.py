@@ -25,7 +25,14 @@ from paper_repro.core.records import (
     read_record,
     read_training,
 )
-from paper_repro.core.runs import Run, presentation, repro, runs, weights_path
+from paper_repro.core.runs import (
+    Run,
+    presentation,
+    report_stage,
+    repro,
+    runs,
+    weights_path,
+)
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
@@ -132,7 +139,7 @@ class RunFiles:
         if found["status"] != "ok":
             raise UserError(
                 f"{self.run.folder / name}: says {found['status']!r}, but {self.run.key} is "
-                f"trained; run `{repro(self.run.profile, f'report@{self.run.profile}')}`"
+                f"trained; run `{repro(self.run.profile, report_stage(self.run.profile))}`"
             )
         measured: R = found
         return measured

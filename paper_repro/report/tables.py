@@ -8,10 +8,10 @@ import pandas as pd
 
 from paper_repro.core.titles import TITLES
 from paper_repro.report import escaping
+from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
-from paper_repro.report.released import content
 from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
 
 GRIDS = content("texts/grids.yaml")
@@ -86,7 +86,7 @@ def table1(results: Results) -> Markdown:
                 line["Release"] = number(released.get(name)) if row else "–"
             line["Ours"] = ours(row) if row else "–"
             if not results.against_release:
-                line["Verdict"] = short(row.verdict) if row else "–"
+                line["Status"] = short(row.verdict) if row else "–"
             lines.append(line)
             if row and row.thinned_mean is not None:
                 # A release keeps the number of consecutive samples only.
@@ -102,7 +102,7 @@ def adversarial(results: Results) -> Markdown:
             "Data set": row.dataset,
             "Paper": printed(row.paper) if row.paper else "–",
             "Ours": ours(row),
-            "Verdict": short(row.verdict),
+            "Status": short(row.verdict),
         }
         for row in results.own
     )
@@ -131,7 +131,7 @@ def experiments(results: Results) -> Markdown:
             "Data": row.stand_in or row.dataset,
             "Ours (nats)": ours(row),
             "95 % interval of the mean": interval(row.mean_interval),
-            "Verdict": _remark(row),
+            "Status": _remark(row),
         }
         for row in results.rows
     )
@@ -308,7 +308,7 @@ def variants(results: Results) -> Markdown:
         {
             "What": title_of(variant.experiment),
             "Changed": ", ".join(variant.changed),
-            "At epoch": variant.seeds[0].epoch,
+            "Last epoch of both": variant.seeds[0].epoch,
             "Difference (nats)": signed(variant.difference),
             "95 % interval": interval(variant.interval, signed),
             "By seed": ", ".join(
@@ -536,7 +536,7 @@ def latex(results: Results) -> str:
             "Data": row.stand_in or row.dataset,
             "Paper (nats)": printed(row.paper) if row.paper else "–",
             "Ours (nats)": ours(row),
-            "Verdict": short(row.verdict),
+            "Status": short(row.verdict),
         }
         for row in results.rows
     ]

@@ -81,7 +81,7 @@ def judge(means: Sequence[float], number: float, margin: float, *, diverged: int
     return found.model_copy(update={"kind": answer(interval, margin)})
 
 
-def explore(means: Sequence[float], number: float, seeds: int) -> Verdict:
+def explore(means: Sequence[float], number: float, seeds: int | None = None) -> Verdict:
     """Return what is said of runs that no protocol judges.
 
     Parameters

@@ -8,21 +8,19 @@ from multiprocessing.pool import Pool, ThreadPool
 import pandas as pd
 import torch
 
-from paper_repro.cluster.local import usable_cores
 from paper_repro.core.dataset import processed_folder, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
-from paper_repro.core.records import SAMPLE_SETS, SampleSets, read_record
+from paper_repro.core.records import DEFAULT_GRID, SAMPLE_SETS, SampleSets, read_record
 from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
 from paper_repro.data.settings import own_copies
-from paper_repro.diagnostics.sample_sets import DEFAULT, measured_sets
+from paper_repro.diagnostics.sample_sets import measured_sets
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
-
-TOLERANCE = 0.05  # nats; machines round differently
+from paper_repro.report.release import SAME
 
 
 def _require_data(run: Run) -> None:
@@ -61,11 +59,11 @@ def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
 def _compared(key: str, indices: range) -> tuple[str, str | None]:
     """Return the table of a run's sets, drawn and measured anew, and what is wrong with it."""
     trained, stated = _opened(key)
-    grid = {DEFAULT: stated["grids"][DEFAULT]}
+    grid = {DEFAULT_GRID: stated["grids"][DEFAULT_GRID]}
     measured = measured_sets(trained, trained.dataset(), indices, grid, all_images=False)
     lines, worst = [], 0.0
     for index, found in zip(indices, measured, strict=True):
-        ours, theirs = (one[DEFAULT]["first_images"] for one in (found, stated["sets"][index]))
+        ours, theirs = (one[DEFAULT_GRID]["first_images"] for one in (found, stated["sets"][index]))
         differences = [
             abs(ours["test_mean"] - theirs["test_mean"]),
             abs(ours["test_se"] - theirs["test_se"]),
@@ -85,12 +83,12 @@ def _compared(key: str, indices: range) -> tuple[str, str | None]:
         )
     table = pd.DataFrame(lines).to_string(index=False, float_format="%.4f")
     said = f"{key}: sets of {stated['samples']} samples, nats\n{table}"
-    if worst <= TOLERANCE:
+    if worst <= SAME:
         return f"{said}\nverified: within {worst:.4f} nats", None
     run = trained.run
     return said, (
         f"{weights_path(run)}: differs from {run.folder / 'sample_sets.json'} by {worst:.3f} "
-        f"nats, more than {TOLERANCE}, or in σ (inf); restore both with git, or run "
+        f"nats, more than {SAME}, or in σ (inf); restore both with git, or run "
         f"`{repro(run.profile, f'weights@{key}', f'sample_sets@{key}')}`"
     )
 
@@ -102,7 +100,7 @@ def _alone() -> None:
 
 def _pool(runs: int) -> Pool:
     """Return a process for each core, or for each run; of one run, a thread with all cores."""
-    processes = min(runs, usable_cores())
+    processes = min(runs, torch.get_num_threads())
     if processes == 1:
         return ThreadPool(1)
     return multiprocessing.get_context("spawn").Pool(processes, _alone)
@@ -121,7 +119,7 @@ def verify(key: str | None = None, *, every_set: bool = False) -> None:
     Raises
     ------
     UserError
-        If a number differs by more than `TOLERANCE`, or data, weights or records are absent.
+        If a number differs by more than `SAME`, or data, weights or records are absent.
     """
     keys = [key] if key else presentation(paper := read_params()).published
     if not keys:
@@ -140,4 +138,4 @@ def verify(key: str | None = None, *, every_set: bool = False) -> None:
             print(said, flush=True)
             wrong += [fault] if fault else []
     if wrong:
-        raise UserError("\n".join(wrong))
+        raise UserError("; ".join(wrong))

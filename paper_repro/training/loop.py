@@ -1,6 +1,7 @@
 """The training loop: epochs of updates, a measurement now and then, a checkpoint every minute."""
 
 import datetime
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -62,7 +63,6 @@ class Trained:
 
     last: dict[str, torch.Tensor]
     best: dict[str, torch.Tensor]
-    progress: Progress
 
 
 class Loop:
@@ -168,7 +168,7 @@ class Loop:
         Interrupted
             On SIGINT or SIGTERM, after the state was saved.
         Diverged
-            If the parameters are no longer finite.
+            If parameters, or what is measured of them, are no longer finite.
         """
         with (
             interrupt.on_signals() as stop,
@@ -188,7 +188,7 @@ class Loop:
                 if stop.requested or self.progress.update == self.total or self._due():
                     self._save()
                     self._leave_if(stop)
-        return Trained(self.training.model(), self.best, self.progress)
+        return Trained(self.training.model(), self.best)
 
     def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         progress, training = self.progress, self.training
@@ -215,6 +215,8 @@ class Loop:
                 row = self.training.validate(epoch)
         except interrupt.StopNow:
             return
+        if not all(map(math.isfinite, row.values())):  # the last update may overflow the model
+            raise self.checkpoint.diverged(self.progress.update)
         rows.append(row)
         keep = self.recipe.selection == "best_validation"
         if keep and self.progress.best() is row:

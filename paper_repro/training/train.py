@@ -1,5 +1,6 @@
 """Stage ``train@<run>``: from a prepared data set to a model, its curves and its record."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     with checkpoint.held():
         if fresh:
             checkpoint.path.unlink(missing_ok=True)
+            # It may have been of a run that another kind of device finished.
+            checkpoint = checkpoint_file(run, recipe, dataset, device, code, stacked_on)
         if adopt:
             adopted = checkpoint.adopt()
             print(
@@ -140,7 +143,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             record |= {
                 "status": "diverged",
                 "reason": "training diverged: NaN or infinity in epoch "
-                f"{len(loop.progress.curve) + 1}",
+                f"{math.ceil(loop.progress.update / loop.per_epoch)}",
                 "todo": f"list another seed in {params.own.path}, or lower learning_rate there, "
                 "which makes another recipe",
             }

@@ -156,7 +156,7 @@ class GradientNorms(Model):
 class Experiment(Recipe):
     """One experiment of the paper, complete: networks, objectives, update, schedules."""
 
-    UNNAMED: ClassVar = LAYERS
+    UNNAMED: ClassVar = (*LAYERS, "UniformInit", "SparseInit", "float")
 
     noise: Literal["uniform", "uniform_one", "gaussian"]
     noise_dimension: Count
@@ -235,4 +235,4 @@ class Experiment(Recipe):
 def experiment(params: Params, name: str) -> Experiment:
     """Return the recipe of a generator (`UserError` as `paper_repro.core.recipe.recipe_of`)."""
     values, places = params.recipe(name)
-    return parse(Experiment, places, values, LAYERS)
+    return parse(Experiment, places, values, Experiment.UNNAMED)

@@ -1,0 +1,28 @@
+"""Grey images side by side, row by row."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torchvision.utils import make_grid
+
+from paper_repro.figures.canvas import drawing
+
+
+def draw_strips(
+    rows: Sequence[torch.Tensor], shape: tuple[int, ...], path: Path, width: float = 8
+) -> None:
+    """Draw rows of as many grey images each, (n, d) in [0, 1].
+
+    Parameters
+    ----------
+    shape : (rows, columns) of one image.
+    width : in inches.
+    """
+    tiles = torch.cat(list(rows)).reshape(-1, 1, *shape)
+    picture = make_grid(tiles, nrow=len(rows[0]), padding=1, pad_value=1.0)
+    height = width * picture.shape[1] / picture.shape[2]
+    with drawing(path, width, height, vector=False) as figure:
+        axes = figure.subplots()
+        axes.imshow(picture[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_axis_off()
