@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from paper_repro.__main__ import main
 from paper_repro.cluster import job as jobbing
 from paper_repro.cluster import local, slurm, submit
-from paper_repro.cluster.progress import read_state, stamp
+from paper_repro.cluster.progress import read_state
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.records import read_training
@@ -193,6 +194,11 @@ def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, capsys):
     said = capsys.readouterr().err
     assert "sbatch: error: invalid partition specified: nope" in said
     assert said.count("\n") == 1
+
+
+def stamp(key):
+    """What a job of a run trains by now."""
+    return read_state(key).stamp
 
 
 # With a stub of Slurm.
@@ -544,8 +550,8 @@ def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
 
 def test_a_job_that_is_restarted_in_vain_gives_up_and_one_that_moves_does_not(lab, monkeypatch):
     made, update = stamp(FIRST), [0]
-    states = {"update": property(lambda self: update[0])}
-    monkeypatch.setattr(jobbing, "read_state", lambda key, kinds: type("State", (), states)())
+    state = read_state(FIRST)
+    monkeypatch.setattr(jobbing, "read_state", lambda *_: replace(state, update=update[0]))
     monkeypatch.setattr(jobbing, "train", lambda key: None)
     monkeypatch.setenv("SLURM_JOB_ID", "12")
 

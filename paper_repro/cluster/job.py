@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from paper_repro.cluster.progress import read_state, stamp
+from paper_repro.cluster.progress import read_state
 from paper_repro.core.dataset import processed_folder
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, write_json
@@ -34,7 +34,8 @@ def job(key: str, expected: str) -> None:
     """
     params, run = read_run(key)
     _look_anew(run)
-    if stamp(key) != expected:
+    state = read_state(key)
+    if state is None or state.stamp != expected:
         raise UserError(
             f"{key}: its recipe, data or code changed after it was submitted; nothing was trained; "
             "submit it again with what it should be"

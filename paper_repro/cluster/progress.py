@@ -21,21 +21,33 @@ from paper_repro.training.checkpoint import DEVICE_KINDS
 from paper_repro.training.train import inputs, stage_modules
 
 
+@functools.cache  # for all runs of a family, and for a list that is refreshed
+def _code(*modules: str) -> str:
+    return provenance.code_digest(*modules)
+
+
 @dataclass(frozen=True)
 class State:
-    """A run's state as its checkpoint of the present recipe and code has it."""
+    """What decides a run's training, and how far the checkpoint is that was made by that."""
 
     run: Run
-    epochs: int  # of the whole training
-    updates_per_epoch: int
+    recipe: Recipe
+    dataset: Dataset
+    code: str  # its hash
     update: int  # updates done
     rate: float | None  # updates a second since it was last started
     validation: dict[str, Any] | None  # the newest row
 
     @property
+    def epochs(self) -> int:
+        """Epochs of the whole training."""
+        return self.recipe.passes
+
+    @property
     def epochs_left(self) -> int:
         """Epochs that are not done, one that has begun among them."""
-        return self.epochs - self.update // self.updates_per_epoch
+        each = self.recipe.updates_per_epoch(self.dataset.counts["train"])
+        return self.epochs - self.update // each
 
     @property
     def trained(self) -> bool:
@@ -43,16 +55,41 @@ class State:
         measured = self.validation["epoch"] if self.validation else 0
         return self.epochs_left <= 0 and measured == self.epochs
 
+    @property
+    def stamp(self) -> str:
+        """What a job trains by: a digest of the run, its recipe, data and code.
 
-@functools.cache  # for all runs of a family, and for a list that is refreshed
-def _code(*modules: str) -> str:
-    return provenance.code_digest(*modules)
+        Not of the model that it starts from, which may be in training when the job is submitted.
+        """
+        parts = {
+            "run": self.run.model_dump(),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "data": self.dataset.digest(),
+            "code": self.code,
+        }
+        return digest(parts)[:12]
 
+    @property
+    def finished(self) -> bool:
+        """Whether training left all outputs of this recipe, data and code.
 
-def _made_of(key: str) -> tuple[Run, Recipe, Dataset, str]:
-    """Return what decides a run's training, the hash of its code last."""
-    params, run, recipe, dataset = inputs(key)
-    return run, recipe, dataset, _code(*stage_modules(family_in(params, run.experiment)))
+        Whether it diverged is no matter: that is a result, too.
+        """
+        run = self.run
+        try:
+            record, made = read_training(run), read_circumstances(run, "train")
+            if record["status"] == "ok":
+                require_model(run)
+            below = sha256_file(run.stacked_on) if run.stacked_on else None
+        except (OSError, UserError):
+            return False
+        return (
+            made is not None
+            and made["starts"][-1]["code_sha256"] == self.code
+            and record.get("data") == self.dataset.record()
+            and record.get("experiment_parameters") == self.recipe.model_dump(mode="json")
+            and record.get("stacked_on", {}).get("sha256") == below
+        )
 
 
 def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
@@ -67,9 +104,10 @@ def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
     UserError
         If no such run is listed, its data are not prepared, or its checkpoint is damaged.
     """
-    run, recipe, dataset, code = _made_of(key)
+    params, run, recipe, dataset = inputs(key)
     if not dataset.ok:
         return None
+    code = _code(*stage_modules(family_in(params, run.experiment)))
     paths = {
         present_checkpoint(run, recipe, dataset, torch.device(kind), code).path for kind in kinds
     }
@@ -79,48 +117,5 @@ def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
     if record.get("starts"):
         start = record["starts"][-1]
         rate = (update - start["from_update"]) / max(start["seconds"], 1e-9)
-    return State(
-        run,
-        recipe.passes,
-        recipe.updates_per_epoch(dataset.counts["train"]),
-        update,
-        rate,
-        record["validation"][-1] if record.get("validation") else None,
-    )
-
-
-def finished(key: str) -> bool:
-    """Return whether training left all outputs of the present recipe, data and code.
-
-    Whether it diverged is no matter: that is a result, too.
-    """
-    run, recipe, dataset, code = _made_of(key)
-    try:
-        record, made = read_training(run), read_circumstances(run, "train")
-        if record["status"] == "ok":
-            require_model(run)
-        below = sha256_file(run.stacked_on) if run.stacked_on else None
-    except (OSError, UserError):
-        return False
-    return (
-        made is not None
-        and made["starts"][-1]["code_sha256"] == code
-        and record.get("data") == dataset.record()
-        and record.get("experiment_parameters") == recipe.model_dump(mode="json")
-        and record.get("stacked_on", {}).get("sha256") == below
-    )
-
-
-def stamp(key: str) -> str:
-    """Return what a job trains by: a digest of the run, its recipe, data and code.
-
-    Not of the model that it starts from, which may be in training when the job is submitted.
-    """
-    run, recipe, dataset, code = _made_of(key)
-    parts = {
-        "run": run.model_dump(),
-        "recipe": recipe.model_dump(mode="json"),
-        "data": dataset.digest(),
-        "code": code,
-    }
-    return digest(parts)[:12]
+    rows = record.get("validation")
+    return State(run, recipe, dataset, code, update, rate, rows[-1] if rows else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from paper_repro.cluster import local, slurm
 from paper_repro.cluster.job import JOBS
-from paper_repro.cluster.progress import State, finished, read_state, stamp
+from paper_repro.cluster.progress import State, read_state
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, held, holder
 from paper_repro.core.params import Params, read_params
@@ -30,10 +30,9 @@ OURS = re.compile(
 
 @dataclass(frozen=True)
 class Work:
-    """A run to train, and by what."""
+    """A run to train, and the job that it replaces."""
 
     state: State
-    stamp: str
     replaces: slurm.Job | None = None  # one that waits for another model, or would refuse to train
 
     @property
@@ -49,7 +48,7 @@ class Work:
     @property
     def arguments(self) -> list[str]:
         """What Python is called with to train it."""
-        return ["-m", "paper_repro", "job", self.run.key, self.stamp]
+        return ["-m", "paper_repro", "job", self.run.key, self.state.stamp]
 
 
 def submit(
@@ -183,29 +182,29 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[st
     for run in sorted(trainings(listed, changed), key=lambda run: depth(run.key)):
         key, first = run.key, below[run.key]
         _require_own_device(params[run.profile], run)
-        state, job, made_by = read_state(key), alive.get(key), stamp(key)
+        state, job = read_state(key), alive.get(key)
         anew = first in found or first in waiting  # it will start from another model
         if state is None:
             print(f"{key}: not run: its data are absent")
         elif first in elsewhere:
             elsewhere.add(key)
             print(f"{key}: left out until {first} is trained")
-        elif job and not (first in found or (job.stamp != made_by and job.state == "PENDING")):
+        elif job and not (first in found or (job.stamp != state.stamp and job.state == "PENDING")):
             waiting.append(key)
             edited = (
                 ""
-                if job.stamp == made_by
+                if job.stamp == state.stamp
                 else f", with what it was before an edit; to cancel it: scancel {job.number}"
             )
             print(f"{key}: already queued as job {job.number} ({job.state}){edited}")
         elif not job and (other := holder(CHECKPOINTS / key / LOCK)):
             elsewhere.add(key)
             print(f"{key}: already in training, by {other}")
-        elif not anew and finished(key):
+        elif not anew and state.finished:
             print(f"{key}: finished")
         else:
             state = replace(state, update=0, validation=None) if anew else state
-            found[key] = Work(state, made_by, job)
+            found[key] = Work(state, job)
     return list(found.values()), waiting
 
 
@@ -235,7 +234,7 @@ def _queue(
     for one in work:
         key = one.run.key
         after = [numbers[one.below]] if one.below in numbers else []
-        call = slurm.command(key, one.stamp, one.arguments, after, options)
+        call = slurm.command(key, one.state.stamp, one.arguments, after, options)
         if dry_run:
             print(_line(one, "would be submitted"))
             print(f"  {shlex.join(call)}")
