@@ -312,7 +312,7 @@ class Collected:
                 "one kind, then type `paper_repro runs`"
             )
         numbers = [seed.number for seed in row.seeds]
-        row.mean, row.mean_interval = statistics.fmean(numbers), mean_interval(numbers)
+        row.mean = statistics.fmean(numbers)
         row.seed_sd = statistics.stdev(numbers) if len(numbers) > 1 else None
         row.changed = sorted({key for files in trained for key in self.changed(files)})
         thinned = [seed.thinned.test_mean for seed in row.seeds if seed.thinned]

@@ -3,6 +3,7 @@
 import html
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,10 @@ def _retrained(row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     name = f"{row.other_model} (interim)" if row.verdict.kind == "interim" else row.other_model
     numbers = {"one chain": (row.mean, row.seed_sd), "thinned": (row.thinned_mean, row.thinned_sd)}
     return [
-        mark("Other models, retrained", f"{name}, {samples}", mean, "retrained", sd)
+        replace(
+            mark("Other models, retrained", f"{name}, {samples}", mean, "retrained", sd),
+            text=number(mean) if sd is None else f"{number(mean)} (SD {number(sd)})",
+        )
         for samples, (mean, sd) in numbers.items()
         if mean is not None
     ]

@@ -163,7 +163,7 @@ class Failed(Closed):
 
 
 class Row(Closed):
-    """One experiment. `mean`, `seed_sd` and `mean_interval` (95 %, Student's t) are over seeds.
+    """One experiment. `mean` and `seed_sd` are over seeds.
 
     The mean is that of the seeds' `number`. `alternatives` has what other grids of σ would make of
     it, if all seeds were measured by them. `margin` is that of the rule. `other_model` is the name
@@ -181,7 +181,6 @@ class Row(Closed):
     seeds: list[Seed] = []
     mean: float | None = None
     seed_sd: float | None = None
-    mean_interval: tuple[float, float] | None = None
     margin: float | None = None
     other_model: str | None = None
     thinned_mean: float | None = None

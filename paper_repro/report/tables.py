@@ -61,6 +61,11 @@ def thinned(row: Row) -> str:
     return f"{number(row.thinned_mean)} ({len(row.seeds)} runs, SD {number(row.thinned_sd)})"
 
 
+def both(row: Row) -> str:
+    """Return an experiment's number and, of a Markov chain, the one by draws that lie apart."""
+    return ours(row) if row.thinned_mean is None else f"{ours(row)}; thinned {thinned(row)}"
+
+
 def short(verdict: Verdict) -> str:
     """Return a verdict in a word or two, with the distance from the paper."""
     if verdict.distance is None:
@@ -129,8 +134,7 @@ def experiments(results: Results) -> Markdown:
             "Experiment": code(row.experiment),
             "What": title_of(row.experiment),
             "Data": row.stand_in or row.dataset,
-            "Ours (nats)": ours(row),
-            "95 % interval of the mean": interval(row.mean_interval),
+            "Ours (nats)": both(row),
             "Status": _remark(row),
         }
         for row in results.rows
@@ -516,7 +520,7 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
                 if cost
                 else "–",
                 "Needs": about["needs"],
-                "Ours (nats)": ours(row),
+                "Ours (nats)": both(row),
             }
         )
     return markdown(lines)
@@ -535,7 +539,7 @@ def latex(results: Results) -> str:
             "Experiment": row.experiment,
             "Data": row.stand_in or row.dataset,
             "Paper (nats)": printed(row.paper) if row.paper else "–",
-            "Ours (nats)": ours(row),
+            "Ours (nats)": both(row),
             "Status": short(row.verdict),
         }
         for row in results.rows
