@@ -79,6 +79,7 @@ def move(monkeypatch):
 def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monkeypatch):
     workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
     workspace.files["quick"]["parzen_audit"] = {}
+    workspace.files["quick"]["mixing"]["chains"] = 5  # a divisor of the samples
     workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
     workspace.write()
     make()

@@ -86,7 +86,7 @@ def test_the_metadata_has_its_replication_block(results):
     assert f"@inproceedings{{{replication['bib']}," in bibliography()
     mnist = results.row("mnist")
     assert f"{mnist.mean:.1f} nats" in found["abstract"]
-    assert f"verdict: {mnist.verdict.kind}." in found["abstract"]
+    assert f"status: {mnist.verdict.kind}." in found["abstract"]
 
 
 # What ReScience C's article.py reads for yaml-to-latex.py and yaml-to-bibtex.py: it stops at a key

@@ -484,16 +484,19 @@ def deviations() -> Markdown:
 
 
 def data(results: Results) -> Markdown:
-    """Return the data of each run."""
+    """Return the data of the runs, a line each."""
     kinds = {True: "official bytes, by published hash", False: "unverified copy"}
+    read: dict[tuple[str, str, str], list[str]] = {}
+    for run, made in results.inputs.items():
+        line = (
+            made.data["stand_in"] or made.data["name"],
+            "stand-in" if made.data["stand_in"] else kinds[made.data["canonical"]],
+            ", ".join(f"{n:,} {part}" for part, n in made.data["counts"].items()),
+        )
+        read.setdefault(line, []).append(run)
     return markdown(
-        {
-            "Run": code(run),
-            "Data": made.data["stand_in"] or made.data["name"],
-            "Kind": "stand-in" if made.data["stand_in"] else kinds[made.data["canonical"]],
-            "Images": ", ".join(f"{n:,} {part}" for part, n in made.data["counts"].items()),
-        }
-        for run, made in results.inputs.items()
+        {"Data": name, "Kind": kind, "Images": images, "Runs": code(", ".join(runs))}
+        for (name, kind, images), runs in read.items()
     )
 
 
