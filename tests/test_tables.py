@@ -2,9 +2,10 @@
 
 import pytest
 
+from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.content import content
-from paper_repro.report.results import read_results
+from paper_repro.report.results import Results, Row, Verdict, read_results
 from paper_repro.theory.checks import SUPPORT
 from tests.conftest import ROOT
 
@@ -46,3 +47,30 @@ def test_section_4_s_words_are_of_its_checks_and_name_their_bound(monkeypatch):
     checks = read_results("paper").theory["checks"]
     assert list(words) == [check["id"] for check in checks]
     assert f"> {SUPPORT:g}," in words["trained_discriminator"]["measure"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("interim", "Deep GSN (interim)"), ("documented recipe", "Deep GSN")]
+)
+def test_a_model_that_was_not_trained_to_its_end_is_called_interim(kind, expected):
+    row = Row(
+        experiment="deep_gsn",
+        dataset="MNIST",
+        status="ok",
+        other_model="Deep GSN",
+        verdict=Verdict(kind=kind),
+    )
+    assert tables.model_of(Results.model_construct(rows=[row]), "deep_gsn") == expected
+
+
+def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypatch):
+    """Of a CAE with the documented contraction, and a DBN with the documented rate, nothing."""
+    monkeypatch.chdir(ROOT)
+    kinds = {row.experiment: row.verdict.kind for row in read_results("paper").rows}
+    for name, documented in (("dbn", "dbn_constant"), ("stacked_cae", "stacked_cae_0_05")):
+        assert kinds[name] == "adapted recipe"
+        assert kinds[documented] == "documented recipe"
+
+
+def test_every_grid_of_sets_of_samples_has_its_words():
+    assert list(content("texts/grids.yaml")) == [*AUTHORS_GRIDS, FINE_GRID, GSN_GRID]

@@ -85,9 +85,8 @@ def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
     return [(name, found) for name, found in groups if found]
 
 
-def _retrained(row: Row, mark: Callable[..., Mark]) -> list[Mark]:
+def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     """Return the lines of another model of Table 1, by one chain and by several, thinned."""
-    name = f"{row.other_model} (interim)" if row.verdict.kind == "interim" else row.other_model
     numbers = {"one chain": (row.mean, row.seed_sd), "thinned": (row.thinned_mean, row.thinned_sd)}
     return [
         replace(
@@ -125,7 +124,7 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
         ]
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
-            marks += _retrained(other, mark)
+            marks += _retrained(tables.model_of(results, other.experiment), other, mark)
     marks += [
         mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
         for m in TABLE1
@@ -164,7 +163,9 @@ class Pictures:
             "samples": samples,
             "figure2": panels,
             "others": {name: run for name, run in samples.items() if name not in panels},
-            "mixing": {tables.model_of(m.experiment): m.run for m in self.results.mixing},
+            "mixing": {
+                tables.model_of(self.results, m.experiment): m.run for m in self.results.mixing
+            },
             "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
             "forest": False,
             "curves": [],
@@ -181,7 +182,10 @@ class Pictures:
         self._gradients(mnist)
         if self.results.mixing:
             draw_mixing(
-                {tables.model_of(m.experiment): m.measured for m in self.results.mixing},
+                {
+                    tables.model_of(self.results, m.experiment): m.measured
+                    for m in self.results.mixing
+                },
                 self.path("mixing"),
             )
         self._grids(rows)

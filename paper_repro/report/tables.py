@@ -26,9 +26,14 @@ def title_of(experiment: str) -> str:
     return str(found["title"]) if found else experiment
 
 
-def model_of(experiment: str) -> str:
-    """Return the name in Table 1 of the model that an experiment trains; of others, the title."""
-    return MODELS.get(experiment) or title_of(experiment)
+def model_of(results: Results, experiment: str) -> str:
+    """Return the name in Table 1 of the model that an experiment trains; of others, the title.
+
+    With a remark if it is another model's that was not trained to its end.
+    """
+    name, row = MODELS.get(experiment) or title_of(experiment), results.row(experiment)
+    short_of_its_end = row and row.other_model and row.verdict.kind == "interim"
+    return f"{name} (interim)" if short_of_its_end else name
 
 
 def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
@@ -327,7 +332,7 @@ def mixing(results: Results) -> Markdown:
     """Return how the samples of each model follow each other."""
     return markdown(
         {
-            "Model": model_of(found.experiment),
+            "Model": model_of(results, found.experiment),
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
@@ -342,7 +347,7 @@ def chains(results: Results) -> Markdown:
     """Return more of the same: steps, digits, and many chains at once."""
     return markdown(
         {
-            "Model": model_of(found.experiment),
+            "Model": model_of(results, found.experiment),
             "τ": _steps(found.measured["efficiency"]["time"]),
             "Burn-in": _burn_in(found),
             "Draws per digit": _steps(found.measured["digits"]["dwell"]),
@@ -388,7 +393,7 @@ def thinning(results: Results) -> Markdown:
     """Return each model's likelihood by how many steps lie between its samples."""
     return markdown(
         {
-            "Steps between samples": model_of(found.experiment),
+            "Steps between samples": model_of(results, found.experiment),
             "Samples": f"{results.inputs[found.run].parameters['parzen']['samples']:,}",
         }
         | {
