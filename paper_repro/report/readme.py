@@ -7,6 +7,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import read_params
 from paper_repro.report import benchmarks
+from paper_repro.report.release import read_release
 from paper_repro.report.report import values
 from paper_repro.report.results import read_results
 from paper_repro.report.templating import text
@@ -28,7 +29,7 @@ def filled(old: str) -> str:
         if row["precision"] == "float32" or row["experiment"] == "mnist_bfloat16"
     }
     mnist, seeds = results.row("mnist"), read_params().group("seeds")
-    shown = values(results, None, {})
+    shown = values(results, read_release("paper"), {})
     reference = shown["audit_rows"].get("training images")
     shown |= {
         "first": mnist.seeds[0].run if mnist and mnist.seeds else None,

@@ -505,7 +505,7 @@ def data(results: Results) -> Markdown:
     )
 
 
-def costs(results: Results, measured: dict[str, Any]) -> Markdown:
+def costs(results: Results, measured: dict[str, Any], release: Release | None) -> Markdown:
     """Return what each experiment costs and needs, and its number: a line each.
 
     Without trials of what the sources leave open, which the report's page has.
@@ -527,11 +527,20 @@ def costs(results: Results, measured: dict[str, Any]) -> Markdown:
                 "Time of a run": f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
                 if cost
                 else "–",
+                "Released runs took": _took(row, release),
                 "Needs": about["needs"],
                 "Ours (nats)": both(row),
             }
         )
     return markdown(lines)
+
+
+def _took(row: Row, release: Release | None) -> str:
+    """Return how long the trainings of an experiment took that are released, as a range."""
+    runs = release.runs if release else []
+    took = sorted(run.seconds for run in runs if run.experiment == row.experiment)
+    ends = dict.fromkeys(duration(seconds) for seconds in (*took[:1], *took[-1:]))
+    return " to ".join(ends) or "–"
 
 
 def _seeds(row: Row) -> str:
