@@ -419,7 +419,7 @@ def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
         chosen = next(std for std in stds if float(std) == last["walk_std"])
         lines.append(
             {"Run": code(run)}
-            | {f"σ = {std}": number(last[f"valid_nats_{std}"]) for std in stds}
+            | {f"std {std}": number(last[f"valid_nats_{std}"]) for std in stds}
             | {"Chosen": chosen, "its τ": _steps(last[f"autocorrelation_time_{chosen}"])}
         )
     return markdown(lines)
