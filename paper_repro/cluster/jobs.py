@@ -37,17 +37,16 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
         return
     try:
         while True:
-            answer, note = _queue()
-            queued = answer or {}
+            queued, trouble = _queue()
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
             here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
             rows = [_row(key, queued.get(key), key in here) for key in keys]
             if watch and sys.stdout.isatty():
                 print("\033[H\033[2J", end="")
             print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
-            if note:
-                print(f"paper_repro: {note}; this is from logs alone", file=sys.stderr)
-            going = here or answer is None or any(job.alive for job in queued.values())
+            if trouble:
+                print(f"paper_repro: {trouble}; this is from logs alone", file=sys.stderr)
+            going = here or trouble or any(job.alive for job in queued.values())
             if not watch or not going:
                 return
             time.sleep(REFRESH_SECONDS)
@@ -56,14 +55,14 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             raise
 
 
-def _queue() -> tuple[dict[str, slurm.Job] | None, str]:
-    """Return Slurm's jobs, none where it is absent; None, and why, if it gives no answer."""
+def _queue() -> tuple[dict[str, slurm.Job], str]:
+    """Return Slurm's jobs, none where it is absent, and why it gives no answer, if so."""
     try:
         return slurm.queue(), ""
     except slurm.NoCluster:  # all runs are this machine's
         return {}, ""
     except UserError as error:
-        return None, str(error)
+        return {}, str(error)
 
 
 def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:

@@ -265,5 +265,5 @@ def read_params(profile: str = PAPER) -> Params:
     for place in found:
         for key, value in place.values.items():
             if not isinstance(value, dict | None):
-                raise UserError(f"{place.path}: {key}: must be a mapping of names to values")
+                raise UserError(f"{place.path}: {key}: must be a mapping, not {value!r}")
     return Params(profile, found)

@@ -2,13 +2,7 @@
 
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import STATUS, read_record
-from paper_repro.core.runs import (
-    Run,
-    report_stage,
-    require_current_lists,
-    runs,
-    stage_address,
-)
+from paper_repro.core.runs import Run, report_stage, require_current_lists, runs, stage_address
 from paper_repro.data.settings import RAW, STAND_INS, data_size
 from paper_repro.forecast.stages import changed_stages, starts_from, trainings
 

@@ -25,14 +25,7 @@ from paper_repro.core.records import (
     read_record,
     read_training,
 )
-from paper_repro.core.runs import (
-    Run,
-    presentation,
-    report_stage,
-    repro,
-    runs,
-    weights_path,
-)
+from paper_repro.core.runs import Run, presentation, report_stage, repro, runs, weights_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
