@@ -269,9 +269,9 @@ def test_the_page_names_the_epoch_that_is_published(workspace):
     publish(workspace)
     train(workspace.key)
     weights(workspace.key)
-    rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=1))
+    rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=2))
     explore("quick")
-    assert "after epoch 2 of 2" in Path("reports/quick", PAGE).read_text()
+    assert "after epoch 1 of 2" in Path("reports/quick", PAGE).read_text()
 
 
 def test_the_page_says_which_network_it_is():

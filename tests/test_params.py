@@ -141,6 +141,7 @@ BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
         (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
         (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
         (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
+        (PAPERS, ("measure", "mnist", "sigma_log10_min"), -6.0, "the same at four decimals"),
         (PAPERS, ("measure", "mnist"), ..., "measure.mnist: no such key"),
         (PAPERS, ("data", "mnist", "train"), -1, "data.mnist.train"),
         (PAPERS, ("seeds", "mnist", 0), "0", "seeds.mnist.0"),
@@ -369,7 +370,10 @@ def read_anew(before, after, profile, stages):
         if name in ("parzen_audit", "mixing"):
             found |= {stage for stage in names if stage.startswith(f"{name}@")}
         found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
-        found |= {f"report@{profile}"} & names if name == "presentation" else set()
+        if name == "presentation":
+            found |= {f"report@{profile}"} & names
+            judged = now["protocol"] != was["protocol"]
+            found |= {stage for stage in names if judged and stage.startswith("weights@")}
     return {(profile, stage) for stage in found}
 
 
@@ -476,6 +480,12 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
 def test_what_nothing_would_read_is_refused(files, keys, value, named):
     change(Path("params.yaml"), keys, value)
     with pytest.raises(UserError, match=rf"params\.yaml: .*{named}"):
+        run_list(read_params())
+
+
+def test_published_runs_need_the_key_that_their_weights_depend_on(files):
+    change(Path("params.yaml"), ("presentation", "protocol"), ...)
+    with pytest.raises(UserError, match=r"presentation\.protocol: no such key, but runs are pub"):
         run_list(read_params())
 
 

@@ -14,18 +14,21 @@ from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.diagnostics.sample_checks import sample_checks
+from paper_repro.diagnostics.sample_sets import sample_sets
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
 from paper_repro.parzen.likelihood import log_likelihoods
+from paper_repro.report import collect as collecting
 from paper_repro.report import formatting as nats
 from paper_repro.report import readme, tables
 from paper_repro.report.collect import comparable, trend
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.report import report
 from paper_repro.report.results import json_schema, read_results
+from paper_repro.report.weights import weights
 from paper_repro.training.train import train
 from tests.conftest import ROOT
 from tests.small import collect, rewrite
@@ -527,6 +530,26 @@ def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspa
     assert f"`{third}` has no number: training diverged" in page
     assert "(runs/quick-mnist-1/figure2.png)" in page
     assert f"(runs/{third}/figure2.png)" not in page
+
+
+def test_a_seed_outside_the_protocol_that_diverged_is_none_of_its_seeds(
+    measured, workspace, monkeypatch
+):
+    protocol = {"mnist": {"epochs": 2, "seeds": [0, 5]}}
+    key = workspace.key
+    for other, finished in ((7, 1), (5, 2)):
+        workspace.list(mnist=[0, other])
+        workspace.files["quick"]["presentation"] = {"published": [key], "protocol": protocol}
+        workspace.write()
+        if other == 7:
+            weights(key)
+            sample_sets(key)
+        with monkeypatch.context() as patch:
+            diverge(patch)
+            for command in ("train", "evaluate"):
+                assert main([command, f"quick-mnist-{other}"]) == 0
+        monkeypatch.setattr(collecting, "comparable", lambda *_: True)
+        assert collect("quick").row("mnist").verdict.finished == finished
 
 
 def test_an_experiment_of_the_user_s_own_is_no_released_recipe(workspace):

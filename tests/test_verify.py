@@ -8,6 +8,8 @@ import torch
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
+from paper_repro.core.files import write_json
+from paper_repro.core.records import metrics
 from paper_repro.core.runs import model_path, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.sample_sets import sample_sets, stream
@@ -18,7 +20,7 @@ from paper_repro.report import verify as verifying
 from paper_repro.report.verify import verify
 from paper_repro.report.weights import weights
 from paper_repro.training.train import train
-from tests.small import rewrite
+from tests.small import collect, rewrite
 
 
 def publish(workspace):
@@ -69,10 +71,21 @@ def test_a_published_number_is_found_again_without_the_model(published, capsys, 
     assert all(number in said for number in numbers) == bool(arguments)
 
 
-def test_the_published_weights_are_those_of_the_last_epoch_in_half_precision(workspace):
+def name_judged(workspace, epochs):
+    workspace.files["quick"]["presentation"] = {
+        "published": [workspace.key],
+        "protocol": {"mnist": {"epochs": epochs, "seeds": [0]}},
+    }
+    workspace.write()
+
+
+@pytest.mark.parametrize(("judged", "which", "epoch"), [(3, "best", 1), (2, "last", 2)])
+def test_the_published_weights_are_those_that_the_number_is_of(workspace, judged, which, epoch):
     train(workspace.key)
+    rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=1))
+    name_judged(workspace, judged)
     weights(workspace.key)
-    expected = open_run(workspace.key).sampler("last").network.state_dict()
+    expected = open_run(workspace.key).sampler(which).network.state_dict()
     tensors, _ = load_tensors(weights_path(workspace.run), "generator.")
     assert set(tensors) == set(expected)
     for name, tensor in tensors.items():
@@ -80,8 +93,34 @@ def test_the_published_weights_are_those_of_the_last_epoch_in_half_precision(wor
         assert torch.equal(tensor, expected[name].half())
     assert not load_tensors(weights_path(workspace.run), "discriminator.")[0]
     record = json.loads(weights_path(workspace.run).with_suffix(".json").read_text())
-    assert record["epoch"] == 2
+    assert record["epoch"] == epoch == open_published(workspace.key).epoch
     assert record["parameters"] == sum(tensor.numel() for tensor in expected.values())
+
+
+def test_a_judged_run_shows_the_numbers_of_its_last_epoch(workspace):
+    train(workspace.key)
+    rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=1))
+    evaluate(workspace.key)
+    name_judged(workspace, epochs=2)
+    weights(workspace.key)
+    sample_sets(workspace.key)
+    path = workspace.run.folder / "evaluation.json"
+    rewrite(path, lambda record: record["selected"].update(test_mean=-1.0, sigma=0.5))
+    training, evaluation = (
+        json.loads((workspace.run.folder / name).read_text())
+        for name in ("training.json", "evaluation.json")
+    )
+    write_json(workspace.run.folder / "metrics.json", metrics(training, evaluation))
+    seed = collect("quick").row("mnist").seeds[0]
+    assert (seed.best_epoch, seed.selected) == (2, "last")
+    last = evaluation["last"]
+    assert (seed.test_mean, seed.test_se) == (last["test_mean"], last["test_se"])
+    assert seed.sigma == [last["sigma"]]
+    assert seed.number == seed.sets.mean
+
+    name_judged(workspace, epochs=3)
+    with pytest.raises(UserError, match=r"is of epoch 2, but the number is of epoch 1; run `dvc"):
+        collect("quick")
 
 
 def test_other_weights_are_noticed(published, capsys):

@@ -15,7 +15,8 @@ from typing_extensions import TypedDict
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, read_json, sha256_file, write_json
-from paper_repro.core.runs import Run, model_path, repro
+from paper_repro.core.params import Params
+from paper_repro.core.runs import Run, model_path, presentation, repro
 
 SEAL, FILES = "content_sha256", "files"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -310,7 +311,7 @@ class Mixing(Sealed):
 
 
 class AuditRow(Estimate):
-    """The estimate of `n` samples on the paper's grid of σ and, as `fine`, on a finer one."""
+    """The estimate of `n` samples on the default grid of σ and, as `fine`, on a finer one."""
 
     samples: str
     n: int
@@ -399,6 +400,17 @@ DATASET = TypeAdapter(DataRecord)
 STATUS: TypeAdapter[Fetched | NotFetched] = TypeAdapter(
     Annotated[Fetched | NotFetched, Field(discriminator="status")]
 )
+
+
+def reported(params: Params, run: Run, trained: Trained) -> tuple[Literal["best", "last"], int]:
+    """Return of which generator a run's number and its published weights are, and its epoch.
+
+    The last for a run that is judged, as the protocol says; else the one that its recipe selects.
+    """
+    protocol = presentation(params).protocol.get(run.experiment)
+    if protocol and protocol.judges(run.seed, trained["epochs"]):
+        return "last", trained["epochs"]
+    return trained["selected"], trained["best_epoch"]
 
 
 def metrics(training: Trained, evaluation: Evaluation) -> dict[str, Any]:

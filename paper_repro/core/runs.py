@@ -146,6 +146,10 @@ class Protocol(Model):
     epochs: Count
     seeds: tuple[NonNegativeInt, ...]
 
+    def judges(self, seed: int, epochs: int) -> bool:
+        """Return whether a run by that seed and of that length is one of those that are judged."""
+        return seed in self.seeds and epochs == self.epochs
+
 
 class Presentation(Model):
     """What is looked at closely and published; it changes no training, but `protocol` a verdict."""
@@ -251,6 +255,11 @@ def run_list(params: Params) -> str:
     for key in shown.published:
         if key not in listed:
             raise UserError(f"{params.own.path}: presentation.published: {key} is not listed")
+    if shown.published and not params.own.has(("presentation", "protocol")):
+        raise UserError(
+            f"{params.own.path}: presentation.protocol: no such key, but runs are published; add "
+            "it, if need be as {}, so that DVC sees what changes there"
+        )
     own = params_path(profile)
     studied = profile == ABLATIONS
     content = {

@@ -45,6 +45,7 @@ class TrainedRun:
     run: Run
     record: Trained
     recipe: Recipe
+    epoch: int  # that its samples are of, if none is named
     published: bool = False  # whether its samples are those of the published weights
 
     def dataset(self) -> Dataset:
@@ -168,13 +169,15 @@ def _opened(
     if record["status"] != "ok":
         _pass_on(run, record, outputs, draw_note)
         return None
-    if published:  # its record checks the weights, too
-        again = repro(run.profile, f"weights@{key}")
-        read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
-    else:
-        require_model(run)
     made = recorded(record["experiment_parameters"], run.folder / "training.json")
-    return TrainedRun(params, run, record, made, published)
+    if not published:
+        require_model(run)
+        return TrainedRun(params, run, record, made, record["best_epoch"])
+    again, path = repro(run.profile, f"weights@{key}"), weights_path(run).with_suffix(".json")
+    weights = read_record(path, WEIGHTS, again)  # which checks the generator, too
+    if weights["status"] != "ok":
+        raise UserError(f"{path}: says {weights['status']!r}, but {key} is trained; run `{again}`")
+    return TrainedRun(params, run, record, made, weights["epoch"], published=True)
 
 
 def _pass_on(

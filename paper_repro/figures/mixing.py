@@ -69,7 +69,7 @@ def mixing(key: str) -> None:
     shares = torch.bincount(labels, minlength=CLASSES) / len(labels)
     record: Mixing = {
         "status": "ok",
-        "epoch": trained.record["epochs" if trained.published else "best_epoch"],
+        "epoch": trained.epoch,
         "stand_in": dataset.stand_in,
         "efficiency": found,
         "autocorrelation": {

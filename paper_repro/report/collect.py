@@ -22,8 +22,16 @@ from paper_repro.core.records import (
     Measured,
     OverFolds,
     read_record,
+    reported,
 )
-from paper_repro.core.runs import ABLATIONS, Protocol, presentation, report_stage, repro
+from paper_repro.core.runs import (
+    ABLATIONS,
+    Protocol,
+    presentation,
+    report_stage,
+    repro,
+    weights_path,
+)
 from paper_repro.core.titles import TITLES
 from paper_repro.report.benchmarks import sampling_seconds, training_seconds
 from paper_repro.report.claims import ledger
@@ -90,15 +98,17 @@ def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> Trend | None:
     return Trend(slope=100 * float(line.slope), se=100 * float(line.stderr))
 
 
-def _seed(files: RunFiles) -> Seed:
+def _seed(files: RunFiles, params: Params) -> Seed:
     run, training = files.run, files.training
-    selected, last = files.evaluation["selected"], files.evaluation["last"]
-    folds = _folds(selected)
+    which, epoch = reported(params, run, training)
+    last = files.evaluation["last"]
+    found = last if which == "last" else files.evaluation["selected"]
+    folds = _folds(found)
     validation = files.table("validation.csv")
-    chosen = validation[validation.epoch == training["best_epoch"]].to_dict("records")
+    chosen = validation[validation.epoch == epoch].to_dict("records")
     if not chosen:
         raise UserError(
-            f"{run.folder / 'validation.csv'}: has no epoch {training['best_epoch']}, of which "
+            f"{run.folder / 'validation.csv'}: has no epoch {epoch}, of which "
             "training.json tells; restore it with git, or run "
             f"`{repro(run.profile, f'train@{run.key}')}`"
         )
@@ -107,30 +117,30 @@ def _seed(files: RunFiles) -> Seed:
         seed=run.seed,
         epochs=training["epochs"],
         updates=training["updates"],
-        best_epoch=training["best_epoch"],
-        selected=training["selected"],
+        best_epoch=epoch,
+        selected=which,
         parameters=training["parameters"],
         sigma=[fold["sigma"] for fold in folds],
         sigma_at_end_of_grid=any(_at_end_of_grid(fold) for fold in folds),
         curve_mean=chosen[0]["valid_nats"],
         curve_se=chosen[0]["valid_se"],
-        valid_mean=selected["valid_mean"],
+        valid_mean=found["valid_mean"],
         valid_trend=trend(validation.epoch, validation.valid_nats),
-        test_mean=selected["test_mean"],
-        test_se=selected["test_se"],
-        test_se_population=cast("dict[str, float]", selected).get("test_se_population"),
+        test_mean=found["test_mean"],
+        test_se=found["test_se"],
+        test_se_population=cast("dict[str, float]", found).get("test_se_population"),
         folds=[
             Fold(**{name: fold[name] for name in Fold.model_fields})  # type: ignore[literal-required]
             for fold in folds
-            if fold is not selected
+            if fold is not found
         ],
         last_test_mean=last["test_mean"],
         last_test_se=last["test_se"],
         thinned=_thinned(files),
         recipe_sha256=digest(list(_made_of(files).values())),
         weights_sha256=files.weights_sha256,
-        sets=_sets(files),
-        number=selected["test_mean"],
+        sets=_sets(files, epoch),
+        number=found["test_mean"],
     )
 
 
@@ -139,10 +149,17 @@ def _thinned(files: RunFiles) -> Estimate | None:
     return Estimate(**{name: found[name] for name in Estimate.model_fields}) if found else None
 
 
-def _sets(files: RunFiles) -> Sets | None:
-    """Return what a run's sets of samples make together, if it has any."""
+def _sets(files: RunFiles, epoch: int) -> Sets | None:
+    """Return what the sets of samples of a run's generator of that epoch make, if it has any."""
     if not files.published:
         return None
+    weights = files.measured("generator.json", WEIGHTS)["epoch"]
+    if weights != epoch:
+        run = files.run
+        raise UserError(
+            f"{weights_path(run)}: is of epoch {weights}, but the number is of epoch {epoch}; run "
+            f"`{repro(run.profile, f'weights@{run.key}', report_stage(run.profile))}`"
+        )
     found = files.measured("sample_sets.json", SAMPLE_SETS)
 
     def means(grid: str, images: str) -> list[float]:
@@ -150,7 +167,7 @@ def _sets(files: RunFiles) -> Sets | None:
 
     numbers = means(DEFAULT_GRID, "first_images")
     return Sets(
-        epoch=files.measured("generator.json", WEIGHTS)["epoch"],
+        epoch=epoch,
         count=len(numbers),
         mean=statistics.fmean(numbers),
         sd=statistics.stdev(numbers),
@@ -191,17 +208,12 @@ def _documented(model: str, row: Row, parameters: dict[str, Any]) -> Verdict:
     return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
 
 
-def _in(protocol: Protocol, seed: Seed) -> bool:
-    return seed.seed in protocol.seeds and seed.epochs == protocol.epochs
-
-
-def _judged(row: Row, paper: Published, protocol: Protocol | None) -> Verdict:
+def _judged(row: Row, paper: Published, protocol: Protocol | None, diverged: int) -> Verdict:
     """Return the verdict on a comparable row, and put what other grids say into the row."""
     numbers = [seed.number for seed in row.seeds]
     row.margin = margin(row.experiment)
-    if protocol and not any(_in(protocol, seed) for seed in row.seeds):
+    if protocol and not any(protocol.judges(seed.seed, seed.epochs) for seed in row.seeds):
         return explore(numbers, paper.mean, len(protocol.seeds))
-    diverged = sum(failed.status == "diverged" for failed in row.failed)
     verdict = judge(numbers, paper.mean, row.margin, diverged=diverged)
     final = verdict.answer is not None
     row.alternatives = _alternatives(row.seeds, paper, row.margin, final=final)
@@ -215,7 +227,7 @@ def _judged(row: Row, paper: Published, protocol: Protocol | None) -> Verdict:
 
 def _numbered(seed: Seed, protocol: Protocol | None, own: str) -> Seed:
     """Return a seed with the number that is judged (`UserError` if it was not measured)."""
-    if protocol is None or not _in(protocol, seed):
+    if protocol is None or not protocol.judges(seed.seed, seed.epochs):
         return seed
     if seed.sets is None:
         raise UserError(
@@ -305,12 +317,17 @@ class Collected:
         own = str(self.params.own.path)
         data = trained[0].training["data"]
         row.status, row.stand_in = "ok", data["stand_in"]
-        row.seeds = [_numbered(_seed(files), protocol, own) for files in trained]
-        if protocol and len({_in(protocol, seed) for seed in row.seeds}) > 1:
+        row.seeds = [_numbered(_seed(files, self.params), protocol, own) for files in trained]
+        if protocol and len({protocol.judges(seed.seed, seed.epochs) for seed in row.seeds}) > 1:
             raise UserError(
                 f"{own}: seeds.{name}: lists seeds that the protocol judges beside others; list "
                 "one kind, then type `paper_repro runs`"
             )
+        diverged = sum(
+            files.record["status"] == "diverged"
+            and (protocol is None or files.run.seed in protocol.seeds)
+            for files in runs
+        )
         numbers = [seed.number for seed in row.seeds]
         row.mean = statistics.fmean(numbers)
         row.seed_sd = statistics.stdev(numbers) if len(numbers) > 1 else None
@@ -327,7 +344,7 @@ class Collected:
             if model in OTHERS:
                 row.verdict = _documented(model, row, trained[0].parameters)
             elif row.paper:
-                row.verdict = _judged(row, row.paper, protocol)
+                row.verdict = _judged(row, row.paper, protocol, diverged)
         return row
 
     def variants(self) -> list[Variant]:

@@ -10,8 +10,8 @@ import torch
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import WEIGHTS, read_record, read_training
-from paper_repro.core.runs import presentation, read_run, repro, weights_path
+from paper_repro.core.records import read_training
+from paper_repro.core.runs import presentation, read_run
 from paper_repro.core.titles import TITLES
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.figures.canvas import save_note
@@ -88,15 +88,13 @@ def explore(profile: str) -> None:
     if not listed:
         raise UserError(f"{params.own.path}: presentation.published: names no run to draw from")
     run = read_run(listed[0])[1]
-    record, again = read_training(run), repro(profile, f"weights@{run.key}")
     trained = open_published(run.key)
-    published = read_record(weights_path(run).with_suffix(".json"), WEIGHTS, again)
     templates, folder = environment("HTML"), Path("reports", profile)
     values = {
         "profile": profile,
         "run": run.key,
-        "record": record,
-        "epoch": published.get("epoch"),
+        "record": read_training(run),
+        "epoch": trained.epoch if trained else None,
         "generator": generator(trained) if trained else None,
         "title": TITLES[run.dataset],
     }

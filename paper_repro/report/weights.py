@@ -5,34 +5,33 @@ In half precision: that moves the log-likelihood by some thousandths of a nat.
 
 from typing import Any
 
-from paper_repro.core.records import read_training, require_model, write_record
+from paper_repro.core.records import read_training, reported, require_model, write_record
 from paper_repro.core.runs import read_run, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 
 
 def weights(key: str) -> None:
-    """Write the last epoch's generator of a run, or only a record if it was not trained.
-
-    The last, because the released configuration keeps that one.
+    """Write the generator that a run's number is of, or only a record if it was not trained.
 
     Raises
     ------
     UserError
         If the run is not listed, or its model is absent or damaged.
     """
-    run = read_run(key)[1]
+    params, run = read_run(key)
     trained, path = read_training(run), weights_path(run)
     tensors, record = load_tensors(require_model(run))
     kept, told = {}, dict[str, Any](trained)
     if trained["status"] == "ok":
-        prefix = "last.generator."
+        which, epoch = reported(params, run, trained)
+        prefix = f"{which}.generator."
         kept = {
             f"generator.{name.removeprefix(prefix)}": tensor.half()
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }
         count = sum(tensor.numel() for tensor in kept.values())
-        told = {"status": "ok", "epoch": trained["epochs"], "parameters": count}
+        told = {"status": "ok", "epoch": epoch, "parameters": count}
     save_tensors(path, kept, record)
     write_record(path.with_suffix(".json"), told, path)
     print(f"weights: {path}: {told.get('parameters', 0):,} parameters")
