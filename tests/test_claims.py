@@ -19,7 +19,12 @@ from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import explore, judge
 from tests.small import rewrite
 
-FIGURE1 = {"panels": [{}, {"deviation_from_half": 0.003, "total_variation": 0.0127}]}
+FIGURE1 = {
+    "panels": [
+        {},
+        {"deviation_from_half": 0.003, "total_variation": 0.0127, "deviation_from_optimal_d": 0.1},
+    ]
+}
 ANYWHERE = {"one_half_in_one_dimension"}  # no trained network, no data set
 MEMORISATION = {
     "copies": 0.005,
@@ -382,10 +387,15 @@ def test_the_ranking_on_tfd_holds_between_the_two_others(verdicts, monkeypatch):
     [(0.02, False, "holds"), (0.021, False, "does not hold"), (0.001, True, "not comparable")],
 )
 def test_d_is_one_half_at_the_end_of_figure_1(verdicts, farthest, reduced, verdict):
-    last = {"deviation_from_half": farthest, "total_variation": 0.1}
+    last = FIGURE1["panels"][-1] | {"deviation_from_half": farthest}
     figure1 = {"panels": [{"deviation_from_half": 0.0}, last]}
     found = verdicts([225.0], figure1=figure1, figure1_reduced=reduced)
     assert found["one_half_in_one_dimension"].verdict == verdict
+
+
+def test_held_out_images_that_are_training_images_leave_no_distance_to_compare_with(verdicts):
+    found = verdicts([225.0], HONEST | {"memorisation": MEMORISATION | {"copy_distance": 0.0}})
+    assert found["sixth_column"].verdict == "not measured"
 
 
 def test_nothing_is_held_against_the_paper_that_can_t_be(verdicts):

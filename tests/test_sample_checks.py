@@ -41,6 +41,13 @@ def test_fresh_draws_are_no_copies_and_noisy_training_images_are():
     assert memorisation(some, train_images, held_out)["copies"] > honest["copies_allowed"]
 
 
+def test_copies_are_found_even_if_some_held_out_images_are_copies_too():
+    train_images, held_out = normal(2000), normal(1000, stream=1)
+    held_out = torch.cat([train_images[:30], held_out[30:]])  # more than one in a hundred
+    assert memorisation(train_images[:1000], train_images, held_out)["copies"] == 1
+    assert memorisation(normal(1000, stream=2), train_images, held_out)["copies"] == 0
+
+
 def test_a_chain_is_correlated_and_draws_are_not():
     draws = normal(3000)
     assert autocorrelation(draws)["largest_z"] < 4

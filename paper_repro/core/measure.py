@@ -29,7 +29,16 @@ class ParzenSettings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         require_order(self, "sigma_log10_min", "sigma_log10_max")
+        if len(set(self.named())) < self.sigma_points:
+            raise ValueError(
+                "sigma_log10_min, sigma_log10_max, sigma_points: some values of σ are the same at "
+                "four decimals, so that their results could not be told apart"
+            )
         return self
+
+    def named(self) -> list[str]:
+        """Return the values of σ as records name them."""
+        return [f"{sigma:.4f}" for sigma in self.sigmas()]
 
     def sigmas(self) -> list[float]:
         """Return the grid of bandwidths, in pixels' units."""

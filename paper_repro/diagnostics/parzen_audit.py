@@ -37,7 +37,7 @@ class AuditSettings(Model):
 
     samples: Annotated[tuple[Count, ...], Field(min_length=1)]  # of the curve
     draws: Annotated[int, Field(ge=2)]  # repeated sets of samples
-    fine_sigma_points: Count  # between the ends of the paper's grid
+    fine_sigma_points: Count  # between the ends of the default grid
     kmeans_centroids: Count
     kmeans_iterations: Count
     mixture_components: Count

@@ -1,8 +1,8 @@
 """The two players' objectives (equation 1 and section 3), on the discriminator's logits.
 
 With D = sigmoid(l): −log D = softplus(−l) and −log(1 − D) = softplus(l), which never overflow.
-The released code (``adversary/__init__.py``) halves the discriminator's and lets the generator
-maximise log D(G(z)). The two signals are the losses' derivatives by hand, for `joint_update`.
+The released code (``__init__.py``) halves the discriminator's and lets the generator maximise
+log D(G(z)). The two signals are the losses' derivatives by hand, for `joint_update`.
 """
 
 import torch

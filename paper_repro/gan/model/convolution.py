@@ -1,7 +1,7 @@
 """The convolutional layers of the CIFAR-10 networks.
 
 Pylearn2, ``MaxoutConvC01B``: cross-correlation, bias, maximum over pieces, then spatial maximum
-pooling. The released code, ``adversary/deconv.py``: the transposed convolution.
+pooling. The released ``deconv.py``: the transposed convolution.
 """
 
 import math

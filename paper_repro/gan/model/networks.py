@@ -209,7 +209,7 @@ def stack_pretrained(
 ) -> None:
     """Copy a trained generator's parameters into the layers that follow the new ones.
 
-    The released ``tfd_train.yaml``: all layers of the pretrained generator, none frozen.
+    The released ``tfd_pretrain/train.yaml``: all layers of the pretrained generator, none frozen.
 
     Parameters
     ----------
