@@ -244,13 +244,30 @@ def test_the_chain_of_a_dbn_visits_hidden_states_as_often_as_its_top_machine_say
     top = dbn.Rbm(*(torch.randn(s, generator=generator) for s in ((2, 2), 2, 2)))
     # The first machine shows h1 as it is, so that the chain's images are its states.
     first = dbn.Rbm(60 * torch.eye(2), torch.full((2,), -30.0), torch.zeros(2))
-    chain = dbn.walk([first, top], torch.rand(2000, 2, generator=generator), generator)
+    chain = dbn.walk([first, top], "means", torch.rand(2000, 2, generator=generator), generator)
     states = torch.cat([next(chain) for _ in range(60)][20:]).round()
     v, h = binary(2), binary(2)
     energy = -(v @ top.weight @ h.T + (v @ top.visible_bias)[:, None] + (h @ top.hidden_bias))
     expected = torch.softmax(torch.logsumexp(-energy, 1), 0)
     found = torch.stack([(states == one).all(1).double().mean() for one in v])
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+def test_bits_are_drawn_from_the_means_that_a_chain_would_show(float64):
+    machines = [dbn.Rbm.drawn(5, 4, 1.0, rng(1)), dbn.Rbm.drawn(4, 3, 1.0, rng(2))]
+    start = torch.rand(1, 5, generator=rng(3)).expand(50_000, 5)
+    means, bits = (next(dbn.walk(machines, one, start, rng(4))) for one in ("means", "bits"))
+    assert set(bits.unique().tolist()) == {0, 1}
+    off = (bits - means).mean(0) / (means * (1 - means)).mean(0).div(len(start)).sqrt()
+    assert off.abs().max() < 4  # standard errors, from the same states
+    recipe = parse_values(dbn.Dbn, DBN | {"pixels": "bits"})
+    tensors = {
+        f"{place}.{name}": value
+        for place, machine in enumerate(machines)
+        for name, value in vars(machine).items()
+    }
+    sampler = dbn.sampler(recipe, tensors, {}, lambda: start[:9])
+    assert set(sampler.sample(6, 0, "bits").unique().tolist()) == {0, 1}
 
 
 # The contractive autoencoder.

@@ -66,7 +66,7 @@ class DbnTraining(LayerwiseTraining[Dbn, Rbm]):
 
     def validate(self, epoch: int) -> dict[str, int | float]:
         """Measure the chain of the machines so far."""
-        walked = partial(walk, self.so_far(epoch))
+        walked = partial(walk, self.so_far(epoch), self.recipe.pixels)
         return self.stepped(ChainSampler(walked, self.images.cpu), epoch)
 
 

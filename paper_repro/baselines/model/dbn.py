@@ -25,6 +25,7 @@ class Dbn(Layerwise):
     learning_rate: Positive
     annealed: bool  # whether the rate falls linearly to 0 in the second half of a machine's epochs
     init: Positive  # standard deviation of the first weights
+    pixels: Literal["means", "bits"] = "means"  # of samples; no update asks
     # `batch_size` is also the number of persistent chains.
 
     def updates_per_epoch(self, n_train: int) -> int:
@@ -98,15 +99,16 @@ class Rbm:
 
 
 def walk(
-    machines: Sequence[Rbm], start: torch.Tensor, rng: torch.Generator
+    machines: Sequence[Rbm], pixels: str, start: torch.Tensor, rng: torch.Generator
 ) -> Iterator[torch.Tensor]:
-    """Yield the states of chains, (c, d): means of x, step by step.
+    """Yield the states of chains, (c, d): means of x or bits, step by step.
 
     Gibbs sampling in the top machine with binary states of both its layers; its visible state is
     carried down to the pixels' probabilities.
 
     Parameters
     ----------
+    pixels : ``means``, these probabilities, or ``bits`` drawn from them.
     start : (c, d) images at which the chains begin; they are no state.
     """
 
@@ -124,7 +126,7 @@ def walk(
             x = v
             for machine in reversed(below):
                 x = machine.visible(x)
-        yield x
+        yield binary(x) if pixels == "bits" else x
 
 
 def sampler(
@@ -135,4 +137,4 @@ def sampler(
 ) -> ChainSampler:
     """Return a trained DBN as a chain (a `ValueError` if the tensors are not the recipe's)."""
     machines = stacked(Rbm, tensors, recipe.hidden)
-    return ChainSampler(partial(walk, machines), images)
+    return ChainSampler(partial(walk, machines, recipe.pixels), images)
