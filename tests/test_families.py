@@ -108,6 +108,7 @@ def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(
     for key in ("quick-mnist-0", family):
         for stage in ("train", "evaluate", "mixing"):
             assert main([stage, key]) == 0
+    assert main(["figure2", "quick-mnist-0"]) == 0
     assert main(["report", "quick"]) == 0
     results = json.loads(Path("reports/quick/results.json").read_text())
     name = family.split("-")[1]

@@ -319,6 +319,14 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
                     assert fold["sigma"] in seed["sigma"]
 
 
+@pytest.mark.parametrize("name", ["figure2", "figure3", "sample_checks", "parzen_audit"])
+def test_what_the_page_would_leave_out_without_a_word_is_missed(measured, name):
+    (measured.run.folder / f"{name}.json").unlink()
+    again = rf"dvc repro profiles/quick/dvc.yaml:{name}@{measured.key}"
+    with pytest.raises(UserError, match=rf"{name}\.json: no such file; run `{again}`"):
+        report("quick")
+
+
 @pytest.mark.parametrize("name", ["evaluation.json", "sample_checks.json"])
 def test_a_measure_older_than_the_training_is_one_line(reported, workspace, name):
     missing = {"status": "not run", "reason": "no data", "todo": "bring them"}

@@ -398,9 +398,8 @@ class Collected:
     def audit(self) -> Audit | None:
         """Return the audit of the measure, if there is one of these runs."""
         for files in self.listed:
-            path = files.run.folder / "parzen_audit.json"
-            if path.is_file():
-                found = read_record(path, AUDIT)
+            if files.has("parzen_audit.json"):
+                found = read_record(files.run.folder / "parzen_audit.json", AUDIT)
                 if found["status"] == "ok":
                     return found
         return None

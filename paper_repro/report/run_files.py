@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text
 from paper_repro.core.params import Params
+from paper_repro.core.recipe import family_in
 from paper_repro.core.records import (
     CURVE,
     EVALUATION,
@@ -28,6 +29,8 @@ from paper_repro.core.records import (
 from paper_repro.core.runs import Run, presentation, report_stage, repro, runs, weights_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
+INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
+CLOSELY = frozenset({"figure3.json", "sample_checks.json", "parzen_audit.json"})  # if diagnosed
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 
@@ -38,6 +41,7 @@ class RunFiles:
 
     run: Run
     published: bool = False  # whether its generator is in git, with what was measured of it
+    due: frozenset[str] = frozenset()  # records that stages of its own leave, beside the usual ones
     _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -114,8 +118,13 @@ class RunFiles:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
 
     def has(self, name: str) -> bool:
-        """Return whether a file is there."""
-        return (self.run.folder / name).is_file()
+        """Return whether a record is there (a `UserError` if it is not, and should be)."""
+        path = self.run.folder / name
+        if not path.is_file() and name in self.due:
+            raise UserError(
+                f"{path}: no such file; run `{self._again(name.removesuffix('.json'))}`"
+            )
+        return path.is_file()
 
     def measured(self, name: str, kind: TypeAdapter[R | NotRun]) -> R:
         """Return what was measured of a trained run, from one of its records.
@@ -168,5 +177,15 @@ class RunFiles:
 
 def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
-    published = presentation(params).published
-    return [RunFiles(run, key in published) for key, run in runs(params).items()]
+    shown, listed = presentation(params), runs(params)
+    first = {run.experiment: key for key, run in reversed(listed.items())}
+    closely = {first.get(name) for name in shown.diagnosed}
+    return [
+        RunFiles(
+            run,
+            key in shown.published,
+            (INDEPENDENT if family_in(params, run.experiment).independent else frozenset())
+            | (CLOSELY if key in closely else frozenset()),
+        )
+        for key, run in listed.items()
+    ]
