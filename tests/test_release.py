@@ -1,7 +1,10 @@
 """A rerun beside the published release."""
 
+import json
+
 import pytest
 
+from paper_repro.core.recipe import recorded
 from paper_repro.core.records import write_record
 from paper_repro.report import release, tables
 from paper_repro.report.release import against_release, read_release
@@ -17,6 +20,7 @@ from paper_repro.report.results import (
     Verdict,
     read_results,
 )
+from tests.small import ROOT
 from tests.test_report import report_two_seeds
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -154,3 +158,14 @@ def test_what_is_released_is_what_was_reported_and_shows_beside_a_rerun(workspac
     assert "### This rerun beside the release" in page.read_text()
     assert "| Model | Data | Paper | Release | Ours |" in page.read_text()
     assert "| `quick-mnist-1` |" in page.read_text()
+
+
+def test_a_recipe_is_recorded_today_as_the_released_runs_recorded_theirs():
+    """A key that is added later must not make another recipe of theirs."""
+    compared = 0
+    for path in (ROOT / "reports").glob("*/runs/*/training.json"):
+        values = json.loads(path.read_text()).get("experiment_parameters")
+        if values:
+            assert recorded(values, path).model_dump(mode="json") == values, path
+            compared += 1
+    assert compared > 40

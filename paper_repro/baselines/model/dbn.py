@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch.nn.functional import softplus
 
 from paper_repro.core.params import Positive
@@ -25,7 +26,8 @@ class Dbn(Layerwise):
     learning_rate: Positive
     annealed: bool  # whether the rate falls linearly to 0 in the second half of a machine's epochs
     init: Positive  # standard deviation of the first weights
-    pixels: Literal["means", "bits"] = "means"  # of samples; no update asks
+    # Of samples; no update asks. Not recorded at its default, as runs older than the key were not.
+    pixels: Literal["means", "bits"] = Field("means", exclude_if=lambda value: value == "means")
     # `batch_size` is also the number of persistent chains.
 
     def updates_per_epoch(self, n_train: int) -> int:
