@@ -35,7 +35,6 @@ MEMORISATION = {
     "nearer_probability": 0.5116,
     "p_value": 0.0044,
 }
-AUTOCORRELATION = {"correlation": [0.01], "z": [2.1], "largest_z": 2.1}
 INTERPOLATION = {
     "lines": 200,
     "steps": {"coarse": 10, "fine": 100, "finest": 1000},
@@ -56,7 +55,6 @@ HONEST = {
     "status": "ok",
     "memorisation": MEMORISATION,
     "samples": 10000,
-    "autocorrelation": AUTOCORRELATION,
     "interpolation": INTERPOLATION,
 }
 

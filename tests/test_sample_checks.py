@@ -1,4 +1,3 @@
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +10,7 @@ from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.nearest import nearest_distances
-from paper_repro.diagnostics.sample_checks import autocorrelation, interpolation, memorisation
+from paper_repro.diagnostics.sample_checks import interpolation, memorisation
 from paper_repro.training.train import train
 from tests.small import rewrite
 
@@ -48,17 +47,6 @@ def test_copies_are_found_even_if_some_held_out_images_are_copies_too():
     assert memorisation(normal(1000, stream=2), train_images, held_out)["copies"] == 0
 
 
-def test_a_chain_is_correlated_and_draws_are_not():
-    draws = normal(3000)
-    assert autocorrelation(draws)["largest_z"] < 4
-    chain = [draws[0]]
-    for step in draws[1:]:
-        chain.append(0.5 * chain[-1] + math.sqrt(0.75) * step)
-    found = autocorrelation(torch.stack(chain))
-    assert found["correlation"][:3] == pytest.approx([0.5, 0.25, 0.125], abs=0.03)
-    assert found["largest_z"] > 20
-
-
 @pytest.mark.parametrize(("sharpness", "shrinks"), [(1.0, 10), (1e6, 1)])
 def test_a_jump_does_not_get_smaller_with_the_steps(sharpness, shrinks):
     def network(z):
@@ -78,7 +66,6 @@ def test_the_stage_measures_a_trained_run(workspace, capsys):
     measured = read_json(workspace.run.folder / "sample_checks.json")
     assert measured["samples"] == 40  # as many as there are test images
     assert set(measured["memorisation"]) >= {"copies", "copies_allowed", "p_value"}
-    assert len(measured["autocorrelation"]["z"]) == 20
     assert measured["interpolation"]["shrinks"] > 1
 
 
@@ -93,12 +80,7 @@ def test_samples_that_are_all_alike_are_a_result(workspace):
     rewrite(workspace.run.folder / "training.json", lambda found: found.update(made))
     assert main(["sample_checks", workspace.key]) == 0
     measured = read_json(workspace.run.folder / "sample_checks.json")
-    assert measured["autocorrelation"]["largest_z"] is None
     assert measured["interpolation"]["shrinks_finer"] is None
-
-
-def test_few_samples_have_fewer_lags():
-    assert len(autocorrelation(normal(12))["z"]) == 10
 
 
 def test_a_run_that_was_not_made_is_passed_on(workspace):

@@ -187,14 +187,6 @@ class Memorisation(Closed):
     copies_allowed: float
 
 
-class Autocorrelation(Closed):
-    """Correlations of samples with those drawn later; null where all are alike."""
-
-    correlation: list[float | None]
-    z: list[float | None]
-    largest_z: float | None
-
-
 class Interpolation(Closed):
     """Largest steps along lines in z, and by how much finer ones are smaller."""
 
@@ -213,7 +205,6 @@ class SampleChecks(Sealed):
     status: Literal["ok"]
     samples: int
     memorisation: Memorisation
-    autocorrelation: Autocorrelation
     interpolation: Interpolation
 
 

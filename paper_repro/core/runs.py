@@ -33,7 +33,7 @@ from paper_repro.core.titles import TITLES
 RANDOM = "paper_repro/models/random_weights.txt"
 GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing", "own_copies"}  # of a params file
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
-OPENED = ("dataset", "measure", "model")  # what a stage that opens a run depends on
+OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
 NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
 NAME = r"^[a-z0-9_]+$"  # of an experiment: it becomes part of files' names
 
@@ -234,6 +234,9 @@ def run_list(params: Params) -> str:
             "training": family.training,
             "start": (run.stacked_on or Path(family.more)).as_posix(),
             "model": family.model,
+            "weights": (
+                weights_path(run) if key in shown.published else model_path(key)
+            ).as_posix(),
         }
         for name in (run.experiment, entries[key]["base"]):
             if not params.own.has(("experiments", name)):
@@ -285,17 +288,7 @@ def run_list(params: Params) -> str:
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
         "published": {key: opened(key) for key in shown.published},
-        "mixed": {
-            first[name]: opened(first[name])
-            | {
-                "weights": (
-                    weights_path(listed[first[name]])
-                    if first[name] in shown.published
-                    else model_path(first[name])
-                ).as_posix()
-            }
-            for name in shown.mixing
-        },
+        "mixed": {first[name]: opened(first[name]) for name in shown.mixing},
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
     }
     stream = io.StringIO()

@@ -25,7 +25,7 @@ from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng, stream_seed
 from paper_repro.core.records import write_record
-from paper_repro.evaluation.trained_run import open_run
+from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
 from paper_repro.parzen.bandwidth import estimate
 
@@ -132,7 +132,7 @@ def measure(
 @fast_float32()
 def parzen_audit(key: str) -> None:
     """Audit the measure on a run, or write that it was not run (`UserError` on bad inputs)."""
-    trained = open_run(key, "parzen_audit.json")
+    trained = open_shown(key, "parzen_audit.json")
     if trained is None:
         return
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Stage ``sample_checks@<run>``: whether samples are copies, independent, and joined without jumps.
+"""Stage ``sample_checks@<run>``: whether samples are copies, and joined without jumps.
 
 What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as numbers.
 """
@@ -17,14 +17,13 @@ from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.nearest import nearest_distances
-from paper_repro.evaluation.trained_run import open_run
+from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.gan.model.noise import draw_noise
 from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
 
 FILE = "sample_checks.json"
 COPY_QUANTILE = 0.01  # nearer than so few of the held-out images: a copy
 SAME = 0.01  # of the held-out images' median distance: an image and its copy, whatever the rounding
-LAGS = 20
 LINES = 200  # straight lines in z
 STEPS = {"coarse": 10, "fine": 100, "finest": 1000}  # on each of them
 AT_ONCE = 20  # lines, to bound the memory
@@ -60,23 +59,6 @@ def memorisation(
         "copies": float((ours <= bound).mean()),
         "copies_allowed": COPY_QUANTILE + chance,
     }
-
-
-def autocorrelation(samples: torch.Tensor, lags: int = LAGS) -> dict[str, Any]:
-    """Return the correlation of samples, (n, d), with those drawn 1 … `lags` later, and z-scores.
-
-    The correlation of images is the mean of the products of their deviations from the mean image,
-    over the mean square deviation; None where the samples are all alike.
-    """
-    x = (samples - samples.mean(0)).double()
-    scale = x.square().sum(1).mean()
-    found, scores = [], []
-    for lag in range(1, min(lags, len(samples) - 2) + 1):
-        products = (x[:-lag] * x[lag:]).sum(1) / scale
-        found.append(_finite(products.mean()))
-        scores.append(_finite(products.mean() / products.std() * math.sqrt(len(products))))
-    known = [abs(score) for score in scores if score is not None]
-    return {"correlation": found, "z": scores, "largest_z": max(known, default=None)}
 
 
 def _finite(value: torch.Tensor) -> float | None:
@@ -118,7 +100,7 @@ def _ratio(larger: float | None, smaller: float | None) -> float | None:
 @fast_float32()
 def sample_checks(key: str) -> None:
     """Measure a trained run's samples, or write that it was not run (`UserError` on bad inputs)."""
-    trained = open_run(key, FILE)
+    trained = open_shown(key, FILE)
     if trained is None:
         return
     started = time.monotonic()
@@ -130,7 +112,6 @@ def sample_checks(key: str) -> None:
         "status": "ok",
         "samples": len(drawn),
         "memorisation": memorisation(drawn, dataset.load("train"), held_out),
-        "autocorrelation": autocorrelation(drawn),
         "interpolation": {"lines": LINES, "steps": STEPS} | interpolation(sampler, seed),
     }
     made = provenance.measurement(started, __name__, trained.code)

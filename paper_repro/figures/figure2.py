@@ -13,7 +13,7 @@ from paper_repro.core.dataset import NORMALISED, Dataset
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
-from paper_repro.evaluation.trained_run import open_run
+from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.figures.canvas import drawing, save_note
 
 ROWS, SAMPLES_A_ROW = 4, 5
@@ -81,11 +81,10 @@ def draw(picture: torch.Tensor, heading: str, path: Path) -> None:
 
 def figure2(key: str) -> None:
     """Draw a run's figure 2, or write that it was not run (`UserError` on bad inputs)."""
-    trained = open_run(key, "figure2.png", "figure2.json", draw_note=save_note)
+    trained = open_shown(key, "figure2.png", "figure2.json", draw_note=save_note)
     if trained is None:
         return
-    run, record = trained.run, trained.record
-    dataset = trained.dataset()
+    run, dataset = trained.run, trained.dataset()
     train = dataset.load("train")
     samples = trained.sampler().sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
     fifth = samples[SAMPLES_A_ROW - 1 :: SAMPLES_A_ROW]
@@ -94,13 +93,13 @@ def figure2(key: str) -> None:
     if dataset.name in NORMALISED:
         neighbours, samples = displayed(neighbours, samples), displayed(samples, samples)
     picture = grid(samples, neighbours, dataset.shape)
-    heading = title(run, dataset, record["best_epoch"])
+    heading = title(run, dataset, trained.epoch)
     draw(picture, heading, run.folder / "figure2.png")
     write_record(
         run.folder / "figure2.json",
         {
             "status": "ok",
-            "epoch": record["best_epoch"],
+            "epoch": trained.epoch,
             "nearest_training_index": indices,
             "squared_distance": distances,
         },

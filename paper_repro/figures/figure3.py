@@ -14,7 +14,7 @@ from torchvision.utils import make_grid
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.digit_classifier import train_classifier
-from paper_repro.evaluation.trained_run import open_run
+from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.figures.canvas import drawing, save_note
 from paper_repro.figures.figure2 import title
 from paper_repro.gan.model.noise import draw_noise
@@ -90,11 +90,10 @@ def draw(pictures: list[torch.Tensor], strips: list[list[End]], heading: str, pa
 @torch.no_grad()
 def figure3(key: str) -> None:
     """Draw a run's figure 3, or write that it was not run (`UserError` on bad inputs)."""
-    trained = open_run(key, "figure3.png", "figure3.json", draw_note=save_note)
+    trained = open_shown(key, "figure3.png", "figure3.json", draw_note=save_note)
     if trained is None:
         return
-    run, record = trained.run, trained.record
-    dataset = trained.dataset()
+    run, dataset = trained.run, trained.dataset()
     images, labels = dataset.load("train"), dataset.load_labels()
     boundary = int(TRAINED_ON * len(images))
     classifier = train_classifier(images[:boundary], labels[:boundary], run.seed)
@@ -109,13 +108,13 @@ def figure3(key: str) -> None:
     pictures = [
         strip(network(interpolate(z[[end.draw for end in ends]])), dataset.shape) for ends in strips
     ]
-    heading = title(run, dataset, record["best_epoch"])
+    heading = title(run, dataset, trained.epoch)
     draw(pictures, strips, heading, run.folder / "figure3.png")
     write_record(
         run.folder / "figure3.json",
         {
             "status": "ok",
-            "epoch": record["best_epoch"],
+            "epoch": trained.epoch,
             "rule": RULE,
             "draws": DRAWS,
             "sure_from": SURE,
