@@ -30,8 +30,8 @@ COMMANDS = {
         RUN / "training.json",
     ],
     ("evaluate", KEY): [RUN / "metrics.json", RUN / "evaluation.json"],
-    ("figure2", KEY): [RUN / "figure2.png", RUN / "figure2.json"],
     ("weights", KEY): [RUN / "generator.safetensors", RUN / "generator.json"],
+    ("figure2", KEY): [RUN / "figure2.png", RUN / "figure2.json"],
     ("sample_sets", KEY): [RUN / "sample_sets.json"],
     ("report", "quick"): [
         Path("reports/quick", name)
