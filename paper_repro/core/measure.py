@@ -9,6 +9,11 @@ from paper_repro.core.params import Count, CountOrZero, Model, require_order
 Exponent = Annotated[float, Field(ge=-9, le=9)]  # beyond, σ's square is no float32 any more
 
 
+def sigma_name(sigma: float) -> str:
+    """Return what records call a value of σ."""
+    return f"{sigma:.4f}"
+
+
 class Thinned(Model):
     """Samples of several Markov chains: burn-in, then draws that lie apart."""
 
@@ -29,16 +34,12 @@ class ParzenSettings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         require_order(self, "sigma_log10_min", "sigma_log10_max")
-        if len(set(self.named())) < self.sigma_points:
+        if len(set(map(sigma_name, self.sigmas()))) < self.sigma_points:
             raise ValueError(
                 "sigma_log10_min, sigma_log10_max, sigma_points: some values of σ are the same at "
                 "four decimals, so that their results could not be told apart"
             )
         return self
-
-    def named(self) -> list[str]:
-        """Return the values of σ as records name them."""
-        return [f"{sigma:.4f}" for sigma in self.sigmas()]
 
     def sigmas(self) -> list[float]:
         """Return the grid of bandwidths, in pixels' units."""

@@ -15,8 +15,7 @@ from typing_extensions import TypedDict
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, read_json, sha256_file, write_json
-from paper_repro.core.params import Params
-from paper_repro.core.runs import Run, model_path, presentation, repro
+from paper_repro.core.runs import Presentation, Run, model_path, repro
 
 SEAL, FILES = "content_sha256", "files"
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -393,13 +392,14 @@ STATUS: TypeAdapter[Fetched | NotFetched] = TypeAdapter(
 )
 
 
-def reported(params: Params, run: Run, trained: Trained) -> tuple[Literal["best", "last"], int]:
+def reported(
+    shown: Presentation, run: Run, trained: Trained
+) -> tuple[Literal["best", "last"], int]:
     """Return of which generator a run's number and its published weights are, and its epoch.
 
     The last for a run that is judged, as the protocol says; else the one that its recipe selects.
     """
-    protocol = presentation(params).protocol.get(run.experiment)
-    if protocol and protocol.judges(run.seed, trained["epochs"]):
+    if shown.judges(run, trained["epochs"]):
         return "last", trained["epochs"]
     return trained["selected"], trained["best_epoch"]
 

@@ -146,10 +146,6 @@ class Protocol(Model):
     epochs: Count
     seeds: tuple[NonNegativeInt, ...]
 
-    def judges(self, seed: int, epochs: int) -> bool:
-        """Return whether a run by that seed and of that length is one of those that are judged."""
-        return seed in self.seeds and epochs == self.epochs
-
 
 class Presentation(Model):
     """What is looked at closely and published; it changes no training, but `protocol` a verdict."""
@@ -159,6 +155,11 @@ class Presentation(Model):
     mixing: tuple[str, ...] = ()  # experiments whose first seed's samples are followed in order
     # By experiment: the runs that are judged, fixed before they were trained.
     protocol: dict[str, Protocol] = Field(default_factory=dict)
+
+    def judges(self, run: Run, epochs: int) -> bool:
+        """Return whether a run, if it has that length, is one of those that are judged."""
+        named = self.protocol.get(run.experiment)
+        return named is not None and run.seed in named.seeds and epochs == named.epochs
 
 
 def presentation(params: Params) -> Presentation:
@@ -183,9 +184,15 @@ def report_stage(profile: str) -> str:
     return f"{'study' if profile == ABLATIONS else 'report'}@{profile}"
 
 
-def repro(profile: str, *stages: str) -> str:
-    """Return the command that runs stages of a profile, as errors and pages name it."""
-    return " ".join(["dvc repro", *(stage_address(profile, stage) for stage in stages)])
+def repro(profile: str, *stages: str, alone: bool = False) -> str:
+    """Return the command that runs stages of a profile, as errors and pages name it.
+
+    Parameters
+    ----------
+    alone : again, and without the stages before them.
+    """
+    command = "dvc repro -s -f" if alone else "dvc repro"
+    return " ".join([command, *(stage_address(profile, stage) for stage in stages)])
 
 
 def run_list_path(profile: str) -> Path:

@@ -11,7 +11,7 @@ from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.measure import ParzenSettings
+from paper_repro.core.measure import ParzenSettings, sigma_name
 from paper_repro.core.records import Evaluation, Measured, OverFolds, metrics, write_record
 from paper_repro.core.sampler import thinned
 from paper_repro.evaluation.trained_run import open_run
@@ -38,7 +38,7 @@ def measure(
         "test_images": len(test),
         "samples": len(samples),
         "valid_mean_by_sigma": {
-            f"{sigma:.4f}": mean for sigma, mean in found.bandwidth.mean_by_sigma.items()
+            sigma_name(sigma): mean for sigma, mean in found.bandwidth.mean_by_sigma.items()
         },
     }
 

@@ -26,7 +26,7 @@ from paper_repro.core.records import (
 )
 from paper_repro.core.runs import (
     ABLATIONS,
-    Protocol,
+    Presentation,
     presentation,
     report_stage,
     repro,
@@ -98,12 +98,19 @@ def trend(epochs: "pd.Series[float]", nats: "pd.Series[float]") -> Trend | None:
     return Trend(slope=100 * float(line.slope), se=100 * float(line.stderr))
 
 
-def _seed(files: RunFiles, params: Params) -> Seed:
+def _seed(files: RunFiles, shown: Presentation, own: str) -> Seed:
+    """Return a run as the page shows it (`UserError` if what is judged was not measured)."""
     run, training = files.run, files.training
-    which, epoch = reported(params, run, training)
+    which, epoch = reported(shown, run, training)
     last = files.evaluation["last"]
     found = last if which == "last" else files.evaluation["selected"]
-    folds = _folds(found)
+    folds, sets = _folds(found), _sets(files, epoch)
+    judged = shown.judges(run, training["epochs"])
+    if judged and sets is None:
+        raise UserError(
+            f"{own}: presentation.published: lacks {run.key}, whose number is the mean over "
+            "sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
+        )
     validation = files.table("validation.csv")
     chosen = validation[validation.epoch == epoch].to_dict("records")
     if not chosen:
@@ -139,8 +146,8 @@ def _seed(files: RunFiles, params: Params) -> Seed:
         thinned=_thinned(files),
         recipe_sha256=digest(list(_made_of(files).values())),
         weights_sha256=files.weights_sha256,
-        sets=_sets(files, epoch),
-        number=found["test_mean"],
+        sets=sets,
+        number=sets.mean if judged and sets else found["test_mean"],
     )
 
 
@@ -208,33 +215,18 @@ def _documented(model: str, row: Row, parameters: dict[str, Any]) -> Verdict:
     return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
 
 
-def _judged(row: Row, paper: Published, protocol: Protocol | None, diverged: int) -> Verdict:
+def _judged(row: Row, paper: Published, bound: float, diverged: int) -> Verdict:
     """Return the verdict on a comparable row, and put what other grids say into the row."""
     numbers = [seed.number for seed in row.seeds]
-    row.margin = margin(row.experiment)
-    if protocol and not any(protocol.judges(seed.seed, seed.epochs) for seed in row.seeds):
-        return explore(numbers, paper.mean, len(protocol.seeds))
-    verdict = judge(numbers, paper.mean, row.margin, diverged=diverged)
+    verdict = judge(numbers, paper.mean, bound, diverged=diverged)
     final = verdict.answer is not None
-    row.alternatives = _alternatives(row.seeds, paper, row.margin, final=final)
+    row.alternatives = _alternatives(row.seeds, paper, bound, final=final)
     opposite = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
     against = opposite.get(verdict.kind)
     # Deep GSN's σ is no grid that the protocol names.
     others = [other.answer for other in row.alternatives if other.grid != GSN_GRID]
     decides = against is not None and against in others
     return verdict.model_copy(update={"grid_decides": decides})
-
-
-def _numbered(seed: Seed, protocol: Protocol | None, own: str) -> Seed:
-    """Return a seed with the number that is judged (`UserError` if it was not measured)."""
-    if protocol is None or not protocol.judges(seed.seed, seed.epochs):
-        return seed
-    if seed.sets is None:
-        raise UserError(
-            f"{own}: presentation.published: lacks {seed.run}, whose number is the mean over "
-            "sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
-        )
-    return seed.model_copy(update={"number": seed.sets.mean})
 
 
 def _made_of(files: RunFiles) -> dict[str, Any]:
@@ -313,12 +305,13 @@ class Collected:
             row.verdict = Verdict(kind="diverged" if row.status == "diverged" else "not run")
             return row
         _require_alike(trained)
-        protocol = presentation(self.params).protocol.get(name)
-        own = str(self.params.own.path)
+        shown, own = presentation(self.params), str(self.params.own.path)
+        protocol = shown.protocol.get(name)
         data = trained[0].training["data"]
         row.status, row.stand_in = "ok", data["stand_in"]
-        row.seeds = [_numbered(_seed(files, self.params), protocol, own) for files in trained]
-        if protocol and len({protocol.judges(seed.seed, seed.epochs) for seed in row.seeds}) > 1:
+        row.seeds = [_seed(files, shown, own) for files in trained]
+        judged = {shown.judges(files.run, files.training["epochs"]) for files in trained}
+        if len(judged) > 1:
             raise UserError(
                 f"{own}: seeds.{name}: lists seeds that the protocol judges beside others; list "
                 "one kind, then type `paper_repro runs`"
@@ -344,7 +337,11 @@ class Collected:
             if model in OTHERS:
                 row.verdict = _documented(model, row, trained[0].parameters)
             elif row.paper:
-                row.verdict = _judged(row, row.paper, protocol, diverged)
+                row.margin = margin(name)
+                if protocol and not any(judged):
+                    row.verdict = explore(numbers, row.paper.mean, len(protocol.seeds))
+                else:
+                    row.verdict = _judged(row, row.paper, row.margin, diverged)
         return row
 
     def variants(self) -> list[Variant]:

@@ -102,7 +102,7 @@ class RunFiles:
             return None
         path = weights_path(self.run)
         if not path.is_file():
-            raise UserError(f"{path}: no such file; run `{self._again('weights')}`")
+            raise self._absent(path, "weights")
         return self.measured("generator.json", WEIGHTS)["files"][path.name]
 
     def picture(self, name: Literal["figure2", "figure3"]) -> Path:
@@ -111,8 +111,11 @@ class RunFiles:
         self.measured(f"{name}.json", kinds[name])
         path = self.run.folder / f"{name}.png"
         if not path.is_file():
-            raise UserError(f"{path}: no such file; run `{self._again(name)}`")
+            raise self._absent(path, name)
         return path
+
+    def _absent(self, path: Path, stage: str) -> UserError:
+        return UserError(f"{path}: no such file; run `{self._again(stage)}`")
 
     def _again(self, stage: str) -> str:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
@@ -121,9 +124,7 @@ class RunFiles:
         """Return whether a record is there (a `UserError` if it is not, and should be)."""
         path = self.run.folder / name
         if not path.is_file() and name in self.due:
-            raise UserError(
-                f"{path}: no such file; run `{self._again(name.removesuffix('.json'))}`"
-            )
+            raise self._absent(path, path.stem)
         return path.is_file()
 
     def measured(self, name: str, kind: TypeAdapter[R | NotRun]) -> R:

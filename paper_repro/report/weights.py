@@ -6,7 +6,7 @@ In half precision: that moves the log-likelihood by some thousandths of a nat.
 from typing import Any
 
 from paper_repro.core.records import read_training, reported, require_model, write_record
-from paper_repro.core.runs import read_run, weights_path
+from paper_repro.core.runs import presentation, read_run, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 
 
@@ -23,7 +23,7 @@ def weights(key: str) -> None:
     tensors, record = load_tensors(require_model(run))
     kept, told = {}, dict[str, Any](trained)
     if trained["status"] == "ok":
-        which, epoch = reported(params, run, trained)
+        which, epoch = reported(presentation(params), run, trained)
         prefix = f"{which}.generator."
         kept = {
             f"generator.{name.removeprefix(prefix)}": tensor.half()
