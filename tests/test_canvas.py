@@ -12,6 +12,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from paper_repro.figures import canvas
+from paper_repro.figures.curves import whole_epochs
 from tests.conftest import ROOT
 
 DRAW = """
@@ -186,3 +187,15 @@ def test_colours_differ_in_grey_and_for_the_colour_blind(tmp_path):
     for points, least in ((grey, 9), (seen, 12)):
         distances = np.linalg.norm(points[:, None] - points, axis=-1)
         assert distances[np.triu_indices(len(points), 1)].min() > least
+
+
+@pytest.mark.parametrize("epochs", [[1], [1, 2], [5, 10, 12]])
+def test_ticks_stand_at_whole_epochs(epochs, tmp_path):
+    with canvas.drawing(tmp_path / "curve.png", 3, 3) as figure:
+        axes = figure.subplots()
+        axes.plot(epochs, epochs)
+        whole_epochs([axes])
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert shown
+        assert all(tick == round(tick) for tick in shown)

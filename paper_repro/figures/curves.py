@@ -60,6 +60,7 @@ def draw_curves(
             legend = axes.get_legend()
             if legend is not None:
                 sns.move_legend(axes, "best", title=None)
+        whole_epochs(figure.axes)
         figure.suptitle(title.replace("$", r"\$"))
 
 
@@ -122,3 +123,10 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
         sns.lineplot(table, y="ratio", marker="o", color="black", ax=ratio, **of_seeds)
         ratio.axhline(1, color="black", linestyle=":")
         ratio.set(yscale="log", ylabel="ratio, a line a seed")
+        whole_epochs(figure.axes)
+
+
+def whole_epochs(panels: list[Axes]) -> None:
+    """Put the ticks of panels over epochs at whole epochs."""
+    for axes in panels:
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)

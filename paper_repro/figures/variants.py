@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from paper_repro.figures.canvas import drawing, sns
+from paper_repro.figures.curves import whole_epochs
 
 
 def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
@@ -28,3 +29,4 @@ def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
             )
             sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)
         axes.set(xlabel="epoch", ylabel="nats, validation")
+        whole_epochs([axes])
