@@ -4,6 +4,7 @@ import copy
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.neural_network import BernoulliRBM
@@ -426,3 +427,12 @@ def test_a_gsn_that_is_trained_on_one_image_walks_about_it():
     states = torch.stack(list(itertools.islice(chain, 20)))
     assert states.shape == (20, 4, 25)
     assert float((states - image).abs().mean()) < 0.1
+
+
+def test_the_first_epochs_of_the_deep_gsn_cost_what_its_authors_log_says():
+    # README of yaoli/GSN, BCE a pixel of the last step: 5 epochs of 600 updates, or 6 of ours.
+    log = [0.6072, 0.3024, 0.2924, 0.2681, 0.2665]
+    curve = pd.read_csv("reports/paper/runs/paper-deep_gsn-0/curve.csv").set_index("epoch")
+    assert list(curve.updates.iloc[:6]) == [500 * epoch for epoch in range(1, 7)]
+    assert 500 * curve.cost.iloc[:6].sum() == pytest.approx(600 * sum(log), rel=0.01)
+    assert curve.cost.iloc[6:].max() < min(log)

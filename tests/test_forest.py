@@ -10,6 +10,8 @@ from matplotlib.transforms import Bbox
 
 from paper_repro.figures import forest as module
 from paper_repro.figures.forest import LOOKS, Mark, draw_forest
+from paper_repro.report.report import _retrained
+from paper_repro.report.results import Estimate, Row, Seed, Verdict
 
 MARKS = [
     Mark("The paper", "adversarial nets", 225.0, 223.0, 227.0, "paper", "225.0 ± 2.0"),
@@ -54,6 +56,24 @@ def test_a_retrained_model_far_to_the_left_is_an_arrow_at_the_edge_and_leaves_th
     assert arrow.get_xdata()[0] - low < (high - low) / 20
     assert high == pytest.approx(before[1], abs=5)
     assert before[0] - low < before[1] - before[0]
+
+
+@pytest.mark.parametrize(
+    ("sd", "bars", "text"), [(None, [1.5, 1.2], "180.0 ± 1.5"), (7.0, [7.0, 9.0], "180.0 (SD 7.0)")]
+)
+def test_a_retrained_model_s_bar_is_over_runs_or_over_the_images_of_a_single_one(sd, bars, text):
+    thinned = Estimate(sigma=0.2, test_mean=190.0, test_se=1.2)
+    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
+    row.seeds = [Seed.model_construct(test_se=1.5, thinned=thinned)]
+    row.mean, row.seed_sd, row.thinned_mean, row.thinned_sd = 180.0, sd, 190.0, sd and sd + 2
+
+    def mark(group, label, mean, kind, se):
+        return Mark(group, label, mean, mean - se, mean + se, kind, f"{mean} ± {se}")
+
+    one_chain, several = _retrained("Deep GSN", row, mark)
+    assert [one_chain.mean - one_chain.low, several.mean - several.low] == pytest.approx(bars)
+    assert (one_chain.label, several.label) == ("Deep GSN, one chain", "Deep GSN, thinned")
+    assert one_chain.text == text
 
 
 def test_intervals_reach_from_low_to_high_and_are_none_without_them(axes):

@@ -4,8 +4,10 @@ import pytest
 
 from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
+from paper_repro.report.benchmarks import epoch_seconds
+from paper_repro.report.collect import _documented
 from paper_repro.report.content import content
-from paper_repro.report.results import Results, Row, Verdict, read_results
+from paper_repro.report.results import Results, Row, Seed, Verdict, read_results
 from paper_repro.theory.checks import SUPPORT
 from tests.conftest import ROOT
 
@@ -49,18 +51,34 @@ def test_section_4_s_words_are_of_its_checks_and_name_their_bound(monkeypatch):
     assert f"> {SUPPORT:g}," in words["trained_discriminator"]["measure"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"), [("interim", "Deep GSN (interim)"), ("documented recipe", "Deep GSN")]
-)
-def test_a_model_that_was_not_trained_to_its_end_is_called_interim(kind, expected):
-    row = Row(
-        experiment="deep_gsn",
-        dataset="MNIST",
-        status="ok",
-        other_model="Deep GSN",
-        verdict=Verdict(kind=kind),
-    )
-    assert tables.model_of(Results.model_construct(rows=[row]), "deep_gsn") == expected
+def test_a_model_that_was_not_trained_to_its_end_says_so_wherever_it_is_named():
+    seed = Seed.model_construct(epochs=50)
+    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
+    cut = row.model_copy(update={"seeds": [seed], "length": 1000})
+    results = Results.model_construct(rows=[cut])
+    assert tables.model_of(results, "deep_gsn") == "Deep GSN (50 of 1,000 epochs)"
+    assert tables.status(cut) == "interim, 50 of 1,000 epochs"
+    whole = cut.model_copy(update={"length": None})
+    assert tables.model_of(Results.model_construct(rows=[whole]), "deep_gsn") == "Deep GSN"
+
+
+def test_a_training_takes_as_long_as_the_epochs_that_it_has():
+    """The bench may have timed another length than was trained."""
+    cost = {"hours": 6.0, "epochs": 300}
+    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
+    assert tables._time(row, cost) == "6.0 h, 300 epochs"
+    seeds = [Seed.model_construct(epochs=50)]
+    cut = row.model_copy(update={"seeds": seeds, "length": 1000})
+    assert tables._time(cut, cost) == "1.0 h, 50 of 1,000 epochs"
+
+
+def test_table_2_gives_the_time_of_the_epochs_that_were_trained(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    results, an_epoch = read_results("paper"), epoch_seconds()
+    assert results.mixing
+    for found in results.mixing:
+        epochs = results.row(found.experiment).seeds[0].epochs
+        assert found.seconds_to_train == pytest.approx(epochs * an_epoch[found.experiment])
 
 
 def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypatch):
@@ -70,6 +88,16 @@ def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypa
     for name, documented in (("dbn", "dbn_constant"), ("stacked_cae", "stacked_cae_0_05")):
         assert kinds[name] == "adapted recipe"
         assert kinds[documented] == "documented recipe"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "kind", "length"), [(999, "interim", 1000), (1000, "documented recipe", None)]
+)
+def test_a_deep_gsn_is_interim_until_it_has_all_epochs_of_its_script(epochs, kind, length):
+    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="not run"))
+    row.seeds = [Seed.model_construct(epochs=epochs)]
+    assert _documented("deep_gsn", row, {}).kind == kind
+    assert row.length == length
 
 
 def test_every_grid_of_sets_of_samples_has_its_words():

@@ -108,13 +108,13 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
     }
 
 
-def training_seconds() -> dict[str, float]:
-    """Return what the whole training of each experiment takes, in float32."""
+def epoch_seconds() -> dict[str, float]:
+    """Return what an epoch of each experiment's training takes, in float32."""
     path = FOLDER / "experiments.json"
     if not path.is_file():
         return {}
     return {
-        row["experiment"]: row["hours"] * 3600
+        row["experiment"]: row["hours"] * 3600 / row["epochs"]
         for row in read_json(path)["rows"]
         if row["precision"] == "float32"
     }

@@ -34,6 +34,7 @@ NUMBERS = {
 }
 SAMPLES = "sample_checks.json"
 FINISHED = ("documented recipe", "adapted recipe")  # of another model, trained to its end
+MEASURED = (*FINISHED, "interim")
 
 
 def _holds(holds: bool) -> dict[str, Any]:
@@ -137,15 +138,16 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
 def above_retrained_mnist(evidence: Evidence) -> dict[str, Any]:
     """Return how far ours is above each other model, all trained and measured in this package.
 
-    Chains count by the protocol that favours them more.
+    Chains count by the protocol that favours them more; without all models there is no answer.
     """
     ours, others = evidence.rows.get("mnist"), [evidence.rows.get(name) for name in OTHERS]
     values: dict[str, float | int | None] = dict.fromkeys(OTHERS)
     if ours is None or ours.mean is None:
         return {"verdict": ours.verdict.kind if ours else "not run", "values": values}
-    finished = [row for row in others if row and row.verdict.kind in FINISHED]
+    measured = [row for row in others if row and row.verdict.kind in MEASURED]
+    finished = [row for row in measured if row.verdict.kind in FINISHED]
     intervals = []
-    for row in finished:
+    for row in measured:
         means = [
             [seed.number for seed in row.seeds],
             [seed.thinned.test_mean for seed in row.seeds if seed.thinned],

@@ -33,7 +33,7 @@ from paper_repro.core.runs import (
     weights_path,
 )
 from paper_repro.core.titles import TITLES
-from paper_repro.report.benchmarks import sampling_seconds, training_seconds
+from paper_repro.report.benchmarks import epoch_seconds, sampling_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import OTHERS, PAPER, margin
 from paper_repro.report.release import against_release
@@ -206,9 +206,10 @@ def _alternatives(
 
 
 def _documented(model: str, row: Row, parameters: dict[str, Any]) -> Verdict:
-    """Return what is said of another model of Table 1: by what recipe it is, and no more."""
+    """Return by what recipe another model of Table 1 is, and put a length it lacks into the row."""
     recipe = released_recipe(model, model) or {}
     if any(seed.epochs < recipe.get("length", 0) for seed in row.seeds):
+        row.length = recipe["length"]
         return Verdict(kind="interim")
     documented = recipe.get("documented", {})
     as_documented = all(parameters[key] == value for key, value in documented.items())
@@ -375,7 +376,7 @@ class Collected:
         """Return how the samples of those runs follow each other that were followed."""
         timed = self.params.profile == "paper"  # by its recipes alone
         steps = sampling_seconds() if timed else {}
-        trainings = training_seconds() if timed else {}
+        epochs = epoch_seconds() if timed else {}
         found = []
         for name in presentation(self.params).mixing:
             files = next(files for files in self.listed if files.run.experiment == name)
@@ -387,7 +388,9 @@ class Collected:
                         experiment=name,
                         measured=measured,
                         seconds_a_step=steps.get(name, {}),
-                        seconds_to_train=trainings.get(name),
+                        seconds_to_train=epochs[name] * files.training["epochs"]
+                        if name in epochs
+                        else None,
                     )
                 )
         return found

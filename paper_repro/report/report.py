@@ -11,7 +11,7 @@ import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, write_record
+from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID, write_record
 from paper_repro.core.runs import ABLATIONS, presentation
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
@@ -86,14 +86,22 @@ def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
-    """Return the lines of another model of Table 1, by one chain and by several, thinned."""
-    numbers = {"one chain": (row.mean, row.seed_sd), "thinned": (row.thinned_mean, row.thinned_sd)}
+    """Return the lines of another model of Table 1, by one chain and by several, thinned.
+
+    Bars are the standard deviation over runs or, of a single one, the error over test images.
+    """
+    group, first = "Other models, retrained", row.seeds[0]
+    lines = [("one chain", row.mean, first.test_se, row.seed_sd)]
+    if first.thinned:
+        lines.append(("thinned", row.thinned_mean, first.thinned.test_se, row.thinned_sd))
     return [
-        replace(
-            mark("Other models, retrained", f"{name}, {samples}", mean, "retrained", sd),
-            text=number(mean) if sd is None else f"{number(mean)} (SD {number(sd)})",
+        mark(group, f"{name}, {samples}", mean, "retrained", se)
+        if sd is None
+        else replace(
+            mark(group, f"{name}, {samples}", mean, "retrained", sd),
+            text=f"{number(mean)} (SD {number(sd)})",
         )
-        for samples, (mean, sd) in numbers.items()
+        for samples, mean, se, sd in lines
         if mean is not None
     ]
 
@@ -266,6 +274,8 @@ def values(
     """Return what the texts put in: numbers and names, no sentences."""
     claims = dict(grouped(results.claims))
     sets = [seed.sets for _, seed in results.seeds if seed.sets]
+    chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
+    gsn = chains.get("deep_gsn")
     checks = results.theory["checks"] if results.theory else []
     audit = results.audit
     released = release.runs if release else []
@@ -289,10 +299,9 @@ def values(
         "by_grids": [by_grid[grid] for grid in AUTHORS_GRIDS if by_grid],
         "by_fine_grid": by_grid.get(FINE_GRID),
         "chain_sds": [
-            f"{row.other_model} {number(seed.sets.sd)}"
-            for row, seed in results.seeds
-            if row.other_model and seed.sets
+            f"{tables.model_of(results, name)} {number(found.sd)}" for name, found in chains.items()
         ],
+        "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
         "thinned": next(

@@ -168,6 +168,7 @@ class Row(Closed):
     The mean is that of the seeds' `number`. `alternatives` has what other grids of σ would make of
     it, if all seeds were measured by them. `margin` is that of the rule. `other_model` is the name
     in Table 1 of a model that is not the paper's own; `thinned_…` are those of a Markov chain.
+    `length` is how many epochs the released script has, if ours has fewer.
     """
 
     experiment: str
@@ -185,6 +186,7 @@ class Row(Closed):
     other_model: str | None = None
     thinned_mean: float | None = None
     thinned_sd: float | None = None
+    length: int | None = None
     verdict: Verdict
     alternatives: list[Alternative] = []
 

@@ -12,7 +12,7 @@ from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
-from paper_repro.report.results import Mixes, Release, Results, Row, Verdict
+from paper_repro.report.results import Mixes, Release, Results, Row
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
@@ -29,11 +29,10 @@ def title_of(experiment: str) -> str:
 def model_of(results: Results, experiment: str) -> str:
     """Return the name in Table 1 of the model that an experiment trains; of others, the title.
 
-    With a remark if it is another model's that was not trained to its end.
+    With the extent of its training if that stopped short.
     """
     name, row = MODELS.get(experiment) or title_of(experiment), results.row(experiment)
-    short_of_its_end = row and row.other_model and row.verdict.kind == "interim"
-    return f"{name} (interim)" if short_of_its_end else name
+    return f"{name} ({extent(row)})" if row and row.length else name
 
 
 def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
@@ -71,11 +70,20 @@ def both(row: Row) -> str:
     return ours(row) if row.thinned_mean is None else f"{ours(row)}; thinned {thinned(row)}"
 
 
-def short(verdict: Verdict) -> str:
-    """Return a verdict in a word or two, with the distance from the paper."""
-    if verdict.distance is None:
-        return verdict.kind
-    return f"{verdict.kind}, {signed(verdict.distance)}"
+def extent(row: Row) -> str:
+    """Return how long the runs were trained, of how long if they stopped short."""
+    whole = f" of {row.length:,}" if row.length else ""
+    return f"{row.seeds[0].epochs:,}{whole} epochs"
+
+
+def status(row: Row) -> str:
+    """Return the verdict in a word or two, with the distance from the paper or a lack of epochs."""
+    parts = [row.verdict.kind]
+    if row.verdict.distance is not None:
+        parts.append(signed(row.verdict.distance))
+    if row.length:
+        parts.append(extent(row))
+    return ", ".join(parts)
 
 
 def table1(results: Results) -> Markdown:
@@ -96,7 +104,7 @@ def table1(results: Results) -> Markdown:
                 line["Release"] = number(released.get(name)) if row else "–"
             line["Ours"] = ours(row) if row else "–"
             if not results.against_release:
-                line["Status"] = short(row.verdict) if row else "–"
+                line["Status"] = status(row) if row else "–"
             lines.append(line)
             if row and row.thinned_mean is not None:
                 # A release keeps the number of consecutive samples only.
@@ -112,7 +120,7 @@ def adversarial(results: Results) -> Markdown:
             "Data set": row.dataset,
             "Paper": printed(row.paper) if row.paper else "–",
             "Ours": ours(row),
-            "Status": short(row.verdict),
+            "Status": status(row),
         }
         for row in results.own
     )
@@ -147,7 +155,7 @@ def experiments(results: Results) -> Markdown:
 
 
 def _remark(row: Row) -> str:
-    parts = [short(row.verdict)]
+    parts = [status(row)]
     if row.stand_in:
         parts.append("stand-in data")
     elif row.changed and not row.comparable:
@@ -227,13 +235,13 @@ def lengths(results: Results) -> Markdown:
     return markdown(
         {
             "Run": code(seed.run),
-            "Epochs": seed.epochs,
+            "Epochs": f"{seed.epochs:,} of {row.length:,}" if row.length else seed.epochs,
             "Updates": f"{seed.updates:,}",
             "Slope (nats per 100 epochs)": number(seed.valid_trend.slope, seed.valid_trend.se)
             if seed.valid_trend
             else "–",
         }
-        for _, seed in results.seeds
+        for row, seed in results.seeds
     )
 
 
@@ -524,15 +532,20 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
             {
                 "Experiment": f"{about['title']} ({about['shows']})",
                 "Command": code(f"dvc repro evaluate@paper-{row.experiment}-{_seeds(row)}"),
-                "Time of a run": f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
-                if cost
-                else "–",
+                "Time of a run": _time(row, cost) if cost else "–",
                 "Released runs took": _took(row, release),
                 "Needs": about["needs"],
                 "Ours (nats)": both(row),
             }
         )
     return markdown(lines)
+
+
+def _time(row: Row, cost: Mapping[str, Any]) -> str:
+    """Return how long a run takes by the time of an update, of the length that was trained."""
+    epochs = row.seeds[0].epochs if row.seeds else cost["epochs"]
+    length = extent(row) if row.seeds else f"{epochs:,} epochs"
+    return f"{duration(cost['hours'] * 3600 * epochs / cost['epochs'])}, {length}"
 
 
 def _took(row: Row, release: Release | None) -> str:
@@ -557,7 +570,7 @@ def latex(results: Results) -> str:
             "Data": row.stand_in or row.dataset,
             "Paper (nats)": printed(row.paper) if row.paper else "–",
             "Ours (nats)": both(row),
-            "Status": short(row.verdict),
+            "Status": status(row),
         }
         for row in results.rows
     ]
