@@ -129,4 +129,4 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
 def whole_epochs(panels: list[Axes]) -> None:
     """Put the ticks of panels over epochs at whole epochs."""
     for axes in panels:
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)

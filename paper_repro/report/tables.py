@@ -78,7 +78,7 @@ def extent(row: Row) -> str:
 
 def status(row: Row) -> str:
     """Return the verdict in a word or two, with the distance from the paper or a lack of epochs."""
-    parts = [row.verdict.kind]
+    parts: list[str] = [row.verdict.kind]
     if row.verdict.distance is not None:
         parts.append(signed(row.verdict.distance))
     if row.length:
@@ -532,7 +532,7 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
             {
                 "Experiment": f"{about['title']} ({about['shows']})",
                 "Command": code(f"dvc repro evaluate@paper-{row.experiment}-{_seeds(row)}"),
-                "Time of a run": _time(row, cost) if cost else "–",
+                "Time of a run": _length(row, cost) if cost else "–",
                 "Released runs took": _took(row, release),
                 "Needs": about["needs"],
                 "Ours (nats)": both(row),
@@ -541,7 +541,7 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
     return markdown(lines)
 
 
-def _time(row: Row, cost: Mapping[str, Any]) -> str:
+def _length(row: Row, cost: Mapping[str, Any]) -> str:
     """Return how long a run takes by the time of an update, of the length that was trained."""
     epochs = row.seeds[0].epochs if row.seeds else cost["epochs"]
     length = extent(row) if row.seeds else f"{epochs:,} epochs"
