@@ -132,7 +132,8 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
         ]
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
-            marks += _retrained(tables.model_of(results, other.experiment), other, mark)
+            cut = f", {other.seeds[0].epochs:,} epochs" if other.length else ""
+            marks += _retrained(f"{other.other_model}{cut}", other, mark)
     marks += [
         mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
         for m in TABLE1
@@ -299,7 +300,7 @@ def values(
         "by_grids": [by_grid[grid] for grid in AUTHORS_GRIDS if by_grid],
         "by_fine_grid": by_grid.get(FINE_GRID),
         "chain_sds": [
-            f"{tables.model_of(results, name)} {number(found.sd)}" for name, found in chains.items()
+            f"{tables.MODELS[name]} {number(found.sd)}" for name, found in chains.items()
         ],
         "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
