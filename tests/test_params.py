@@ -391,14 +391,13 @@ def test_a_leaf_that_is_set_is_read_and_its_stages_go_stale(
     changed, expected, refused = False, set(), False
     for profile in concerned:
         try:
-            after = read_all(profile)
+            after, listed = read_all(profile), run_list(read_params(profile))
         except UserError as error:
             # It was read, and does not go with another value.
             said = ("one of", "end in", "Extra inputs")  # the last of a base of another family
             refused = str(keys[-1]) in str(error) or any(text in str(error) for text in said)
             assert refused
             continue
-        listed = run_list(read_params(profile))
         if listed != (ROOT / run_list_path(profile)).read_text():
             with pytest.raises(UserError, match=r"run `paper_repro runs`"):
                 require_current_lists()
