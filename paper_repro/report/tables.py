@@ -344,7 +344,9 @@ def mixing(results: Results) -> Markdown:
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
-            "Time per independent sample": _time(found, found.measured["efficiency"]["time"]),
+            "Time per independent sample, one chain": _time(
+                found, found.measured["efficiency"]["time"]
+            ),
             "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
         }
         for found in results.mixing
@@ -428,7 +430,10 @@ def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
         lines.append(
             {"Run": code(run)}
             | {f"std {std}": number(last[f"valid_nats_{std}"]) for std in stds}
-            | {"Chosen": chosen, "its τ": _steps(last[f"autocorrelation_time_{chosen}"])}
+            | {
+                "Chosen": chosen,
+                "its τ, in training": _steps(last[f"autocorrelation_time_{chosen}"]),
+            }
         )
     return markdown(lines)
 
