@@ -17,6 +17,7 @@ from paper_repro.baselines import stacked_cae as cae_training
 from paper_repro.baselines.model import dbn, deep_gsn, stacked_cae
 from paper_repro.core.errors import UserError
 from paper_repro.core.random_streams import stream_rng
+from tests.conftest import ROOT
 from tests.small import parse_values
 
 
@@ -432,7 +433,7 @@ def test_a_gsn_that_is_trained_on_one_image_walks_about_it():
 def test_the_first_epochs_of_the_deep_gsn_cost_what_its_authors_log_says():
     # README of yaoli/GSN, BCE a pixel of the last step: 5 epochs of 600 updates, or 6 of ours.
     log = [0.6072, 0.3024, 0.2924, 0.2681, 0.2665]
-    curve = pd.read_csv("reports/paper/runs/paper-deep_gsn-0/curve.csv").set_index("epoch")
+    curve = pd.read_csv(ROOT / "reports/paper/runs/paper-deep_gsn-0/curve.csv")
     assert list(curve.updates.iloc[:6]) == [500 * epoch for epoch in range(1, 7)]
     assert 500 * curve.cost.iloc[:6].sum() == pytest.approx(600 * sum(log), rel=0.01)
     assert curve.cost.iloc[6:].max() < min(log)

@@ -90,20 +90,19 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
 
     Bars are the standard deviation over runs or, of a single one, the error over test images.
     """
-    group, first = "Other models, retrained", row.seeds[0]
+    first = row.seeds[0]
     lines = [("one chain", row.mean, first.test_se, row.seed_sd)]
     if first.thinned:
         lines.append(("thinned", row.thinned_mean, first.thinned.test_se, row.thinned_sd))
-    return [
-        mark(group, f"{name}, {samples}", mean, "retrained", se)
-        if sd is None
-        else replace(
-            mark(group, f"{name}, {samples}", mean, "retrained", sd),
-            text=f"{number(mean)} (SD {number(sd)})",
-        )
-        for samples, mean, se, sd in lines
-        if mean is not None
-    ]
+    marks = []
+    for samples, mean, se, sd in lines:
+        if mean is not None:
+            label, bar = f"{name}, {samples}", se if sd is None else sd
+            one = mark("Other models, retrained", label, mean, "retrained", bar)
+            marks.append(
+                one if sd is None else replace(one, text=f"{number(mean)} (SD {number(sd)})")
+            )
+    return marks
 
 
 def forest_marks(results: Results, row: Row) -> list[Mark]:

@@ -344,7 +344,9 @@ def mixing(results: Results) -> Markdown:
             "Draws": f"{found.measured['efficiency']['draws']:,}",
             "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
             "R̂": _rhat(found),
-            "Time per independent sample": _time(found, found.measured["efficiency"]["time"]),
+            "Time per independent sample, one chain": _time(
+                found, found.measured["efficiency"]["time"]
+            ),
             "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
         }
         for found in results.mixing
@@ -428,7 +430,10 @@ def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
         lines.append(
             {"Run": code(run)}
             | {f"std {std}": number(last[f"valid_nats_{std}"]) for std in stds}
-            | {"Chosen": chosen, "its τ": _steps(last[f"autocorrelation_time_{chosen}"])}
+            | {
+                "Chosen": chosen,
+                "its τ, in training": _steps(last[f"autocorrelation_time_{chosen}"]),
+            }
         )
     return markdown(lines)
 
@@ -532,7 +537,7 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
             {
                 "Experiment": f"{about['title']} ({about['shows']})",
                 "Command": code(f"dvc repro evaluate@paper-{row.experiment}-{_seeds(row)}"),
-                "Time of a run": _length(row, cost) if cost else "–",
+                "Time of a run": _a_run(row, cost) if cost else "–",
                 "Released runs took": _took(row, release),
                 "Needs": about["needs"],
                 "Ours (nats)": both(row),
@@ -541,11 +546,12 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
     return markdown(lines)
 
 
-def _length(row: Row, cost: Mapping[str, Any]) -> str:
-    """Return how long a run takes by the time of an update, of the length that was trained."""
-    epochs = row.seeds[0].epochs if row.seeds else cost["epochs"]
-    length = extent(row) if row.seeds else f"{epochs:,} epochs"
-    return f"{duration(cost['hours'] * 3600 * epochs / cost['epochs'])}, {length}"
+def _a_run(row: Row, cost: Mapping[str, Any]) -> str:
+    """Return what a run takes by the time of an update: one of ours or, without, by its recipe."""
+    if not row.seeds:
+        return f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
+    share = row.seeds[0].epochs / cost["epochs"]
+    return f"{duration(cost['hours'] * 3600 * share)}, {extent(row)}"
 
 
 def _took(row: Row, release: Release | None) -> str:
