@@ -5,7 +5,7 @@ from paper_repro.core.random_streams import stream_rng
 from paper_repro.gan import joint_update as joint
 from paper_repro.gan.family import new_trainer
 from paper_repro.gan.model import recipe
-from paper_repro.gan.update import GRADIENT_NORMS, Trainer
+from paper_repro.gan.update import GENERATOR_LOSSES, GRADIENT_NORMS, Trainer
 from tests.small import small_experiment, small_values
 
 STEPS = 100
@@ -215,6 +215,18 @@ def new_pair(experiment):
     return [new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu")) for _ in range(2)]
 
 
+@pytest.mark.parametrize("name", ["the paper's", "minimax", "column norms"])
+def test_a_rate_in_memory_is_the_rate(params, name):
+    experiment = small_experiment(**variants(params)[name])
+    one, other = new_pair(experiment)
+    for step in range(STEPS):
+        x, rate = data()[(step * 7) % 150 :][:10], 0.5 / (1 + step) ** 0.5
+        drawn = [(t.draws.noise(10), t.draws.masks(20)) for t in (one, other)]
+        one._joint.update(x, *drawn[0], rate, 0.6)
+        other._joint.update(x, *drawn[1], torch.tensor(rate, dtype=torch.float64), 0.6)
+    assert difference(one, other) < FLOAT32
+
+
 def test_what_it_does_not_serve(params):
     assert not joint.serves(small_experiment(update="alternating"))
     assert not joint.serves(recipe.experiment(params, "cifar10_conv"))
@@ -234,3 +246,26 @@ def test_it_runs_on_a_gpu(params, precision):
     trainers[1] = Trainer(experiment, trainers[1].gan, trainers[1].draws, plain=True)
     train(trainers, steps=10, images=data().cuda())
     assert difference(*trainers) < (1e-4 if precision == "float32" else 0.1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_replayed_updates_are_the_plain_ones(params, precision):
+    experiment = small_experiment(precision=precision)
+    gpu, images = torch.device("cuda"), data().cuda()
+    one, other = [new_trainer(experiment, (4, 5), data(), 3, gpu) for _ in range(2)]
+    assert experiment.batch_size == 10
+    for step in range(60):
+        x, rate = images[(step * 7) % 150 :][:10], 0.5 / (1 + step) ** 0.5
+        if step % 13 == 12:
+            x = x[:7]  # as at an epoch's end
+        momentum = 0.5 + (step // 20) / 10  # one more recording at each change
+        norms = step % 10 == 0
+        diagnostics, measured = one.update(x, rate, momentum, norms=norms)
+        plain, _ = other._jointly(x, rate, momentum, GENERATOR_LOSSES if norms else ())
+        assert (measured is not None) == norms
+        torch.testing.assert_close(diagnostics, plain, rtol=1e-3, atol=1e-3)
+        assert torch.equal(one.draws.rng.get_state(), other.draws.rng.get_state())
+    assert one._recorded._graph is not None
+    assert difference(one, other) < (FLOAT32 if precision == "float32" else 0.1)

@@ -165,7 +165,7 @@ class JointStep:
         x: torch.Tensor,
         z: torch.Tensor,
         masks: Masks,
-        rate: float,
+        rate: float | torch.Tensor,
         momentum: float,
         measured: Sequence[str] = (),
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
@@ -176,6 +176,7 @@ class JointStep:
         x : (n, d) training images.
         z : (n, noise_dimension)
         masks : of D's layers, (2n, inputs) or None; the first n rows are the data's.
+        rate : the learning rate, or a tensor, (), that holds it: a recorded update reads it there.
         measured : kinds of `objectives.generator_loss` under which to measure G's gradient.
 
         Returns
@@ -190,6 +191,10 @@ class JointStep:
         logits = _discriminate(d, x.T, samples, masks)[0]  # (2n,)
         settings = self.experiment
         signal = objectives.discriminator_signal(logits, settings.discriminator_loss)
+        # Every gradient is proportional to its signal, so that a rate in memory scales this one.
+        scale, rate = (rate, 1.0) if isinstance(rate, torch.Tensor) else (None, rate)
+        if scale is not None:
+            signal.mul_(scale)
         unit = _discriminate_backward(d, masks, n, signal, rate, momentum)
 
         def of_samples(kind: str) -> torch.Tensor:
@@ -199,7 +204,10 @@ class JointStep:
         for kind in measured:
             squares = [_squared_norm(h, a) for _, h, a in _generate_backward(g, of_samples(kind))]
             norms.append(torch.stack(squares).sum().sqrt())
-        for affine, h, a in _generate_backward(g, of_samples(settings.generator_loss)):
+        gradient = of_samples(settings.generator_loss)
+        if scale is not None:
+            gradient.mul_(scale)
+        for affine, h, a in _generate_backward(g, gradient):
             affine.update(h, a, a.sum(1), rate, momentum)
         return logits[:n, None], logits[n:, None], torch.stack(norms) if norms else None
 

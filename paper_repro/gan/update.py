@@ -1,9 +1,11 @@
 """One update of both players: the released code's joint one, and Algorithm 1 of the paper.
 
 Both are autograd here. Where `joint_update.serves` an experiment, the joint one is made by
-`joint_update`, without repeated work; tests hold it against this reference.
+`joint_update`, without repeated work, and on a GPU by `recorded_update`, without launching each
+kernel by itself; tests hold both against this reference.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +16,7 @@ from paper_repro.gan.joint_update import JointStep, serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Gan, Network
 from paper_repro.gan.noise_and_masks import Draws
+from paper_repro.gan.recorded_update import RecordedUpdate
 from paper_repro.gan.sgd import Sgd
 
 # What an update reports, as means over its examples, dropout on as trained; nats but for the
@@ -59,6 +62,7 @@ class Trainer:
             and isinstance(self.discriminator, Sgd)
         ):
             self._joint = JointStep(self.experiment, self.gan, self.generator, self.discriminator)
+        self._recorded = RecordedUpdate(self._unmeasured, self.draws.rng)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return parameters and the optimizers' tensors by name, not copied."""
@@ -96,13 +100,14 @@ class Trainer:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         # Both gradients at the same, old parameters, on the same z and the same masks of the
         # samples. One pass of D over data and samples together: the first n rows are data.
+        if self._joint is not None:
+            # An epoch's last batch may be smaller than the one that is recorded.
+            if x.is_cuda and not norms and len(x) == self.experiment.batch_size:
+                return self._recorded(x, rate, momentum), None
+            return self._jointly(x, rate, momentum, GENERATOR_LOSSES if norms else ())
         n = len(x)
         z = self.draws.noise(n)
         masks = self.draws.masks(2 * n)
-        if self._joint is not None:
-            kinds = GENERATOR_LOSSES if norms else ()
-            data, fake, measured = self._joint.update(x, z, masks, rate, momentum, kinds)
-            return self._diagnostics(data, fake), measured
         samples = self.gan.generator(z)  # (n, d)
         logits = self.gan.discriminator.logits(torch.cat([x, samples]), masks)  # (2n, 1)
         data, fake = logits[:n], logits[n:]
@@ -114,6 +119,17 @@ class Trainer:
         self.discriminator.step(d_gradients, rate, momentum)
         self.generator.step(g_gradients, rate, momentum)
         return self._diagnostics(data, fake), measured
+
+    def _jointly(
+        self, x: torch.Tensor, rate: float | torch.Tensor, momentum: float, kinds: Sequence[str]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        assert self._joint is not None
+        z, masks = self.draws.noise(len(x)), self.draws.masks(2 * len(x))
+        data, fake, measured = self._joint.update(x, z, masks, rate, momentum, kinds)
+        return self._diagnostics(data, fake), measured
+
+    def _unmeasured(self, x: torch.Tensor, rate: torch.Tensor, momentum: float) -> torch.Tensor:
+        return self._jointly(x, rate, momentum, ())[0]
 
     def _alternating(
         self, x: torch.Tensor, rate: float, momentum: float, norms: bool
