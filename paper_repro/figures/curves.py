@@ -52,6 +52,7 @@ def draw_curves(
                 (0.02, paper_mean),
                 xycoords=("axes fraction", "data"),
                 va="bottom",
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
             )
         nats.set(ylabel="nats", title="Parzen estimate, validation")
         for draw, axes in zip(others, rest, strict=True):

@@ -61,6 +61,7 @@ class RecordedUpdate:
         graph = torch.cuda.CUDAGraph()
         # Each replay then draws on from where the one before has left the generator.
         graph.register_generator_state(self._rng)
-        with torch.cuda.graph(graph):
+        # What is launched on another GPU than the present one would not be recorded.
+        with torch.cuda.device(self._x.device), torch.cuda.graph(graph):
             self._diagnostics = self._update(self._x, self._rate, momentum)
         self._graph, self._momentum = graph, momentum

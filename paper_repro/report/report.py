@@ -292,7 +292,7 @@ def values(
     return {
         "results": results,
         "release": release,
-        "devices": list(dict.fromkeys(f"{r.device} ({r.threads} threads)" for r in released)),
+        "devices": list(dict.fromkeys(tables.machine(run) for run in released)),
         "pictures": pictures,
         "protocol": presentation(read_params(results.profile)).protocol,
         "last": {

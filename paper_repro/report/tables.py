@@ -12,7 +12,7 @@ from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
-from paper_repro.report.results import Mixes, Release, Results, Row
+from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
@@ -273,6 +273,11 @@ def _keys(values: Mapping[str, Any], place: str = "") -> dict[str, str]:
     return found
 
 
+def machine(run: ReleasedRun) -> str:
+    """Return what a published run was trained on: of a CPU, with the threads that sum."""
+    return f"{run.device}, {run.threads} threads" if run.device.startswith("CPU") else run.device
+
+
 def released(release: Release | None) -> Markdown:
     """Return the published runs with their machines and times."""
     return markdown(
@@ -280,7 +285,7 @@ def released(release: Release | None) -> Markdown:
             "Released run": code(run.run),
             "Number": number(run.number),
             "Training": duration(run.seconds),
-            "Machine": f"{run.device}, {run.threads} threads",
+            "Machine": machine(run),
             "torch": run.torch,
             "Commit": code(run.commit[:10]) if run.commit else "–",
         }
