@@ -106,6 +106,15 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     return marks
 
 
+def by_grid(row: Row) -> dict[str, float]:
+    """Return what each grid of σ gives, in nats: the mean over the seeds that are published."""
+    sets = [seed.sets for seed in row.seeds if seed.sets]
+    return {
+        grid: fmean(one.grids[grid]["first_images"] for one in sets)
+        for grid in (sets[0].grids if sets else ())
+    }
+
+
 def forest_marks(results: Results, row: Row) -> list[Mark]:
     """Return the lines of the forest plot of MNIST."""
 
@@ -119,17 +128,10 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
         low, high = (paper.mnist.mean + end for end in row.verdict.interval)
         marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
     marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
-    published = next(((seed.seed, seed.sets) for seed in row.seeds if seed.sets), None)
-    if published:
-        marks += [
-            mark(
-                f"Seed {published[0]}, by grid of σ",
-                tables.GRIDS[grid]["short"],
-                means["first_images"],
-                "grid",
-            )
-            for grid, means in published[1].grids.items()
-        ]
+    marks += [
+        mark("Mean over seeds, by grid of σ", tables.GRIDS[grid]["short"], mean, "grid")
+        for grid, mean in by_grid(row).items()
+    ]
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
             cut = f", {other.seeds[0].epochs:,} epochs" if other.length else ""
@@ -283,12 +285,7 @@ def values(
     not_run = [row for row in results.rows if row.status == "not run"]
     differences = content("deviations.yaml")
     mnist = results.row("mnist")
-    ours = [seed.sets for seed in mnist.seeds if seed.sets] if mnist else []
-    by_grid = {
-        grid: fmean(one.grids[grid]["first_images"] for one in ours)
-        for one in ours[:1]
-        for grid in one.grids
-    }
+    means = by_grid(mnist) if mnist else {}
     return {
         "results": results,
         "release": release,
@@ -303,8 +300,8 @@ def values(
         "claims": {name: group for name, group in claims.items() if name != OURS},
         "own_questions": claims.get(OURS, []),
         "sets": sets,
-        "by_grids": [by_grid[grid] for grid in AUTHORS_GRIDS if by_grid],
-        "by_fine_grid": by_grid.get(FINE_GRID),
+        "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
+        "by_fine_grid": means.get(FINE_GRID),
         "chain_sds": [
             f"{tables.MODELS[name]} {number(found.sd)}" for name, found in chains.items()
         ],

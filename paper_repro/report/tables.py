@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from paper_repro.core.records import GSN_GRID
 from paper_repro.core.titles import TITLES
 from paper_repro.report import escaping
 from paper_repro.report.content import content
@@ -322,6 +323,16 @@ def alternatives(results: Results) -> Markdown:
         for row in results.rows
         for other in row.alternatives
     )
+
+
+def opposite(row: Row) -> list[str]:
+    """Return the protocol's grids of σ by which a verdict would be the opposite one."""
+    others = {"reproduced", "not reproduced"} - {row.verdict.kind}
+    return [
+        GRIDS[other.grid]["short"]
+        for other in row.alternatives
+        if other.answer in others and other.grid != GSN_GRID
+    ]
 
 
 def variants(results: Results) -> Markdown:
