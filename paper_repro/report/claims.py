@@ -131,6 +131,7 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
     theirs = {
         "at_theirs": sum(at_theirs) / len(at_theirs) if at_theirs else None,
         "runs_at_theirs": len(at_theirs),
+        "at_least": min((grid.mean for grid in row.alternatives), default=None) if row else None,
     }
     return found | {"values": found["values"] | theirs}
 

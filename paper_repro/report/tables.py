@@ -179,7 +179,7 @@ def seeds(results: Results) -> Markdown:
             "σ": sigmas(seed.sigma) + (", end of grid" if seed.sigma_at_end_of_grid else ""),
             "Test": number(seed.test_mean, seed.test_se),
             "Last epoch, test": number(seed.last_test_mean, seed.last_test_se),
-            "Validation, when chosen": number(seed.curve_mean, seed.curve_se),
+            "Validation, in training": number(seed.curve_mean, seed.curve_se),
             "Validation, fresh samples": number(seed.valid_mean),
         }
         for _, seed in results.seeds
@@ -552,7 +552,9 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
         lines.append(
             {
                 "Experiment": f"{about['title']} ({about['shows']})",
-                "Command": code(f"dvc repro evaluate@paper-{row.experiment}-{_seeds(row)}"),
+                "Command": code(
+                    f"dvc repro {measured_by(row)}@paper-{row.experiment}-{_seeds(row)}"
+                ),
                 "Time of a run": _a_run(row, cost) if cost else "–",
                 "Released runs took": _took(row, release),
                 "Needs": about["needs"],
@@ -576,6 +578,15 @@ def _took(row: Row, release: Release | None) -> str:
     took = sorted(run.seconds for run in runs if run.experiment == row.experiment)
     ends = dict.fromkeys(duration(seconds) for seconds in (*took[:1], *took[-1:]))
     return " to ".join(ends) or "–"
+
+
+def measured_by(row: Row) -> str:
+    """Return the stage that makes a row's number: of a judged run, from ten sets of samples."""
+    sets = [seed.sets for seed in row.seeds]
+    judged = sets and all(
+        one and seed.number == one.mean for one, seed in zip(sets, row.seeds, strict=True)
+    )
+    return "sample_sets" if judged else "evaluate"
 
 
 def _seeds(row: Row) -> str:
