@@ -174,7 +174,7 @@ def test_the_runs_show_the_numbers_of_the_results(committed):
         line = lines[run]
         assert numbers(line["Test"]) == shown([seed.test_mean, seed.test_se])
         assert numbers(line["Last epoch, test"]) == shown([seed.last_test_mean, seed.last_test_se])
-        assert numbers(line["Validation, when chosen"]) == shown([seed.curve_mean, seed.curve_se])
+        assert numbers(line["Validation, in training"]) == shown([seed.curve_mean, seed.curve_se])
         assert numbers(line["Validation, fresh samples"]) == [shown(seed.valid_mean)]
         assert numbers(line["σ"]) == pytest.approx(sorted(set(seed.sigma)), abs=5e-5)
         assert numbers(line["Epoch"]) == [seed.best_epoch, seed.epochs]
