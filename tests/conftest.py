@@ -235,7 +235,8 @@ def measure(workspace):
 
 
 def fresh(workspace):
-    shutil.copy(ROOT / "CITATION.cff", workspace.folder)
+    for name in ("CITATION.cff", "dvc.yaml"):
+        shutil.copy(ROOT / name, workspace.folder)
     workspace.write()
     workspace.prepare()
     for profile in ("quick", "paper"):

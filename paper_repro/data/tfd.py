@@ -268,3 +268,14 @@ def parse_tfd(content: bytes, name: str) -> Tfd:
     if images.shape[1:] != (SIDE, SIDE):
         images = images.transpose(2, 0, 1)
     return Tfd(np.ascontiguousarray(images), folds)
+
+
+def deviation(content: bytes, name: str) -> str | None:
+    """Return in what a file's counts of images differ from the official one's, if they do.
+
+    Raises
+    ------
+    UserError
+        As `parse_tfd`.
+    """
+    return structure_problem(parse_tfd(content, name))

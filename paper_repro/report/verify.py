@@ -17,7 +17,6 @@ from paper_repro.core.runs import Run, presentation, read_run, repro, weights_pa
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
-from paper_repro.data.settings import own_copies
 from paper_repro.diagnostics.sample_sets import measured_sets
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.report.release import SAME
@@ -28,7 +27,7 @@ def _require_data(run: Run) -> None:
     there = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
     # What an earlier run could not have, this one may.
     if not there or not read_dataset(run.profile, run.dataset).ok:
-        fetch_sources({run.dataset: SOURCES[run.dataset]}, own_copies(read_params(run.profile)))
+        fetch_sources({run.dataset: SOURCES[run.dataset]})
         prepare(run.profile, run.dataset)
     dataset = read_dataset(run.profile, run.dataset)
     if not dataset.ok:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paper_repro.core.errors import UserError
-from paper_repro.data.archives import decompress
+from paper_repro.data.gzip_file import decompress
 
 PLAIN = bytes(range(256)) * 4
 PACKED = gzip.compress(PLAIN)

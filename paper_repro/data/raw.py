@@ -1,0 +1,48 @@
+"""The files of a data set as ``data/raw`` and ``data/stand-in`` keep them."""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import open_regular, sha256_file
+from paper_repro.core.records import STATUS, Fetched, read_record
+from paper_repro.data.catalogue import Source
+
+
+def earlier(folder: Path) -> Fetched | None:
+    """Return what an earlier fetch recorded of files that it had (`UserError` if damaged)."""
+    path = folder / "status.json"
+    record = read_record(path, STATUS, in_git=False) if path.exists() else None
+    return record if record and record["status"] == "ok" else None
+
+
+def hashes(source: Source, folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that are there, by name."""
+    found = {}
+    for name in source.files:
+        with suppress(FileNotFoundError, UserError):
+            found[name] = sha256_file(folder / name)
+    return found
+
+
+def intact(source: Source, folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of the files that are there and as they should be, by name."""
+    known = earlier(folder)
+    recorded = known["sha256"] if known else {}
+
+    def good(name: str, sha256: str) -> bool:
+        path, published = folder / name, source.files[name]
+        if published is None:
+            if sha256 == recorded.get(name):
+                return True  # it was checked when it came
+            with suppress(UserError):
+                return source.check is not None and not source.check(path.read_bytes(), str(path))
+            return False
+        if published.kind == "sha256":  # every repro comes by here: hash nothing twice
+            return sha256 == published.value
+        with open_regular(path, path.stat().st_size) as stream:
+            found = hashlib.file_digest(stream, published.kind)
+        return found.hexdigest() == published.value
+
+    return {name: sha256 for name, sha256 in hashes(source, folder).items() if good(name, sha256)}
