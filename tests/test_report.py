@@ -7,7 +7,7 @@ import torch
 from jsonschema import Draft202012Validator
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
+from paper_repro.core.dataset import displayed, processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
@@ -17,7 +17,7 @@ from paper_repro.diagnostics.sample_checks import sample_checks
 from paper_repro.diagnostics.sample_sets import sample_sets
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
-from paper_repro.figures.figure2 import FRAME, YELLOW, displayed, figure2, grid
+from paper_repro.figures.figure2 import FRAME, YELLOW, figure2, grid
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
 from paper_repro.parzen.likelihood import log_likelihoods

@@ -534,3 +534,22 @@ def test_a_step_makes_no_copy_of_the_weights(params, monkeypatch):
     largest = max(event.self_cpu_memory_usage for event in profiled.events())
     assert largest < weight.nbytes / 10
     assert torch.linalg.vector_norm(weight, dim=0).max() <= settings.max_column_norm * (1 + 1e-5)
+
+
+def test_a_film_is_drawn_and_no_byte_of_the_training_hangs_on_it(workspace, stopped_at):
+    def frames():
+        return {path.name: path.read_bytes() for path in Path("checkpoints").rglob("epoch-*.png")}
+
+    workspace.change(epochs=6, validate_every=2)
+    train(KEY)
+    expected, film = outputs(workspace), frames()
+    assert sorted(film) == ["epoch-00001.png", "epoch-00005.png", "epoch-00006.png"]
+    assert len(set(film.values())) == 3
+    for path in [*checkpoints(), *Path("checkpoints").rglob("epoch-*.png")]:
+        path.unlink()
+    stopped_at(UPDATES, 5 * UPDATES - 1)  # as epoch 1 ends, and before epoch 5 does
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(KEY)
+    train(KEY)
+    assert (outputs(workspace), frames()) == (expected, film)

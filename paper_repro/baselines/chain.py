@@ -129,6 +129,9 @@ class ChainTraining(ABC, Generic[R]):
     def model(self) -> dict[str, torch.Tensor]:
         """Return the parameters, by the names of the model file."""
 
+    def film(self) -> None:
+        """Return nothing: no noise stands for one image."""
+
     def parameters(self) -> dict[str, int]:
         """Return how many parameters there are."""
         return {"generator": sum(tensor.numel() for tensor in self.model().values())}

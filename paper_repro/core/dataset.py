@@ -114,6 +114,15 @@ class Dataset:
         return torch.from_numpy(array)
 
 
+def displayed(images: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """Return contrast-normalised images as they are shown: x / (2 max |samples|) + ½, in [0, 1].
+
+    The released ``show_samples`` scripts: samples and neighbours alike, by the largest value of
+    the samples; the normalisation is not undone, because a sample has no mean and norm of its own.
+    """
+    return images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
+
+
 def processed_folder(profile: str, name: str) -> Path:
     """Return where a profile's data set lies."""
     return PROCESSED / profile / name

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torchvision.utils import make_grid
 
-from paper_repro.core.dataset import NORMALISED, Dataset
+from paper_repro.core.dataset import NORMALISED, Dataset, displayed
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
@@ -49,15 +49,6 @@ def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]
         torch.stack(tiles), nrow=SAMPLES_A_ROW + 1, padding=1, pad_value=1.0
     )
     return picture
-
-
-def displayed(images: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-    """Return contrast-normalised images as they are shown: x / (2 max |samples|) + ½, in [0, 1].
-
-    The released ``show_samples`` scripts: samples and neighbours alike, by the largest value of
-    the samples; the normalisation is not undone, because a sample has no mean and norm of its own.
-    """
-    return images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
 
 
 def title(run: Run, dataset: Dataset, epoch: int) -> str:

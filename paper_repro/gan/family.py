@@ -17,6 +17,7 @@ from paper_repro.gan.noise_and_masks import Draws
 from paper_repro.gan.update import DIAGNOSTICS, GRADIENT_NORMS, Trainer
 from paper_repro.parzen.bandwidth import choose_bandwidth
 from paper_repro.parzen.likelihood import mean_and_standard_error
+from paper_repro.training.film import FRAME
 
 CURVE = (*("epoch", "updates", "learning_rate", "momentum"), *DIAGNOSTICS, *GRADIENT_NORMS)
 VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma", "d_valid", "d_samples", "value")
@@ -165,6 +166,11 @@ class GanTraining:
     def validate(self, epoch: int) -> dict[str, int | float]:
         """Return the Parzen estimate, and D without dropout."""
         return validate(self.trainer.gan, self.experiment, self.valid, self.seed, epoch)
+
+    def film(self) -> torch.Tensor:
+        """Return samples, (40, d), of the film's own noise."""
+        sampler = GeneratorSampler(self.trainer.gan.generator, self.experiment)
+        return sampler.sample(FRAME, self.seed, "film").cpu()
 
     def parameters(self) -> dict[str, int]:
         """Return how many parameters each player has."""

@@ -70,6 +70,11 @@ class CheckpointFile:
         """The file of this recipe and this code."""
         return self.folder / f"{self.recipe[:16]}-{self.code[:16]}.safetensors"
 
+    @property
+    def film(self) -> Path:
+        """The folder of the recipe's film, whatever code made it."""
+        return self.folder / f"film-{self.recipe[:16]}"
+
     def updates(self) -> int:
         """Return how many updates the file holds, 0 if there is none (`UserError` if damaged)."""
         if not self.path.exists():

@@ -41,6 +41,10 @@ class Training(Protocol):
         """Measure an epoch on validation images; draws from a stream of its own."""
         ...
 
+    def film(self) -> torch.Tensor | None:
+        """Return 40 samples, (40, d), of noise that is the same in every epoch; None of a chain."""
+        ...
+
     def parameters(self) -> dict[str, int]:
         """Return how many parameters each network has."""
         ...

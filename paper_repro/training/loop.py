@@ -17,6 +17,7 @@ from paper_repro.core.recipe import Recipe
 from paper_repro.training import interrupt
 from paper_repro.training.checkpoint import CheckpointFile, Progress
 from paper_repro.training.family import Training
+from paper_repro.training.film import EPOCHS, write_frame
 
 CHECKPOINT_SECONDS = 60.0
 SAVING_RATIO = 20  # at least so many times as long as the last checkpoint took
@@ -71,6 +72,7 @@ class Loop:
     Parameters
     ----------
     images : how many there are to train on.
+    shape : of one image.
     checkpoint : where its state is kept.
     environment : what is recorded of this machine and code.
     title : names the run on the progress bar.
@@ -81,6 +83,7 @@ class Loop:
         recipe: Recipe,
         training: Training,
         images: int,
+        shape: tuple[int, ...],
         device: torch.device,
         checkpoint: CheckpointFile,
         environment: Environment,
@@ -88,6 +91,7 @@ class Loop:
     ) -> None:
         self.recipe = recipe
         self.training = training
+        self.shape = shape
         self.device = device
         self.checkpoint = checkpoint
         self.title = title
@@ -206,6 +210,11 @@ class Loop:
         self.checkpoint.require_finite(training.model(), progress)
         progress.curve.append(training.row(epoch, progress.update))
         progress.sums = []
+        if epoch in EPOCHS or progress.update == self.total:
+            samples = training.film()
+            if samples is not None:
+                folder, dataset = self.checkpoint.film, self.recipe.dataset
+                write_frame(folder, epoch, samples, dataset, self.shape)
 
     def _measure(self, epoch: int, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         """Validate an epoch; a signal ends that at once, and the next start does it anew."""

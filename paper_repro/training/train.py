@@ -115,6 +115,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             recipe,
             training,
             dataset.counts["train"],
+            dataset.shape,
             device,
             checkpoint,
             provenance.environment(device, *modules),

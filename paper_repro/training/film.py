@@ -1,0 +1,38 @@
+"""The film of training: what the same noise gives as a generator learns, a picture an epoch.
+
+It decides nothing: its noise has a random stream of its own, and no stage reads the pictures. They
+lie beside the run's checkpoints, out of git and DVC; a training that goes on adds to them.
+"""
+
+from pathlib import Path
+
+import torch
+from torchvision.utils import save_image
+
+from paper_repro.core.dataset import NORMALISED, displayed
+from paper_repro.core.files import replacing
+
+EPOCHS = {1, 5, 20, 100, 500}  # and the last
+FRAME = 40  # samples
+ROW = 8  # of them side by side
+
+
+def write_frame(
+    folder: Path, epoch: int, samples: torch.Tensor, dataset: str, shape: tuple[int, ...]
+) -> None:
+    """Write an epoch's picture, ``epoch-00020.png``.
+
+    Parameters
+    ----------
+    samples : (40, d) as the generator draws them.
+    shape : (rows, columns) or (3, rows, columns) of one image.
+
+    Raises
+    ------
+    UserError
+        If it can't be written.
+    """
+    images = displayed(samples, samples) if dataset in NORMALISED else samples
+    images = images.reshape(-1, *(shape if len(shape) == 3 else (1, *shape)))
+    with replacing(folder / f"epoch-{epoch:05}.png") as temporary:
+        save_image(images, temporary, format="png", nrow=ROW, padding=1, pad_value=1.0)
