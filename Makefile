@@ -1,4 +1,4 @@
-# make quick | repro | add | verify | bench | test | lint | readme | lock; the stages are in dvc.yaml.
+# make quick | repro | add | verify | bench | test | lint | readme | carry | lock; the stages are in dvc.yaml.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +13,7 @@ endif
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
 
-.PHONY: help install quick repro add verify bench test lint readme lock
+.PHONY: help install quick repro add verify bench test lint readme carry lock
 
 help:
 	@echo "make quick    everything at reduced scale, minutes on two CPU cores"
@@ -24,6 +24,7 @@ help:
 	@echo "make test     the tests"
 	@echo "make lint     ruff and mypy"
 	@echo "make readme   fill the README's numbers from reports/"
+	@echo "make carry    keep finished runs over a change of code that changes no byte of them"
 	@echo "make install  only make $(VENV) with the locked versions"
 
 install: $(READY)
@@ -79,6 +80,10 @@ lint: $(READY)
 
 readme: $(READY)
 	paper_repro readme
+
+# make carry BASE=<commit>, or FROM=<clone> RUN=<run>: see tests/carry.py.
+carry: $(READY)
+	python -m tests.carry $(if $(BASE),--base $(BASE)) $(if $(FROM),--clone $(FROM) --run $(RUN))
 
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url \

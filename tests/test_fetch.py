@@ -21,9 +21,8 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import sha256_bytes
 from paper_repro.core.params import params_path, profiles, read_params
 from paper_repro.data import fetch as fetching
+from paper_repro.data import places, tfd
 from paper_repro.data import prepare as preparing
-from paper_repro.data import tfd
-from paper_repro.data import places
 from paper_repro.data.catalogue import MNIST, SOURCES, TFD, Form, Hash
 from paper_repro.data.fallbacks import digits
 from paper_repro.data.fetch import fetch_sources

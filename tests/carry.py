@@ -1,0 +1,146 @@
+"""Carry finished runs over to code that gives the same bytes; no lock is edited otherwise.
+
+The models of finished runs exist on few machines, often on none. When code changes that they depend
+on, but not what it computes, their stages need not run again. This shows that on the machine at
+hand, by the golden computations of `tests/golden.py` at both commits; then it records the new code
+in the locks.
+
+    make carry BASE=<commit>             from the code of a commit to that of HEAD
+    make carry FROM=<clone> RUN=<run>    a run that was trained in a clone, at the clone's commit
+
+Nothing is recorded if a hash differs. Of data and outputs the locks go on saying what they said. A
+stage with other parameters is left for `dvc repro` and named; but for a training whose recipe is as
+it was.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from dvc.dependency import ParamsDependency
+from dvc.repo import Repo
+from dvc.stage.serialize import to_single_stage_lockfile
+from dvc.utils.serialize import load_yaml
+
+from paper_repro.core.dataset import read_dataset
+from paper_repro.core.params import profiles
+from paper_repro.core.recipe import recipe_of, recorded
+from paper_repro.core.records import read_training
+from paper_repro.core.runs import model_path, read_run, run_list_path, stage_address
+from tests import golden
+
+CODE = "paper_repro/"
+MNIST = Path("data/processed/paper/mnist")  # at whose images released chains begin
+
+
+def git(*arguments: str, folder: Path | str = ".") -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def hashes(commit: str) -> dict[str, str]:
+    """Return the golden hashes of a commit of this repository."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        git("worktree", "add", "--detach", str(tree), commit)
+        try:
+            if MNIST.exists():
+                shutil.copytree(MNIST, tree / MNIST)
+            program = [sys.executable, str(Path(golden.__file__).resolve())]
+            environment = os.environ | {"PYTHONPATH": str(tree)}
+            print(f"carry: golden computations of {commit}: minutes", file=sys.stderr)
+            done = subprocess.run(
+                program, cwd=tree, env=environment, check=True, stdout=subprocess.PIPE
+            )
+        finally:
+            git("worktree", "remove", "--force", str(tree))
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def differences(base: dict[str, str], head: dict[str, str]) -> list[str]:
+    """Return what two commits compute differently, of what both compute."""
+    return [name for name in sorted(base.keys() & head.keys()) if base[name] != head[name]]
+
+
+def same_recipe(key: str) -> bool:
+    """Return whether today's recipe of a run is the one that its record says made it."""
+    params, run = read_run(key)
+    record = read_training(run)
+    if record["status"] != "ok":
+        return False
+    now = recipe_of(params, run.experiment)
+    made = recorded(record["experiment_parameters"], run.folder / "training.json")
+    return (now.course(), now.passes) == (made.course(), made.passes)
+
+
+def record(profile: str) -> list[str]:
+    """Record the present code in a profile's lock; return the stages that were left."""
+    pipeline = run_list_path(profile).with_name("dvc.yaml")
+    before = load_yaml(pipeline.with_suffix(".lock"))["stages"]
+    carried, left = [], []
+    with Repo(".") as repo:
+        for stage in repo.stage.load_all(str(pipeline)):
+            kind, _, key = stage.name.partition("@")
+            if kind not in golden.STAGES or stage.name not in before:
+                continue
+            for dep in stage.deps:  # the others stay as the lock has them
+                if isinstance(dep, ParamsDependency) or dep.def_path.startswith(CODE):
+                    dep.save()
+            now, was = to_single_stage_lockfile(stage), before[stage.name]
+            same = now.get("params") == was.get("params") or (kind == "train" and same_recipe(key))
+            (carried if same else left).append(stage)
+        if carried:
+            carried[0].dvcfile.dump_stages(carried, update_pipeline=False)
+    return [stage.name for stage in left]
+
+
+def bring(clone: Path, key: str) -> None:
+    """Copy a finished run's model and records from a clone, and record its training."""
+    _, run = read_run(key)
+    circumstances = Path("reports", run.profile, "circumstances", key, "train.json")
+    for path in (model_path(key), run.folder, circumstances):
+        if (clone / path).is_dir():
+            shutil.copytree(clone / path, path, dirs_exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(clone / path, path)
+    made, data = read_training(run), read_dataset(run.profile, run.dataset)
+    if not same_recipe(key) or made["data"] != data.record():
+        sys.exit(f"carry: {key}: of another recipe or other data than are here; nothing recorded")
+    with Repo(".") as repo:
+        repo.commit(stage_address(run.profile, f"train@{key}"), force=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--base", help="the commit whose code made the runs")
+    what.add_argument("--clone", type=Path, help="a clone in which a run was trained")
+    parser.add_argument("--run", help="that run")
+    options = parser.parse_args()
+    if git("status", "--porcelain", "--", CODE, "params.yaml", "profiles", "dvc.yaml"):
+        sys.exit("carry: code or parameters are not committed")
+    base = options.base
+    if options.clone:
+        base = git("rev-parse", "HEAD", folder=options.clone)
+        git("fetch", "--quiet", str(options.clone.resolve()), "HEAD")
+    other = differences(hashes(base), hashes("HEAD"))
+    if other:
+        sys.exit("carry: nothing recorded; these differ:\n" + "\n".join(other))
+    if options.clone:
+        bring(options.clone, options.run)
+        print(f"carry: {options.run} is here; `dvc repro` makes what comes after it")
+        return
+    for profile in profiles():
+        left = record(profile)
+        print(f"carry: {profile}: recorded; left for `dvc repro`: {', '.join(left) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    main()
