@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("key", metavar="run")
     command = add("figure2", "figures.figure2", "draw a trained run's figure 2")
     command.add_argument("key", metavar="run")
+    command = add("sheet", "figures.sheet", "draw a hundred samples of a trained run")
+    command.add_argument("key", metavar="run")
+    command = add("film", "figures.film", "make a GIF of what a run drew as it was trained")
+    command.add_argument("key", metavar="run")
     command = add("figure3", "figures.figure3", "draw a trained run's figure 3")
     command.add_argument("key", metavar="run")
     command = add(

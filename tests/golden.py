@@ -28,7 +28,7 @@ SHAPES = {"mnist": (28, 28), "tfd": (48, 48), "cifar10": (3, 32, 32)}
 # Stages by what must come before what; those of no run, such as the theory's, can always run again.
 STAGES = (
     *("train", "weights", "evaluate", "figure2", "figure3", "sample_checks", "parzen_audit"),
-    *("sample_sets", "mixing"),
+    *("sheet", "sample_sets", "mixing"),
 )
 
 
@@ -73,6 +73,8 @@ def write_profile():
             "protocol": {},
         },
     }
+    if "sheet" in load("dvc.yaml")["stages"]:
+        content["presentation"]["checked"] = ["mnist_notebook"]
     folder = Path("profiles", PROFILE)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(json.dumps(content))
@@ -122,7 +124,7 @@ def commands():
     """Yield the stages' commands, in their order, for the runs that the pipeline has each for."""
     pipeline = load("dvc.yaml")["stages"]
     listed = load(f"profiles/{PROFILE}/runs.yaml")
-    for stage in STAGES:
+    for stage in (stage for stage in STAGES if stage in pipeline):
         keys = listed[pipeline[stage]["foreach"].strip("${}")]
         words = pipeline[stage]["do"]["cmd"].split()[3:]
         yield from ([word.replace("${key}", key) for word in words] for key in keys)

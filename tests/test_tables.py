@@ -5,9 +5,10 @@ import pytest
 from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.benchmarks import epoch_seconds
-from paper_repro.report.collect import _documented
+from paper_repro.report.collect import _length_lacked
 from paper_repro.report.content import content
-from paper_repro.report.results import Results, Row, Seed, Verdict, read_results
+from paper_repro.report.results import Failed, Results, Row, Seed, Verdict, read_results
+from paper_repro.report.tables import panels
 from paper_repro.theory.checks import SUPPORT
 from tests.conftest import ROOT
 
@@ -91,13 +92,27 @@ def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypa
 
 
 @pytest.mark.parametrize(
-    ("epochs", "kind", "length"), [(999, "interim", 1000), (1000, "documented recipe", None)]
+    ("experiment", "whole"), [("deep_gsn", 1000), ("cifar10_fc", 250), ("cifar10_conv", 250)]
 )
-def test_a_deep_gsn_is_interim_until_it_has_all_epochs_of_its_script(epochs, kind, length):
-    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="not run"))
-    row.seeds = [Seed.model_construct(epochs=epochs)]
-    assert _documented("deep_gsn", row, {}).kind == kind
-    assert row.length == length
+def test_a_run_is_interim_until_it_has_all_epochs(experiment, whole):
+    short, full = ([Seed.model_construct(epochs=epochs)] for epochs in (whole - 1, whole))
+    assert _length_lacked(experiment, short) == _length_lacked(experiment, full + short) == whole
+    assert _length_lacked(experiment, full) is None
+    assert _length_lacked("mnist", short) is None
+
+
+def test_figure_2_has_its_panels_side_by_side_and_says_what_an_absent_one_needs():
+    verdict = Verdict(kind="not run")
+    failed = [Failed(run="r", status="not run", reason="TFD could not be obtained", todo="")]
+    rows = [
+        Row(experiment="mnist", dataset="MNIST", status="ok", verdict=verdict),
+        Row(experiment="tfd", dataset="TFD", status="not run", verdict=verdict, failed=failed),
+    ]
+    results = Results.model_construct(rows=rows)
+    head, _, line = panels(results, {"mnist": "paper-mnist-4"}).splitlines()
+    assert head == "| a) MNIST | b) TFD, phase 2 |"
+    assert "![Figure 2 a](runs/paper-mnist-4/figure2.png)" in line
+    assert "| TFD could not be obtained. Needs your copy of TFD. |" in line
 
 
 def test_every_grid_of_sets_of_samples_has_its_words():

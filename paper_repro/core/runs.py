@@ -152,6 +152,7 @@ class Presentation(Model):
     """What is looked at closely and published; it changes no training, but `protocol` a verdict."""
 
     diagnosed: tuple[str, ...] = ()  # experiments whose first seed's samples are looked at closely
+    checked: tuple[str, ...] = ()  # and those of which they are only compared with training images
     published: tuple[str, ...] = ()  # runs whose weights are in git
     mixing: tuple[str, ...] = ()  # experiments whose first seed's samples are followed in order
     # By experiment: the runs that are judged, fixed before they were trained.
@@ -257,7 +258,7 @@ def run_list(params: Params) -> str:
         return {name: entries[key][name] for name in OPENED}  # anew: YAML would alias a shared one
 
     first = {run.experiment: key for key, run in reversed(listed.items())}
-    for group in ("diagnosed", "mixing"):
+    for group in ("diagnosed", "checked", "mixing"):
         for name in getattr(shown, group):
             if name not in first:
                 raise UserError(
@@ -295,6 +296,11 @@ def run_list(params: Params) -> str:
             if family_in(params, run.experiment).independent
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
+        "checked": {
+            first[name]: opened(first[name])
+            for name in dict.fromkeys((*shown.diagnosed, *shown.checked))
+        },
+        "sheets": {first[name]: opened(first[name]) for name in shown.checked},
         "published": {key: opened(key) for key in shown.published},
         "mixed": {first[name]: opened(first[name]) for name in shown.mixing},
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},

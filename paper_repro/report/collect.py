@@ -205,13 +205,15 @@ def _alternatives(
     return lines
 
 
-def _documented(model: str, row: Row, parameters: dict[str, Any]) -> Verdict:
-    """Return by what recipe another model of Table 1 is, and put a length it lacks into the row."""
-    recipe = released_recipe(model, model) or {}
-    if any(seed.epochs < recipe.get("length", 0) for seed in row.seeds):
-        row.length = recipe["length"]
-        return Verdict(kind="interim")
-    documented = recipe.get("documented", {})
+def _length_lacked(experiment: str, seeds: list[Seed]) -> int | None:
+    """Return how many epochs a recipe has where a run has fewer; None where none has."""
+    length: int = (released_recipe(experiment, experiment) or {}).get("length", 0)
+    return length if any(seed.epochs < length for seed in seeds) else None
+
+
+def _documented(model: str, parameters: dict[str, Any]) -> Verdict:
+    """Return by what recipe another model of Table 1 is."""
+    documented = (released_recipe(model, model) or {}).get("documented", {})
     as_documented = all(parameters[key] == value for key, value in documented.items())
     return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
 
@@ -335,8 +337,11 @@ class Collected:
         if row.comparable:
             row.verdict = Verdict(kind="no published number")
             model = self.params.base(name)
-            if model in OTHERS:
-                row.verdict = _documented(model, row, trained[0].parameters)
+            row.length = _length_lacked(model, row.seeds)
+            if row.length:
+                row.verdict = Verdict(kind="interim")
+            elif model in OTHERS:
+                row.verdict = _documented(model, trained[0].parameters)
             elif row.paper:
                 row.margin = margin(name)
                 if protocol and not any(judged):

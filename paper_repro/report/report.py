@@ -12,7 +12,13 @@ import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID, write_record
+from paper_repro.core.records import (
+    AUTHORS_GRIDS,
+    FINE_GRID,
+    GSN_GRID,
+    SAMPLE_CHECKS,
+    write_record,
+)
 from paper_repro.core.runs import ABLATIONS, presentation
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
@@ -174,6 +180,12 @@ class Pictures:
             "samples": samples,
             "figure2": panels,
             "others": {name: run for name, run in samples.items() if name not in panels},
+            "checked": {
+                name: self.listed[run].measured("sample_checks.json", SAMPLE_CHECKS)
+                for name, run in panels.items()
+                if self._has(run, "sheet.png")
+            },
+            "films": {run for run in panels.values() if self._has(run, "film.png")},
             "mixing": {
                 tables.model_of(self.results, m.experiment): m.run for m in self.results.mixing
             },
@@ -205,6 +217,9 @@ class Pictures:
         for stale in set(self.folder.iterdir()) - self.drawn:
             stale.unlink()
         return shown
+
+    def _has(self, run: str, picture: str) -> bool:
+        return (self.listed[run].run.folder / picture).is_file()
 
     def _files(self, row: Row) -> list[RunFiles]:
         return [self.listed[seed.run] for seed in row.seeds]

@@ -30,7 +30,8 @@ from paper_repro.core.runs import Run, presentation, report_stage, repro, runs, 
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
-CLOSELY = frozenset({"figure3.json", "sample_checks.json", "parzen_audit.json"})  # if diagnosed
+CHECKED = frozenset({"sample_checks.json"})  # if checked
+CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 
@@ -181,12 +182,13 @@ def run_files(params: Params) -> list[RunFiles]:
     shown, listed = presentation(params), runs(params)
     first = {run.experiment: key for key, run in reversed(listed.items())}
     closely = {first.get(name) for name in shown.diagnosed}
+    checked = {first.get(name) for name in shown.checked}
     return [
         RunFiles(
             run,
             key in shown.published,
             (INDEPENDENT if family_in(params, run.experiment).independent else frozenset())
-            | (CLOSELY if key in closely else frozenset()),
+            | (CLOSELY if key in closely else CHECKED if key in checked else frozenset()),
         )
         for key, run in listed.items()
     ]

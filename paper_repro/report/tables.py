@@ -127,6 +127,25 @@ def adversarial(results: Results) -> Markdown:
     )
 
 
+def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
+    """Return figure 2 as the paper has it, its panels side by side.
+
+    Parameters
+    ----------
+    runs : by experiment, the run that is shown.
+    """
+    found: dict[str, object] = {}
+    for name, about in content("texts/experiments.yaml").items():
+        row = results.row(name) if "panel" in about else None
+        if row is None:
+            continue
+        shown: object = f"{row.failed[0].reason}. Needs {about['needs']}." if row.failed else "–"
+        if name in runs:
+            shown = Markdown(f"![Figure 2 {about['panel']}](runs/{runs[name]}/figure2.png)")
+        found[f"{about['panel']}) {about['title']}"] = shown
+    return markdown([found] if found else [])
+
+
 def against_release(results: Results) -> Markdown:
     """Return each run and mean of a rerun beside the release's."""
     return markdown(

@@ -1,0 +1,25 @@
+"""Stage ``sheet@<run>``: a hundred samples of one draw, where the weights are not published."""
+
+from torchvision.utils import make_grid
+
+from paper_repro.core.dataset import NORMALISED, displayed
+from paper_repro.evaluation.trained_run import open_shown
+from paper_repro.figures.canvas import save_note
+from paper_repro.figures.figure2 import draw, title
+
+FILE = "sheet.png"
+SIDE = 10  # samples
+
+
+def sheet(key: str) -> None:
+    """Draw a run's samples, or write that it was not run (`UserError` on bad inputs)."""
+    trained = open_shown(key, FILE, draw_note=save_note)
+    if trained is None:
+        return
+    run, dataset = trained.run, trained.dataset()
+    samples = trained.sampler().sample(SIDE**2, run.seed, "sheet")
+    if dataset.name in NORMALISED:
+        samples = displayed(samples, samples)
+    shape = dataset.shape if len(dataset.shape) == 3 else (1, *dataset.shape)
+    picture = make_grid(samples.reshape(-1, *shape), nrow=SIDE, padding=1, pad_value=1.0)
+    draw(picture, title(run, dataset, trained.epoch), run.folder / FILE)
