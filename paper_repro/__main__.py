@@ -31,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(module=f"paper_repro.{module}", function=name)
         return command
 
-    command = add("runs", "core.runs", "write runs.yaml, DVC's list of runs, from params.yaml")
+    command = add(
+        "runs", "pipeline.run_list", "write runs.yaml, DVC's list of runs, from params.yaml"
+    )
     command.set_defaults(function="write_run_lists")
     add("fetch", "data.fetch", "download the data sets to data/raw")
     command = add("prepare", "data.prepare", "write a profile's part of a data set")

@@ -31,7 +31,8 @@ from paper_repro.core.dataset import read_dataset
 from paper_repro.core.params import profiles
 from paper_repro.core.recipe import recipe_of, recorded
 from paper_repro.core.records import read_training
-from paper_repro.core.runs import model_path, read_run, run_list_path, stage_address
+from paper_repro.core.runs import model_path, read_run, stage_address
+from paper_repro.pipeline.run_list import run_list_path
 from tests import golden
 
 CODE = "paper_repro/"

@@ -18,9 +18,10 @@ from paper_repro.core.dataset import processed_folder, write_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import params_path
 from paper_repro.core.records import write_record
-from paper_repro.core.runs import read_run, write_run_lists
+from paper_repro.core.runs import read_run
 from paper_repro.figures import canvas
 from paper_repro.figures.canvas import save_note
+from paper_repro.pipeline.run_list import write_run_lists
 from paper_repro.report import report as reporting
 from tests.once import remember
 from tests.small import PROFILES, ROOT, read_from_root, small_values

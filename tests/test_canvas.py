@@ -44,11 +44,14 @@ followed = {"autocorrelation": {"0": 1.0, "1": 0.9, "10": 0.1},
             "thinning": [{"every": 1, "test_mean": 1.0}, {"every": 10, "test_mean": 3.0}]}
 chains.draw_mixing({"one": followed, "two": followed}, Path("chains.png"))
 strips.draw_strips([torch.linspace(0, 1, 36).reshape(3, 12)] * 2, (3, 4), Path("strips.png"))
-panel = figure1.Panel("a", 1, 1, -1.3, p, p, figure1.arrow_feet())
+panel = figure1.State("a", 1, 1, -1.3, p, p, figure1.arrow_feet())
 figure1.draw([panel, panel], 1.5 * p, x, Path("figure1.png"))
 ramp = torch.linspace(0, 1, 3 * 8 * 9).reshape(3, 8, 9)
 figure2.draw(ramp, "seed 0", Path("figure2.png"))
-ends = [figure3.End(1, 0, 0.95), figure3.End(5, 0, 0.5)]
+ends = [
+    {"digit": 1, "draw": 0, "probability": 0.95, "sure": True},
+    {"digit": 5, "draw": 0, "probability": 0.5, "sure": False},
+]
 figure3.draw([torch.linspace(0, 1, 6 * 45).reshape(6, 45)], [ends], "seed 0", Path("figure3.png"))
 mark = forest.Mark("ours", "seed 0", 218.5, 216.6, 220.3, "seed", "218.5")
 forest.draw_forest([mark], Path("forest.png"), number=225.0, margin=5.5)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from paper_repro.core.records import GSN_GRID, write_record
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import RANDOM, Run
+from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.gan import family
 from paper_repro.report import claims
 from paper_repro.report.claims import NUMBERS, RULES, ledger

@@ -142,7 +142,7 @@ def test_the_panels_are_what_the_paper_says():
 def test_a_perfect_pair_measures_as_one():
     p_data = density((Gaussian(weight=1.0, mean=0.0, std=0.5),), X)
     half = np.full_like(X, 0.5)
-    panel = module.Panel("d", 1, 1, -1.386, p_data, half, np.zeros(module.ARROWS))
+    panel = module.State("d", 1, 1, -1.386, p_data, half, np.zeros(module.ARROWS))
     result = measures(panel, p_data, X)
     assert result["total_variation"] == 0
     assert result["deviation_from_optimal_d"] == 0

@@ -11,18 +11,14 @@ from dvc.utils.hydra import apply_overrides
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import OWN, PAPER, params_path, profiles, read_params, read_yaml
 from paper_repro.core.recipe import recipe_of, recorded
-from paper_repro.core.runs import (
-    presentation,
-    require_current_lists,
-    run_list,
-    run_list_path,
-    runs,
-)
+from paper_repro.core.runs import runs
 from paper_repro.data.settings import data_size
 from paper_repro.diagnostics.mixing import MixingSettings
 from paper_repro.diagnostics.parzen_audit import AuditSettings
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.gan.model import recipe
+from paper_repro.pipeline.presentation import presentation
+from paper_repro.pipeline.run_list import require_current_lists, run_list, run_list_path
 from paper_repro.theory.settings import Checks, Figure1
 from tests.small import PROFILES, ROOT, read_from_root
 

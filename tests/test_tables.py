@@ -2,7 +2,7 @@
 
 import pytest
 
-from paper_repro.core.records import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
+from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.benchmarks import epoch_seconds
 from paper_repro.report.collect import _length_lacked

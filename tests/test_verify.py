@@ -9,11 +9,10 @@ from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_json
-from paper_repro.core.records import metrics
 from paper_repro.core.runs import model_path, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
 from paper_repro.diagnostics.sample_sets import sample_sets, stream
-from paper_repro.evaluation.evaluate import evaluate
+from paper_repro.evaluation.evaluate import evaluate, metrics
 from paper_repro.evaluation.trained_run import open_published, open_run
 from paper_repro.parzen.bandwidth import estimate
 from paper_repro.report import verify as verifying

@@ -19,7 +19,7 @@ from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.recipe import Layerwise, Recipe
-from paper_repro.core.records import Efficiency
+from paper_repro.core.records import Closed
 from paper_repro.core.sampler import ChainSampler, in_double
 from paper_repro.parzen.bandwidth import choose_bandwidth
 from paper_repro.parzen.likelihood import mean_and_standard_error
@@ -29,6 +29,21 @@ W = TypeVar("W", bound=Layerwise)
 L = TypeVar("L")
 DIRECTIONS = 10  # principal components of the training images
 VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma", "autocorrelation_time")
+
+
+class Efficiency(Closed):
+    """What so many draws are worth, by the functional that mixes worst and the one in the middle.
+
+    `time` is the integrated autocorrelation time of the worst, in draws; R̂ is
+    the largest, null where chains stand still apart.
+    """
+
+    ess_least: float
+    ess_median: float
+    rhat: float | None
+    worst: str
+    draws: int
+    time: float
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, held, holder
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.recipe import recipe_of
-from paper_repro.core.runs import Run, require_current_lists, runs
+from paper_repro.core.runs import Run, runs
 from paper_repro.data.fetch import fetch
 from paper_repro.data.prepare import prepare
 from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
+from paper_repro.pipeline.run_list import require_current_lists
 from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
 
 # By these jobs are known again, find their log, wait for each other, and train once.

@@ -1,26 +1,51 @@
 """Families of models: where the code of each lies.
 
 A family has a recipe, a training and a sampler; nothing else in the package asks which one a run is
-of. Its modules are imported by name when a run of it is met, so that a run's stages depend on its
-own family only: ``runs.yaml`` names the files.
+of. Its name is that of its modules, which are imported when a run of it is met, so that a run's
+stages depend on its own family only: ``runs.yaml`` names the files.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from paper_repro.core.errors import UserError
 
+GAN = "gan"  # of a recipe that names no family
+OTHERS = Path(__file__).resolve().parents[1] / "baselines" / "model"
+
 
 @dataclass(frozen=True)
 class Family:
-    """A family's files or folders, as DVC's pipeline lists them."""
+    """A family by its name: ``gan/``, or a module of ``baselines/`` and one of its ``model/``."""
 
-    model: str  # recipe and sampler
-    training: str
-    more: str  # what else its training runs; DVC wants a file there, so a GAN names one of its own
-    independent: bool = False  # its samples; those of a chain are drawn by stage mixing
+    name: str
+
+    @property
+    def independent(self) -> bool:
+        """Whether its samples are; those of the others follow each other in a chain."""
+        return self.name == GAN
+
+    @property
+    def model(self) -> str:
+        """The file or folder of recipe and sampler, as DVC's pipeline lists it."""
+        if self.name == GAN:
+            return "paper_repro/gan/model"
+        return f"paper_repro/baselines/model/{self.name}.py"
+
+    @property
+    def training(self) -> str:
+        """That of the training."""
+        return "paper_repro/gan" if self.name == GAN else f"paper_repro/baselines/{self.name}.py"
+
+    @property
+    def more(self) -> str:
+        """What else a training runs; DVC wants a file there, so a GAN names one of its own."""
+        if self.name == GAN:
+            return "paper_repro/gan/model/layer.py"
+        return "paper_repro/baselines/chain.py"
 
     def model_module(self) -> Any:
         """Return what has the recipe and the sampler: a `paper_repro.core.recipe.ModelModule`."""
@@ -37,24 +62,9 @@ def module(place: str) -> str:
     return name if place.endswith(".py") else f"{name}.family"
 
 
-def _chain(name: str) -> Family:
-    return Family(
-        f"paper_repro/baselines/model/{name}.py",
-        f"paper_repro/baselines/{name}.py",
-        "paper_repro/baselines/chain.py",
-    )
-
-
-GAN = "gan"  # of a recipe that names no family
-FAMILIES = {
-    GAN: Family(
-        "paper_repro/gan/model",
-        "paper_repro/gan",
-        "paper_repro/gan/model/layer.py",
-        independent=True,
-    ),
-    **{name: _chain(name) for name in ("dbn", "stacked_cae", "deep_gsn")},
-}
+def families() -> list[str]:
+    """Return the names that there are."""
+    return [GAN, *sorted(path.stem for path in OTHERS.glob("[a-z]*.py"))]
 
 
 def family_of(values: Mapping[str, Any], where: str) -> Family:
@@ -69,7 +79,7 @@ def family_of(values: Mapping[str, Any], where: str) -> Family:
     UserError
         If there is none of that name.
     """
-    name = values.get("family", GAN)
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise UserError(f"{where}.family: no family {name!r} (there: {', '.join(FAMILIES)})")
-    return FAMILIES[name]
+    name, known = values.get("family", GAN), families()
+    if name not in known:
+        raise UserError(f"{where}.family: no family {name!r} (there: {', '.join(known)})")
+    return Family(name)

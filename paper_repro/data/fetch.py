@@ -12,7 +12,6 @@ from typing import Any
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import sha256_bytes, sha256_file, write_bytes, write_json
-from paper_repro.core.runs import require_current_lists
 from paper_repro.data import stand_in
 from paper_repro.data.catalogue import SOURCES, Form, Source
 from paper_repro.data.places import (
@@ -30,6 +29,7 @@ from paper_repro.data.places import (
 )
 from paper_repro.data.raw import intact
 from paper_repro.data.settings import RAW
+from paper_repro.pipeline.run_list import require_current_lists
 
 PREFIX = "PAPER_REPRO_"  # of all our variables
 

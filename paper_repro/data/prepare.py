@@ -12,12 +12,13 @@ from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import LARGEST, open_regular, sha256_bytes
 from paper_repro.core.params import read_params
-from paper_repro.core.records import STATUS, read_record
+from paper_repro.core.records import read_record
 from paper_repro.data import fallbacks
 from paper_repro.data.catalogue import SOURCES, Source
 from paper_repro.data.cifar10 import parse_batch
 from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
+from paper_repro.data.raw import STATUS
 from paper_repro.data.settings import RAW, STAND_INS, DataSize, data_size
 from paper_repro.data.tfd import FOLDS, Tfd, parse_tfd
 

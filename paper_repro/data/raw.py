@@ -3,11 +3,38 @@
 import hashlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import open_regular, sha256_file
-from paper_repro.core.records import STATUS, Fetched, read_record
+from paper_repro.core.records import Closed, read_record
 from paper_repro.data.catalogue import Source
+
+
+class Fetched(Closed):
+    """``status.json`` of a data set whose files are there."""
+
+    dataset: str
+    status: Literal["ok"]
+    canonical: bool
+    stand_in: str | None
+    sha256: dict[str, str]
+
+
+class NotFetched(Closed):
+    """``status.json`` of a data set that could not be had."""
+
+    dataset: str
+    status: Literal["not run"]
+    reason: str
+    todo: str
+
+
+STATUS: TypeAdapter[Fetched | NotFetched] = TypeAdapter(
+    Annotated[Fetched | NotFetched, Field(discriminator="status")]
+)
 
 
 def earlier(folder: Path) -> Fetched | None:

@@ -18,12 +18,21 @@ from paper_repro.baselines.chain import (
 )
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.records import Digits
+from paper_repro.core.records import Closed
 from paper_repro.core.sampler import Sampler
 from paper_repro.diagnostics.digit_classifier import CLASSES, Classifier
 
 WINDOWS = (10, 50, 100, 500)  # draws within which digits are counted
 AGREE = 1.1  # R̂ of chains from images and chains from noise, below which they are alike
+
+
+class Digits(Closed):
+    """How chains move between digits."""
+
+    changes: float  # share of steps at which the digit changes
+    dwell: float  # mean length of a stretch of one digit, in draws
+    distinct: dict[str, float]  # by window, the mean number of digits within so many draws
+    total_variation: float  # of the digits' shares from those of the data
 
 
 class MixingSettings(Model):

@@ -9,7 +9,7 @@ import functools
 import time
 import warnings
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -24,12 +24,50 @@ from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng, stream_seed
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
 from paper_repro.parzen.bandwidth import estimate
 
 RIDGE = 1e-3  # added to variances: many pixels are always black
+
+
+class Estimate(Closed):
+    """The Parzen estimate of the test images at the σ best on validation images."""
+
+    sigma: float
+    test_mean: float
+    test_se: float
+
+
+class AuditRow(Estimate):
+    """The estimate of `n` samples on the default grid of σ and, as `fine`, on a finer one."""
+
+    samples: str
+    n: int
+    fine: Estimate
+
+
+class AuditPoint(Estimate):
+    """The estimate of `n` samples of our generator."""
+
+    n: int
+
+
+class Audit(Sealed):
+    """What the measure says of samples that no trained model made, and of more or other samples."""
+
+    status: Literal["ok"]
+    run: str
+    stand_in: str | None
+    rows: list[AuditRow]
+    curve: list[AuditPoint]
+    draws: list[Estimate]
+    sigma_grid: list[float]
+    settings: dict[str, Any]
+
+
+AUDIT = or_not_run(Audit)
 
 
 class AuditSettings(Model):

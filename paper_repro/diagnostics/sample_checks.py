@@ -5,7 +5,7 @@ What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as nu
 
 import math
 import time
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.diagnostics.nearest import nearest_distances
 from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.gan.model.noise import draw_noise
@@ -27,6 +27,42 @@ SAME = 0.01  # of the held-out images' median distance: an image and its copy, w
 LINES = 200  # straight lines in z
 STEPS = {"coarse": 10, "fine": 100, "finest": 1000}  # on each of them
 AT_ONCE = 20  # lines, to bound the memory
+
+
+class Memorisation(Closed):
+    """Samples' distances to their nearest training images, beside those of held-out images."""
+
+    samples_median: float
+    held_out_median: float
+    nearer_probability: float
+    p_value: float
+    copy_distance: float
+    copies: float
+    copies_allowed: float
+
+
+class Interpolation(Closed):
+    """Largest steps along lines in z, and by how much finer ones are smaller."""
+
+    lines: int
+    steps: dict[str, int]
+    coarse: float | None
+    fine: float | None
+    finest: float | None
+    shrinks: float | None
+    shrinks_finer: float | None
+
+
+class SampleChecks(Sealed):
+    """``sample_checks.json``."""
+
+    status: Literal["ok"]
+    samples: int
+    memorisation: Memorisation
+    interpolation: Interpolation
+
+
+SAMPLE_CHECKS = or_not_run(SampleChecks)
 
 
 def memorisation(

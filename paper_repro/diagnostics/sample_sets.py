@@ -7,8 +7,10 @@ precision: whoever has the repository can measure it again.
 
 import time
 from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
@@ -16,20 +18,46 @@ from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
-from paper_repro.core.records import (
-    AUTHORS_GRIDS,
-    DEFAULT_GRID,
-    FINE_GRID,
-    GSN_GRID,
-    OneSet,
-    SampleSet,
-    SampleSets,
-    write_record,
-)
+from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.parzen.likelihood import log_likelihoods, mean_and_standard_error
 
 SETS = 10
+
+
+class OneSet(Closed):
+    """The estimate of one set of samples, σ from one grid and chosen on some validation images."""
+
+    sigma: float
+    valid_mean: float
+    test_mean: float
+    test_se: float
+
+
+class ByImages(Closed):
+    """Estimates by the validation images on which σ was chosen."""
+
+    first_images: OneSet  # those of the measure
+    all_images: OneSet
+
+
+SampleSet = dict[str, ByImages]  # by grid of σ; `grids` in diagnostics/sample_sets.py has all
+DEFAULT_GRID, FINE_GRID, GSN_GRID = "default", "log_91", "sigma_0.2"
+AUTHORS_GRIDS = (DEFAULT_GRID, "log_15", "linear_10")  # that their script has had
+
+
+class SampleSets(Sealed):
+    """``sample_sets.json``: a published generator on several sets of samples."""
+
+    status: Literal["ok"]
+    sets: Annotated[list[SampleSet], Field(min_length=1)]
+    samples: int
+    grids: dict[str, list[float]]
+    measure: dict[str, Any]
+    data: dict[str, str]
+
+
+SAMPLE_SETS = or_not_run(SampleSets)
 
 
 def grids(settings: ParzenSettings) -> dict[str, list[float]]:

@@ -3,8 +3,10 @@
 import math
 import statistics
 import time
+from typing import Annotated, Any, Literal, NotRequired, cast
 
 import torch
+from pydantic import Field
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
@@ -12,10 +14,68 @@ from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings, sigma_name
-from paper_repro.core.records import Evaluation, Measured, OverFolds, metrics, write_record
+from paper_repro.core.records import Closed, Sealed, Trained, or_not_run, write_record
 from paper_repro.core.sampler import thinned
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.parzen.bandwidth import estimate
+
+
+class Measured(Closed):
+    """The estimate of one set of test images."""
+
+    sigma: float
+    valid_mean: float
+    test_mean: float
+    test_se: float
+    test_images: int
+    samples: int
+    valid_mean_by_sigma: Annotated[dict[str, float], Field(min_length=1)]
+
+
+class OverFolds(Closed):
+    """The mean over folds; the errors are by divisor n − 1 and n."""
+
+    valid_mean: float
+    test_mean: float
+    test_se: float
+    test_se_population: float
+    folds: Annotated[list[Measured], Field(min_length=1)]
+
+
+class Evaluation(Sealed):
+    """``evaluation.json`` of a run that has a model.
+
+    `thinned` is a Markov chain's, of the selected epoch, by draws that lie apart.
+    """
+
+    status: Literal["ok"]
+    selected: Measured | OverFolds
+    last: Measured | OverFolds
+    thinned: NotRequired[Measured | OverFolds]
+    measure: NotRequired[dict[str, Any]]
+
+
+EVALUATION = or_not_run(Evaluation)
+
+
+def metrics(training: Trained, evaluation: Evaluation) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds for ``dvc metrics``: a few numbers of both records."""
+
+    def short(measured: Measured | OverFolds, *names: str, prefix: str = "") -> dict[str, Any]:
+        found = {f"{prefix}{name}": measured[name] for name in names if name in measured}  # type: ignore[literal-required]
+        folds = cast("list[Measured]", measured.get("folds", []))
+        return found | {
+            f"{prefix}fold{index}_test_mean": fold["test_mean"]
+            for index, fold in enumerate(folds, 1)
+        }
+
+    return {
+        "status": "ok",
+        **short(evaluation["selected"], "test_mean", "test_se", "valid_mean", "sigma"),
+        "best_epoch": training["best_epoch"],
+        "epochs": training["epochs"],
+        **short(evaluation["last"], "test_mean", "test_se", "sigma", prefix="last_"),
+    }
 
 
 def measure(

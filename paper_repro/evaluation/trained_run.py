@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
@@ -14,27 +15,31 @@ from paper_repro.core.measure import Measure
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import ModelModule, Recipe, recorded
 from paper_repro.core.records import (
-    WEIGHTS,
     NotRun,
+    Sealed,
     Trained,
+    or_not_run,
     read_record,
     read_training,
     require_model,
     write_record,
 )
-from paper_repro.core.runs import (
-    Run,
-    measure_key,
-    model_path,
-    presentation,
-    read_run,
-    repro,
-    weights_path,
-)
+from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro, weights_path
 from paper_repro.core.sampler import Sampler
 from paper_repro.core.tensor_file import load_tensors
 
 NOTE = ".png"  # what is a picture gets a note in place of a record
+
+
+class Weights(Sealed):
+    """``generator.json``: what is published as ``generator.safetensors``, in half precision."""
+
+    status: Literal["ok"]
+    epoch: int
+    parameters: int
+
+
+WEIGHTS = or_not_run(Weights)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,8 @@ def open_shown(
     Of one without a model None, and its outputs then say why (errors as of the other two).
     """
     params, _ = read_run(key)
-    return _opened(key, outputs, draw_note, published=key in presentation(params).published)
+    published = params.group("presentation").get("published", ())
+    return _opened(key, outputs, draw_note, published=key in published)
 
 
 def _opened(

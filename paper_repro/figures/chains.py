@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.records import Mixing
 from paper_repro.figures.canvas import drawing, sns
+from paper_repro.figures.mixing import Mixing
 
 
 def draw_mixing(measured: Mapping[str, Mixing], path: Path) -> None:

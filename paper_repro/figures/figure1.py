@@ -8,12 +8,13 @@ steps of Algorithm 1.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 from paper_repro.core.params import read_params
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Closed, Sealed, write_record
 from paper_repro.figures.canvas import Axes, ConnectionPatch, Line2D, drawing
 from paper_repro.theory import settings
 from paper_repro.theory.checks import SUPPORT
@@ -32,8 +33,35 @@ CAPTIONS = {
 }
 
 
+class Panel(Closed):
+    """One panel of figure 1."""
+
+    panel: str
+    discriminator_steps: int
+    generator_steps: int
+    value: float
+    total_variation: float
+    deviation_from_optimal_d: float
+    deviation_from_half: float
+    mean_d_on_data: float
+    mean_d_on_samples: float
+    mean_of_p_g: float
+
+
+class Figure1(Sealed):
+    """``figure1.json``."""
+
+    panels: Annotated[list[Panel], Field(min_length=1)]
+    arrows: dict[str, list[float]]
+    support: float
+    settings: dict[str, Any]
+
+
+FIGURE1 = TypeAdapter(Figure1)
+
+
 @dataclass(frozen=True)
-class Panel:
+class State:
     """One state of the two networks."""
 
     name: str
@@ -50,8 +78,8 @@ def arrow_feet() -> Array:
     return (np.arange(ARROWS) + 0.5) / ARROWS
 
 
-def _panel(name: str, game: Game, x: Array) -> Panel:
-    return Panel(
+def _panel(name: str, game: Game, x: Array) -> State:
+    return State(
         name,
         game.discriminator_steps,
         game.generator_steps,
@@ -62,7 +90,7 @@ def _panel(name: str, game: Game, x: Array) -> Panel:
     )
 
 
-def play(chosen: settings.Figure1) -> list[Panel]:
+def play(chosen: settings.Figure1) -> list[State]:
     """Return the four states of one run, (a) to (d)."""
     game, x = Game(chosen), points(chosen.grid)
     for _ in range(chosen.steps_a):
@@ -81,7 +109,7 @@ def play(chosen: settings.Figure1) -> list[Panel]:
     return panels
 
 
-def measures(panel: Panel, p_data: Array, x: Array) -> dict[str, Any]:
+def measures(panel: State, p_data: Array, x: Array) -> dict[str, Any]:
     """Return a panel's numbers: its steps, V, the distance of p_g and D's distances."""
     supported = p_data + panel.p_g > SUPPORT
     optimal = optimal_discriminator(p_data, panel.p_g)
@@ -99,7 +127,7 @@ def measures(panel: Panel, p_data: Array, x: Array) -> dict[str, Any]:
     }
 
 
-def _draw(axes: Axes, panel: Panel, p_data: Array, x: Array, left: float, right: float) -> None:
+def _draw(axes: Axes, panel: State, p_data: Array, x: Array, left: float, right: float) -> None:
     inside = (x >= left) & (x <= right)
     axes.plot(x[inside], panel.d[inside], color="blue", linestyle=(0, (5, 2.5)))
     axes.plot(x[inside], p_data[inside], color="black", linestyle=(0, (1, 1.4)))
@@ -129,7 +157,7 @@ def _draw(axes: Axes, panel: Panel, p_data: Array, x: Array, left: float, right:
     axes.text(0.5, -0.13, CAPTIONS[panel.name], transform=axes.transAxes, ha="center", va="top")
 
 
-def draw(panels: list[Panel], p_data: Array, x: Array, path: Path) -> None:
+def draw(panels: list[State], p_data: Array, x: Array, path: Path) -> None:
     """Draw the four panels side by side.
 
     Parameters

@@ -5,12 +5,14 @@ the training image nearest (squared L2) to that row's fifth sample.
 """
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torchvision.utils import make_grid
 
 from paper_repro.core.dataset import NORMALISED, Dataset, displayed
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Sealed, or_not_run, write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.evaluation.trained_run import open_shown
@@ -19,6 +21,18 @@ from paper_repro.figures.canvas import drawing, save_note
 ROWS, SAMPLES_A_ROW = 4, 5
 FRAME = 2  # pixels
 YELLOW = (1.0, 0.85, 0.0)
+
+
+class Figure2(Sealed):
+    """``figure2.json``: the training images nearest to the samples in the fifth column."""
+
+    status: Literal["ok"]
+    epoch: int
+    nearest_training_index: list[int]
+    squared_distance: Annotated[list[float], Field(min_length=1)]
+
+
+FIGURE2 = or_not_run(Figure2)
 
 
 def _framed(image: torch.Tensor, colour: tuple[float, float, float]) -> torch.Tensor:

@@ -4,15 +4,15 @@ Two strips of digits: from 1 to 5, and from 7 by way of 9 to 1. The paper does n
 the ends; the rule here (`RULE`) was fixed before any picture was seen.
 """
 
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torchvision.utils import make_grid
 
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.diagnostics.digit_classifier import train_classifier
 from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.figures.canvas import drawing, save_note
@@ -33,26 +33,37 @@ RULE = (
 )
 
 
-@dataclass(frozen=True)
-class End:
-    """The draw that stands for a digit."""
+class End(Closed):
+    """Where a strip begins or ends: the draw that stands for a digit."""
 
     digit: int
     draw: int
     probability: float
+    sure: bool  # whether the classifier is sure of it
 
-    @property
-    def sure(self) -> bool:
-        """Whether the classifier is sure of it."""
-        return self.probability >= SURE
+
+class Figure3(Sealed):
+    """``figure3.json``: how its ends were chosen."""
+
+    status: Literal["ok"]
+    epoch: int
+    rule: str
+    draws: int
+    sure_from: float
+    images_a_segment: int
+    strips: list[list[End]]
+    classifier: dict[str, int | float]
+
+
+FIGURE3 = or_not_run(Figure3)
 
 
 def choose(probabilities: torch.Tensor, digit: int) -> End:
     """Return the end for a digit by the rule, given (n, 10) probabilities in order of the draws."""
-    own = probabilities[:, digit].double()  # as `End.sure` compares
+    own = probabilities[:, digit].double()
     sure = (own >= SURE).nonzero()
     draw = int(sure[0]) if len(sure) else int(own.argmax())
-    return End(digit, draw, own[draw].item())
+    return {"digit": digit, "draw": draw, "probability": own[draw].item(), "sure": len(sure) > 0}
 
 
 def interpolate(ends: torch.Tensor) -> torch.Tensor:
@@ -82,9 +93,11 @@ def draw(pictures: list[torch.Tensor], strips: list[list[End]], heading: str, pa
             axes.set(xlim=(-0.5, longest - 0.5), anchor="W", xticks=[], yticks=[], frame_on=False)
             columns = (picture.shape[1] - 1) // ((len(ends) - 1) * (IMAGES - 1) + 1)  # of an image
             for index, end in enumerate(ends):
-                doubt = "" if end.sure else f" (p = {end.probability:.2f})"
+                doubt = "" if end["sure"] else f" (p = {end['probability']:.2f})"
                 middle = (index * (IMAGES - 1) + 0.5) * columns
-                axes.text(middle, -2, f"{end.digit}{doubt}", ha="center", va="bottom", fontsize=8)
+                axes.text(
+                    middle, -2, f"{end['digit']}{doubt}", ha="center", va="bottom", fontsize=8
+                )
 
 
 @torch.no_grad()
@@ -106,7 +119,8 @@ def figure3(key: str) -> None:
     probabilities = classifier.probabilities(network(z))
     strips = [[choose(probabilities, digit) for digit in digits] for digits in STRIPS]
     pictures = [
-        strip(network(interpolate(z[[end.draw for end in ends]])), dataset.shape) for ends in strips
+        strip(network(interpolate(z[[end["draw"] for end in ends]])), dataset.shape)
+        for ends in strips
     ]
     heading = title(run, dataset, trained.epoch)
     draw(pictures, strips, heading, run.folder / "figure3.png")
@@ -119,7 +133,7 @@ def figure3(key: str) -> None:
             "draws": DRAWS,
             "sure_from": SURE,
             "images_a_segment": IMAGES,
-            "strips": [[asdict(end) | {"sure": end.sure} for end in ends] for ends in strips],
+            "strips": strips,
             "classifier": {
                 "training_images": boundary,
                 "held_out_images": len(images) - boundary,

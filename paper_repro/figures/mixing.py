@@ -1,17 +1,19 @@
 """Stage ``mixing@<run>``: how a run's samples follow each other, in numbers and in pictures."""
 
 import time
+from typing import Any, Literal
 
 import torch
 
-from paper_repro.baselines.chain import efficiency, principal_directions
+from paper_repro.baselines.chain import Efficiency, efficiency, principal_directions
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.records import Mixing, ThinnedBy, write_record
+from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.diagnostics.digit_classifier import CLASSES, train_classifier
 from paper_repro.diagnostics.mixing import (
+    Digits,
     MixingSettings,
     autocorrelation,
     burn_in,
@@ -28,6 +30,33 @@ from paper_repro.parzen.bandwidth import estimate
 HELD_OUT = 0.1  # share of the training images on which the classifier's accuracy is measured
 STRIP = 20  # images a row
 LAGS = 10  # draws to a lag: the longest is so much shorter than a chain
+
+
+class ThinnedBy(Closed):
+    """The estimate of chains' draws that lie so many steps apart."""
+
+    every: int
+    sigma: float
+    test_mean: float
+    test_se: float
+
+
+class Mixing(Sealed):
+    """``mixing.json``: how a run's samples follow each other; `autocorrelation` is by lag."""
+
+    status: Literal["ok"]
+    epoch: int
+    stand_in: str | None
+    efficiency: Efficiency
+    autocorrelation: dict[str, float]
+    digits: Digits
+    burn_in: int | None
+    thinning: list[ThinnedBy]
+    classifier_accuracy: float
+    settings: dict[str, Any]
+
+
+MIXING = or_not_run(Mixing)
 
 
 @fast_float32()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from paper_repro.core.records import Audit
+from paper_repro.diagnostics.parzen_audit import Audit
 from paper_repro.figures.canvas import drawing, sns
 
 

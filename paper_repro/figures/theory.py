@@ -2,15 +2,38 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from paper_repro.core.params import read_params
-from paper_repro.core.records import write_record
+from paper_repro.core.records import Closed, Sealed, write_record
 from paper_repro.figures.canvas import drawing
 from paper_repro.theory.checks import LOG4, SUPPORT, Checked, run_checks
 from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.settings import Checks
+
+
+class Check(Closed):
+    """A statement of section 4 in numbers: it holds if `value` is within `tolerance`."""
+
+    id: str
+    value: float | None
+    tolerance: float
+    holds: bool
+
+
+class Theory(Sealed):
+    """Section 4 in numbers, with what the curves of its picture show."""
+
+    checks: list[Check]
+    family: list[dict[str, Any]]
+    descent: list[float]
+    settings: dict[str, Any]
+
+
+THEORY = TypeAdapter(Theory)
 
 
 def draw(found: Checked, path: Path) -> None:

@@ -1,10 +1,13 @@
 """What a repro of a profile's report will do, in one line, and about how long it takes here."""
 
 from paper_repro.core.params import Params, read_params
-from paper_repro.core.records import STATUS, read_record
-from paper_repro.core.runs import Run, report_stage, require_current_lists, runs, stage_address
+from paper_repro.core.records import read_record
+from paper_repro.core.runs import Run, runs, stage_address
+from paper_repro.data.raw import STATUS
 from paper_repro.data.settings import RAW, STAND_INS, data_size
 from paper_repro.forecast.stages import changed_stages, starts_from, trainings
+from paper_repro.pipeline.presentation import report_stage
+from paper_repro.pipeline.run_list import require_current_lists
 
 
 def plan(profile: str) -> None:

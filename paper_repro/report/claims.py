@@ -11,7 +11,10 @@ from typing import Any, cast
 
 import pandas as pd
 
-from paper_repro.core.records import FIGURE2, GSN_GRID, SAMPLE_CHECKS, Figure1, SampleChecks
+from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS, SampleChecks
+from paper_repro.diagnostics.sample_sets import GSN_GRID
+from paper_repro.figures.figure1 import Figure1
+from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.report.published import ADVERSARIAL, OTHERS, TABLE1
 from paper_repro.report.results import Claim, Published, Row
 from paper_repro.report.run_files import RunFiles

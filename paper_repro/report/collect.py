@@ -9,30 +9,23 @@ from scipy.stats import linregress
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest
 from paper_repro.core.params import PARAMS, Params
-from paper_repro.core.records import (
-    AUDIT,
-    DEFAULT_GRID,
-    FIGURE1,
-    GSN_GRID,
-    MIXING,
-    SAMPLE_SETS,
-    THEORY,
-    WEIGHTS,
-    Audit,
-    Measured,
-    OverFolds,
-    read_record,
-    reported,
-)
-from paper_repro.core.runs import (
+from paper_repro.core.records import read_record
+from paper_repro.core.runs import repro, weights_path
+from paper_repro.core.titles import TITLES
+from paper_repro.diagnostics.parzen_audit import AUDIT, Audit
+from paper_repro.diagnostics.sample_sets import DEFAULT_GRID, GSN_GRID, SAMPLE_SETS
+from paper_repro.evaluation.evaluate import Measured, OverFolds
+from paper_repro.evaluation.trained_run import WEIGHTS
+from paper_repro.figures.figure1 import FIGURE1
+from paper_repro.figures.mixing import MIXING
+from paper_repro.figures.theory import THEORY
+from paper_repro.pipeline.presentation import (
     ABLATIONS,
     Presentation,
     presentation,
     report_stage,
-    repro,
-    weights_path,
+    reported,
 )
-from paper_repro.core.titles import TITLES
 from paper_repro.report.benchmarks import epoch_seconds, sampling_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.published import OTHERS, PAPER, margin

@@ -11,12 +11,13 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import read_training
-from paper_repro.core.runs import presentation, read_run
+from paper_repro.core.runs import read_run
 from paper_repro.core.titles import TITLES
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.figures.canvas import save_note
 from paper_repro.figures.strips import draw_strips
 from paper_repro.gan.model.sampler import GeneratorSampler
+from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.templating import environment
 
 # What explore.js can do.

@@ -12,7 +12,8 @@ from paper_repro.core.files import write_json
 from paper_repro.core.params import profiles, read_params
 from paper_repro.core.provenance import commit
 from paper_repro.core.records import write_record
-from paper_repro.core.runs import ABLATIONS, runs
+from paper_repro.core.runs import runs
+from paper_repro.pipeline.presentation import ABLATIONS
 from paper_repro.report.citation import read_citation
 from paper_repro.report.crate import crate
 from paper_repro.report.published import PAPER, margin

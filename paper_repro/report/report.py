@@ -12,20 +12,16 @@ import pandas as pd
 
 from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
-from paper_repro.core.records import (
-    AUTHORS_GRIDS,
-    FINE_GRID,
-    GSN_GRID,
-    SAMPLE_CHECKS,
-    write_record,
-)
-from paper_repro.core.runs import ABLATIONS, presentation
+from paper_repro.core.records import write_record
+from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
+from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
 from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.figures.variants import draw_variants
+from paper_repro.pipeline.presentation import ABLATIONS, presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.claims import NUMBERS

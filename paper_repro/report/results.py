@@ -12,8 +12,11 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from paper_repro.core import records
 from paper_repro.core.records import DataRecord, read_record
+from paper_repro.diagnostics.parzen_audit import Audit
+from paper_repro.figures.figure1 import Figure1
+from paper_repro.figures.mixing import Mixing
+from paper_repro.figures.theory import Theory
 
 M = TypeVar("M", bound=BaseModel)
 Answer = Literal["reproduced", "not reproduced", "inconclusive"]
@@ -250,7 +253,7 @@ class Mixes(Closed):
 
     run: str
     experiment: str
-    measured: records.Mixing
+    measured: Mixing
     seconds_a_step: dict[str, float]
     seconds_to_train: float | None
 
@@ -312,9 +315,9 @@ class Results(Closed):
     variants: list[Variant]
     against_release: list[AgainstRelease]
     mixing: list[Mixes]
-    audit: records.Audit | None
-    theory: records.Theory | None
-    figure1: records.Figure1 | None
+    audit: Audit | None
+    theory: Theory | None
+    figure1: Figure1 | None
     content_sha256: str | None = None
 
     @property

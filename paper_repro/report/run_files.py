@@ -12,26 +12,21 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json, read_text
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import family_in
-from paper_repro.core.records import (
-    CURVE,
-    EVALUATION,
-    FIGURE2,
-    FIGURE3,
-    VALIDATION,
-    WEIGHTS,
-    Evaluation,
-    NotRun,
-    Trained,
-    metrics,
-    read_record,
-    read_training,
-)
-from paper_repro.core.runs import Run, presentation, report_stage, repro, runs, weights_path
+from paper_repro.core.records import NotRun, Trained, read_record, read_training
+from paper_repro.core.runs import Run, repro, runs, weights_path
+from paper_repro.evaluation.evaluate import EVALUATION, Evaluation, metrics
+from paper_repro.evaluation.trained_run import WEIGHTS
+from paper_repro.figures.figure2 import FIGURE2
+from paper_repro.figures.figure3 import FIGURE3
+from paper_repro.pipeline.presentation import presentation, report_stage
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
 CHECKED = frozenset({"sample_checks.json"})  # if checked
 CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
+# What the tables of every run begin with; a family of models has columns of its own beside.
+CURVE = ("epoch", "updates")
+VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma")
 COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.records import GSN_GRID
 from paper_repro.core.titles import TITLES
+from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.report import escaping
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code

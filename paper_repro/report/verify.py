@@ -12,13 +12,14 @@ from paper_repro.core.dataset import processed_folder, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
-from paper_repro.core.records import DEFAULT_GRID, SAMPLE_SETS, SampleSets, read_record
-from paper_repro.core.runs import Run, presentation, read_run, repro, weights_path
+from paper_repro.core.records import read_record
+from paper_repro.core.runs import Run, read_run, repro, weights_path
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.data.fetch import fetch_sources
 from paper_repro.data.prepare import prepare
-from paper_repro.diagnostics.sample_sets import measured_sets
+from paper_repro.diagnostics.sample_sets import DEFAULT_GRID, SAMPLE_SETS, SampleSets, measured_sets
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
+from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.release import SAME
 
 

@@ -5,9 +5,10 @@ In half precision: that moves the log-likelihood by some thousandths of a nat.
 
 from typing import Any
 
-from paper_repro.core.records import read_training, reported, require_model, write_record
-from paper_repro.core.runs import presentation, read_run, weights_path
+from paper_repro.core.records import read_training, require_model, write_record
+from paper_repro.core.runs import read_run, weights_path
 from paper_repro.core.tensor_file import load_tensors, save_tensors
+from paper_repro.pipeline.presentation import presentation, reported
 
 
 def weights(key: str) -> None:

@@ -7,7 +7,6 @@ lie beside the run's checkpoints, out of git and DVC; a training that goes on ad
 from pathlib import Path
 
 import torch
-from torchvision.utils import save_image
 
 from paper_repro.core.dataset import NORMALISED, displayed
 from paper_repro.core.files import replacing
@@ -32,6 +31,8 @@ def write_frame(
     UserError
         If it can't be written.
     """
+    from torchvision.utils import save_image  # takes a second to import, and few epochs need it
+
     images = displayed(samples, samples) if dataset in NORMALISED else samples
     images = images.reshape(-1, *(shape if len(shape) == 3 else (1, *shape)))
     with replacing(folder / f"epoch-{epoch:05}.png") as temporary:

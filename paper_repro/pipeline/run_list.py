@@ -1,0 +1,176 @@
+"""``paper_repro runs``: a profile's runs as DVC takes them, and its copy of the pipeline.
+
+A profile's ``seeds`` lists runs, a line an experiment. DVC needs them spelled out.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from paper_repro.core.errors import UserError
+from paper_repro.core.files import read_text, write_text
+from paper_repro.core.params import OWN, PAPER, Params, params_path, profiles, read_params
+from paper_repro.core.recipe import family_in
+from paper_repro.core.runs import measure_key, model_path, runs, weights_path
+from paper_repro.core.titles import TITLES
+from paper_repro.pipeline.presentation import ABLATIONS, presentation
+
+PIPELINE = Path("dvc.yaml")
+GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing"}  # of a params file
+OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
+NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
+
+
+def run_list_path(profile: str) -> Path:
+    """Return where DVC finds a profile's runs, beside its pipeline."""
+    return params_path(profile).with_name("runs.yaml")
+
+
+def _require_effect(params: Params) -> None:
+    """Raise a `UserError` for a group or an entry that nothing would ever read."""
+    experiments = {name for file in params.files for name in file.values.get("experiments") or {}}
+    known = {
+        "": GROUPS,
+        "data": set(TITLES),
+        "measure": set(TITLES) | experiments,
+        "presentation.protocol": experiments,
+    }
+    for key, names in known.items():
+        values: Any = params.own.values
+        for part in filter(None, key.split(".")):
+            values = values.get(part) or {}
+        for name in values if isinstance(values, dict) else ():
+            if name not in names:
+                dotted = f"{key}.{name}".lstrip(".")
+                raise UserError(
+                    f"{params.own.path}: {dotted}: nothing reads this; possible are "
+                    f"{', '.join(sorted(names))}"
+                )
+
+
+def run_list(params: Params) -> str:
+    """Return a profile's list of runs as DVC's pipeline takes it (`UserError` as `runs`).
+
+    Written out, because DVC can't look anything up: the base of a variant, the data set, the
+    measure's entry, the model that a run starts from, the code of its family.
+    """
+    _require_effect(params)
+    profile, shown, listed = params.profile, presentation(params), runs(params)
+    entries: dict[str, dict[str, str]] = {}
+    for key, run in listed.items():
+        family = family_in(params, run.experiment)
+        entries[key] = {
+            "experiment": run.experiment,
+            "base": params.base(run.experiment),
+            "dataset": run.dataset,
+            "measure": measure_key(params, run),
+            "training": family.training,
+            "start": (run.stacked_on or Path(family.more)).as_posix(),
+            "model": family.model,
+            "weights": (
+                weights_path(run) if key in shown.published else model_path(key)
+            ).as_posix(),
+        }
+        for name in (run.experiment, entries[key]["base"]):
+            if not params.own.has(("experiments", name)):
+                raise UserError(
+                    f"{params.own.path}: experiments.{name}: no such key, but {key} is listed; "
+                    "add it, if need be as {}, so that DVC sees what changes there"
+                )
+
+    def opened(key: str) -> dict[str, str]:
+        return {name: entries[key][name] for name in OPENED}  # anew: YAML would alias a shared one
+
+    first = {run.experiment: key for key, run in reversed(listed.items())}
+    for group in ("diagnosed", "checked", "mixing"):
+        for name in getattr(shown, group):
+            if name not in first:
+                raise UserError(
+                    f"{params.own.path}: presentation.{group}: no run of {name} is listed"
+                )
+    for key in shown.published:
+        if key not in listed:
+            raise UserError(f"{params.own.path}: presentation.published: {key} is not listed")
+    if shown.published and not params.own.has(("presentation", "protocol")):
+        raise UserError(
+            f"{params.own.path}: presentation.protocol: no such key, but runs are published; add "
+            "it, if need be as {}, so that DVC sees what changes there"
+        )
+    own = params_path(profile)
+    studied = profile == ABLATIONS
+    content = {
+        "profile": profile,
+        "root": "." if profile == PAPER else "../..",
+        "own_params": own.as_posix(),
+        "run_list": run_list_path(profile).as_posix(),
+        "reports": [] if studied else [profile],
+        "studies": [profile] if studied else [],
+        "prepare": {
+            f"{profile}-{name}": {
+                "dataset": name,
+                "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{name}",
+            }
+            for name, size in params.group("data").items()
+            if name in {run.dataset for run in listed.values()}
+        },
+        "runs": entries,
+        "independent": {
+            key: opened(key)
+            for key, run in listed.items()
+            if family_in(params, run.experiment).independent
+        },
+        "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
+        "checked": {
+            first[name]: opened(first[name])
+            for name in dict.fromkeys((*shown.diagnosed, *shown.checked))
+        },
+        "sheets": {first[name]: opened(first[name]) for name in shown.checked},
+        "published": {key: opened(key) for key in shown.published},
+        "mixed": {first[name]: opened(first[name]) for name in shown.mixing},
+        "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
+    }
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None  # a line a run
+    yaml.width = 1000
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.dump(content, stream)
+    return f"# Written by `paper_repro runs` from {own.as_posix()}.\n{stream.getvalue()}"
+
+
+def _written(profile: str) -> dict[Path, tuple[str, Path]]:
+    """Return what `write_run_lists` writes for DVC, by path, and what each is written from."""
+    path = run_list_path(profile)
+    found = {path: (run_list(read_params(profile)), params_path(profile))}
+    if profile != PAPER:  # a copy: DVC reads a link in a commit as the text that git keeps of it
+        found[path.with_name(PIPELINE.name)] = read_text(PIPELINE), PIPELINE
+    return found
+
+
+def require_current_lists() -> None:
+    """Raise a `UserError` if a list of runs is not what its profile's parameters say.
+
+    DVC would leave out a seed that is only in the parameters, without a word.
+    """
+    for profile in profiles():
+        for path, (now, source) in _written(profile).items():
+            if not path.is_file() or read_text(path) != now:
+                raise UserError(f"{path}: is not what {source} says; run `paper_repro runs`")
+
+
+def write_run_lists() -> None:
+    """Write every profile's list of runs and copy of the pipeline (`UserError` as `run_list`).
+
+    With it, for a new profile, the two files that its report takes as given: a person's notes and
+    the published release. Both are empty at first.
+    """
+    for profile in profiles():
+        for name, first in (("notes.md", ""), ("release.json", NO_RELEASE)):
+            path = Path("reports", profile, name)
+            if not path.exists():
+                write_text(path, first)
+        for path, (now, _) in _written(profile).items():
+            write_text(path, now)
+            print(f"runs: {path}")
