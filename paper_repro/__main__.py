@@ -65,8 +65,6 @@ def _parser() -> argparse.ArgumentParser:
         "parzen_audit", "diagnostics.parzen_audit", "measure samples that no trained model made"
     )
     command.add_argument("key", metavar="run")
-    command = add("theory", "figures.theory", "check section 4 in numbers")
-    command.add_argument("profile")
     command = add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension")
     command.add_argument("profile")
     command = add("report", "report.report", "write a profile's results, table and page")

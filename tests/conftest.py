@@ -147,16 +147,9 @@ class Workspace:
         self.write()
 
     def draw_toy(self, profile="quick"):
-        """Put down what the stages theory and figure1 leave for the report."""
+        """Put down what the stage figure1 leaves for the report."""
         folder = self.folder / "reports" / profile
         folder.mkdir(parents=True, exist_ok=True)
-        check = {
-            "id": "minimum_value",
-            "value": 2.5e-16,
-            "tolerance": 1e-9,
-            "holds": True,
-        }
-        theory = {"checks": [check], "family": [], "descent": [], "settings": {}}
         panel = {
             "panel": "a",
             "discriminator_steps": 1,
@@ -170,9 +163,8 @@ class Workspace:
             "mean_of_p_g": 0.0,
         }
         figure1 = {"panels": [panel], "arrows": {}, "support": 0.01, "settings": {}}
-        for number, (name, content) in enumerate((("theory", theory), ("figure1", figure1))):
-            save_note(folder / f"{name}.png", f"{name} {number}")
-            write_record(folder / f"{name}.json", content, folder / f"{name}.png")
+        save_note(folder / "figure1.png", "figure 1")
+        write_record(folder / "figure1.json", figure1, folder / "figure1.png")
 
     @property
     def run(self):
@@ -201,7 +193,7 @@ def workspace(tmp_path, monkeypatch):
         content["seeds"] = {"mnist": [0] if profile == "quick" else []}
         content["presentation"] = {"diagnosed": []}
         if profile not in ("paper", "ablations"):
-            content["theory"] = {"checks": {}, "figure1": {}}
+            content["theory"] = {"figure1": {}}
     del files["quick"]["parzen_audit"]
     made = Workspace(tmp_path, files)
     made.once(fresh)

@@ -17,13 +17,12 @@ from tests.conftest import ROOT
 
 DRAW = """
 from pathlib import Path
-from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import torch
 from paper_repro.figures import (
     benchmarks, canvas, chains, curves, figure1, figure2, figure3, forest, parzen_audit,
-    sample_sets, strips, theory, variants,
+    film, sample_sets, strips, variants,
 )
 
 x = np.linspace(-1, 1, 50)
@@ -63,12 +62,10 @@ sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
 both = pd.DataFrame({"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5.0, 4.0, 6.0],
                      "experiment": ["one", "one", "two", "two"]})
 variants.draw_variants(both, Path("variants.png"))
-members = [SimpleNamespace(jsd=0.1, criterion=-1.2)]
-found = SimpleNamespace(x=x, p_data=p, p_g=p, d=p, members=members, descent=[-1.2, -1.3])
-theory.draw(found, Path("theory.png"))
+film.draw({1: np.zeros((9, 70, 3)), 20: np.ones((9, 70, 3))}, Path("film.png"))
 """
 MODULES = {path.stem for path in (ROOT / "paper_repro/figures").glob("*.py")}
-DRAWN = sorted(MODULES - {"__init__", "mixing"})  # mixing draws by strips
+DRAWN = sorted(MODULES - {"__init__", "mixing", "sheet"})  # which draw by strips and figure 2
 HOSTILE = """
 image.origin: lower
 image.cmap: hot
@@ -92,7 +89,7 @@ SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
 BY_TURNS = """
 import os, sys
 import pandas, PIL.Image, pydantic, scipy.stats, sklearn.neural_network, torch, torchvision.utils
-import paper_repro.diagnostics.parzen_audit, paper_repro.theory.checks
+import paper_repro.diagnostics.parzen_audit
 assert "matplotlib" not in sys.modules
 for folder, backend in {places!r}:
     child = os.fork()
@@ -138,7 +135,7 @@ def pictures(tmp_path_factory):
 @pytest.mark.slow
 def test_no_setting_of_the_user_changes_a_picture(pictures):
     """One test, because two processes would draw all of them twice."""
-    pixels = {"canvas", "figure2", "figure3", "strips"}
+    pixels = {"canvas", "figure2", "figure3", "film", "strips"}
     vectors = {f"{name}.pdf" for name in DRAWN if name not in pixels}
     assert pictures["clean"].keys() == {f"{name}.png" for name in DRAWN} | vectors
     for surroundings in SURROUNDINGS:

@@ -406,7 +406,7 @@ READ = [
     (Path("models") / f"{KEY}.safetensors", ("evaluate", KEY)),
     (Path("reports/quick/runs") / KEY / "training.json", ("evaluate", KEY)),
     (Path("reports/quick/runs") / KEY / "curve.csv", ("report", "quick")),
-    (Path("reports/quick/theory.json"), ("report", "quick")),
+    (Path("reports/quick/figure1.json"), ("report", "quick")),
     (Path("CITATION.cff"), ("report", "quick")),
 ]
 

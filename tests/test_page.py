@@ -196,14 +196,6 @@ def test_the_ledger_shows_every_claim_with_its_verdict(committed):
         assert kind == ("yes" if good else "no" if bad or word == "not reproduced" else "open")
 
 
-def test_section_4_shows_the_checks(committed):
-    results, tables = committed
-    checks = tables.starting("Where", "Statement")
-    for line, check in zip(checks, results.theory["checks"], strict=True):
-        assert float(line["Value"].replace("−", "-")) == pytest.approx(check["value"], rel=0.06)
-        assert line["Holds"] == ("yes" if check["holds"] else "no")
-
-
 def test_the_audit_shows_the_numbers_of_the_results(committed):
     results, tables = committed
     if results.audit is None:

@@ -19,7 +19,7 @@ from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.gan.model import recipe
 from paper_repro.pipeline.presentation import presentation
 from paper_repro.pipeline.run_list import require_current_lists, run_list, run_list_path
-from paper_repro.theory.settings import Checks, Figure1
+from paper_repro.theory.settings import Figure1
 from tests.small import PROFILES, ROOT, read_from_root
 
 
@@ -63,7 +63,6 @@ def read_all(profile):
         found[key] = run.model_dump() | made[run.experiment]
     found["parzen_audit"] = params.parse(AuditSettings, "parzen_audit").model_dump(mode="json")
     found["mixing"] = params.parse(MixingSettings, "mixing").model_dump(mode="json")
-    found["theory"] = params.parse(Checks, "theory", "checks").model_dump(mode="json")
     found["figure1"] = params.parse(Figure1, "theory", "figure1").model_dump(mode="json")
     return found
 
@@ -144,7 +143,7 @@ BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
         (PAPERS, ("seeds", "mnist", 0), -1, "seeds.mnist.0"),
         (PAPERS, ("seeds",), 3, "seeds: must be a mapping"),
         (PAPERS, ("presentation", "published"), "all", "presentation.published"),
-        (PAPERS, ("theory", "checks", "grid", "high"), -20.0, "must lie below high"),
+        (PAPERS, ("theory", "figure1", "grid", "high"), -20.0, "must lie below high"),
         (PAPERS, ("parzen_audit", "draws"), 1, "parzen_audit.draws"),
         (QUICK, (*MNIST, "batch_size"), 0, "profiles/quick/params.yaml: experiments.mnist.batch"),
         # A list comes whole from one file: what it lacks, it lacks there.
@@ -365,7 +364,7 @@ def read_anew(before, after, profile, stages):
                 found |= {f"evaluate@{name}"} | (others & names)
         if name in ("parzen_audit", "mixing"):
             found |= {stage for stage in names if stage.startswith(f"{name}@")}
-        found |= {f"{stage}@{profile}" for stage in ("theory", "figure1") if stage == name} & names
+        found |= {f"figure1@{profile}"} & names if name == "figure1" else set()
         if name == "presentation":
             found |= {f"report@{profile}"} & names
             judged = now["protocol"] != was["protocol"]

@@ -73,7 +73,7 @@ def test_what_a_stage_runs_lies_in_what_it_lists(stage, family):
 
 
 def test_what_draws_lines_depends_on_the_style():
-    for stage in ("theory", "figure1", "report", "study"):
+    for stage in ("figure1", "report", "study"):
         style = {"paper_repro/figures", "paper_repro/figures/paper.mplstyle"}
         assert style & set(body(stage)["deps"]), stage
 

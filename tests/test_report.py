@@ -373,7 +373,7 @@ def test_results_hold_no_sentence(reported):
         elif isinstance(value, str) and key not in told:
             assert len(value.split()) <= 4, (key, value)
 
-    walk(reported | {"theory": None, "figure1": None})
+    walk(reported | {"figure1": None})
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():
@@ -438,8 +438,7 @@ def test_a_second_report_has_the_same_bytes(reported, workspace):
     assert files() == first
     earlier = {"runs", "circumstances"}  # the stages before the report wrote these
     made = {p.relative_to(folder).as_posix() for p in first if not earlier & set(p.parts)}
-    given = {f"{name}.{suffix}" for name in ("theory", "figure1") for suffix in ("json", "png")}
-    given |= {"notes.md", "release.json"}
+    given = {"figure1.json", "figure1.png", "notes.md", "release.json"}
     drawn = {f"curves/{n}.{s}" for n in ("mnist", "gradients") for s in ("png", "pdf")}
     tables_made = {"table1.tex", "results.csv", "summary.md", "results.schema.json"}
     pages = {"README.md", "index.html", "results.json", "metadata.yaml", "bibliography.bib"}

@@ -9,7 +9,6 @@ from paper_repro.report.collect import _length_lacked
 from paper_repro.report.content import content
 from paper_repro.report.results import Failed, Results, Row, Seed, Verdict, read_results
 from paper_repro.report.tables import panels
-from paper_repro.theory.checks import SUPPORT
 from tests.conftest import ROOT
 
 
@@ -42,14 +41,6 @@ def test_every_key_of_a_recipe_that_was_run_is_shown(profile, monkeypatch):
         used, other = ("sgd", "adam") if recipe["sgd"] else ("adam", "sgd")
         assert shown[f"{used}.learning_rate"] == str(rate)
         assert shown.get(f"{other}.learning_rate", "–") == "–"
-
-
-def test_section_4_s_words_are_of_its_checks_and_name_their_bound(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    words = content("texts/theory.yaml")
-    checks = read_results("paper").theory["checks"]
-    assert list(words) == [check["id"] for check in checks]
-    assert f"> {SUPPORT:g}," in words["trained_discriminator"]["measure"]
 
 
 def test_a_model_that_was_not_trained_to_its_end_says_so_wherever_it_is_named():

@@ -1,6 +1,4 @@
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,20 +6,6 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from paper_repro.core.errors import UserError
-from paper_repro.core.params import read_params
-from paper_repro.figures.theory import theory
-from paper_repro.theory import optimal, settings
-from paper_repro.theory.checks import (
-    check_discriminator,
-    check_identity,
-    check_maximum,
-    check_minimum,
-    check_only_minimum,
-    check_value,
-    family,
-    measure_family,
-)
 from paper_repro.theory.density import (
     density,
     integral,
@@ -30,10 +14,25 @@ from paper_repro.theory.density import (
     quantiles,
     total_variation,
 )
-from paper_repro.theory.descent import descend
+from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.settings import Gaussian, Grid
-from paper_repro.theory.toy import apply, fit_discriminator, mlp, probabilities
-from tests.small import parse_values, write_files
+from paper_repro.theory.toy import apply, mlp, probabilities
+from tests import section4
+from tests.section4 import (
+    Family,
+    check_descent,
+    check_discriminator,
+    check_identity,
+    check_maximum,
+    check_minimum,
+    check_only_minimum,
+    check_value,
+    descend,
+    family,
+    fit_discriminator,
+    measure_family,
+)
+from tests.small import parse_values
 
 LOG4 = math.log(4)
 GRID = Grid(low=-12.0, high=12.0, points=1201)
@@ -42,23 +41,20 @@ NORMAL = (Gaussian(weight=1.0, mean=0.0, std=1.0),)
 MIXTURE = (Gaussian(weight=0.3, mean=-1.0, std=0.5), Gaussian(weight=0.7, mean=2.0, std=1.0))
 
 VALUES = {
-    "seed": 0,
     "grid": {"low": -12.0, "high": 12.0, "points": 1201},
     "p_data": [
         {"weight": 0.6, "mean": -1.0, "std": 0.6},
         {"weight": 0.4, "mean": 1.5, "std": 0.8},
     ],
-    "p_g": [{"weight": 1.0, "mean": 0.5, "std": 1.2}],
     "shifts": [-1.0, 0.0, 1.0],
     "scales": [0.5, 1.0],
-    "discriminator": {"units": [16], "quantiles": 1024, "iterations": 100},
-    "descent": {"step_size": 0.2, "steps": 150},
 }
+P_G = (Gaussian(weight=1.0, mean=0.5, std=1.2),)
 
 
 @pytest.fixture
 def chosen():
-    return parse_values(settings.Checks, VALUES)
+    return parse_values(Family, VALUES)
 
 
 # Densities
@@ -92,7 +88,7 @@ def test_total_variation_of_two_normals_has_a_closed_form():
 
 def test_golden_section_finds_the_ratio_and_the_ends():
     a, b = np.array([1.0, 3.0, 0.0, 2.0]), np.array([1.0, 1.0, 1.0, 0.0])
-    y, value = optimal.maximise(a, b)
+    y, value = section4.maximise(a, b)
     np.testing.assert_allclose(y, [0.5, 0.75, 0, 1], atol=1e-7)
     np.testing.assert_allclose(value[2:], 0, atol=1e-12)
     assert value[0] == pytest.approx(-LOG4)
@@ -101,18 +97,18 @@ def test_golden_section_finds_the_ratio_and_the_ends():
 
 def test_the_optimal_discriminator_is_a_half_where_there_is_nothing():
     zero, one = np.zeros(1), np.ones(1)
-    assert optimal.optimal_discriminator(zero, zero) == 0.5
-    assert optimal.optimal_discriminator(one, zero) == 1
-    assert optimal.optimal_discriminator(one, one) == 0.5
+    assert optimal_discriminator(zero, zero) == 0.5
+    assert optimal_discriminator(one, zero) == 1
+    assert optimal_discriminator(one, one) == 0.5
 
 
 def test_the_entropy_of_a_normal_has_a_closed_form():
-    value = optimal.entropy(lambda x: density(NORMAL, x), -12, 12)
+    value = section4.entropy(lambda x: density(NORMAL, x), -12, 12)
     assert value == pytest.approx(0.5 * math.log(2 * math.pi * math.e), abs=1e-10)
 
 
 def jsd(p, q):
-    return optimal.jsd(lambda x: density(p, x), lambda x: density(q, x), GRID.low, GRID.high)
+    return section4.jsd(lambda x: density(p, x), lambda x: density(q, x), GRID.low, GRID.high)
 
 
 def test_jsd_is_0_for_equal_and_log_2_for_disjoint_densities():
@@ -120,7 +116,7 @@ def test_jsd_is_0_for_equal_and_log_2_for_disjoint_densities():
     assert jsd(MIXTURE, MIXTURE) == pytest.approx(0, abs=1e-10)
     assert jsd(*far) == pytest.approx(math.log(2), abs=1e-9)
     p, q = (density(mixture, X) for mixture in far)
-    assert optimal.criterion(p, q, X) == pytest.approx(0, abs=1e-9)
+    assert section4.criterion(p, q, X) == pytest.approx(0, abs=1e-9)
 
 
 def test_jsd_is_the_mean_of_two_divergences():
@@ -140,7 +136,7 @@ def test_jsd_is_the_mean_of_two_divergences():
 
 def test_the_criterion_is_minus_log_4_at_equality():
     p = density(MIXTURE, X)
-    assert optimal.criterion(p, p, X) == pytest.approx(-LOG4, abs=1e-12)
+    assert section4.criterion(p, p, X) == pytest.approx(-LOG4, abs=1e-12)
     assert check_minimum(p, X).holds
     assert not check_minimum(p / 2, X).holds
 
@@ -166,28 +162,25 @@ def test_a_wrong_constant_fails_theorem_1(chosen):
 
 
 def test_the_optimal_discriminator_passes_and_a_wrong_one_fails(chosen):
-    p, q = density(chosen.p_data, X), density(chosen.p_g, X)
-    d = optimal.optimal_discriminator(p, q)
+    p, q = density(chosen.p_data, X), density(P_G, X)
+    d = optimal_discriminator(p, q)
     logits = np.log(p) - np.log(q)
     assert check_discriminator(d, p, q, X).value == 0
     assert check_value(logits, p, q, X).value == pytest.approx(0, abs=1e-9)
     swapped = check_discriminator(1 - d, p, q, X)
     assert not swapped.holds
-    assert swapped.entry()["holds"] is False
     assert not check_value(-logits, p, q, X).holds
 
 
 def test_what_is_no_number_does_not_hold(chosen):
-    p, q = density(chosen.p_data, X), density(chosen.p_g, X)
-    entry = check_discriminator(np.full_like(X, np.nan), p, q, X).entry()
-    assert entry["holds"] is False
-    assert entry["value"] is None
+    p, q = density(chosen.p_data, X), density(P_G, X)
+    assert not check_discriminator(np.full_like(X, np.nan), p, q, X).holds
 
 
 def test_a_network_learns_the_optimal_discriminator(chosen):
-    p, q = density(chosen.p_data, X), density(chosen.p_g, X)
+    p, q = density(chosen.p_data, X), density(P_G, X)
     network = mlp([16], torch.Generator().manual_seed(0))
-    data, samples = (quantiles(mixture, 2048, X) for mixture in (chosen.p_data, chosen.p_g))
+    data, samples = (quantiles(mixture, 2048, X) for mixture in (chosen.p_data, P_G))
     untrained = check_discriminator(probabilities(network, X), p, q, X)
     fit_discriminator(network, data, samples, 150)
     trained = check_discriminator(probabilities(network, X), p, q, X)
@@ -205,7 +198,7 @@ def test_the_procedure_lowers_the_criterion_and_reaches_the_data():
     assert max(np.diff(curve)) < 1e-12
     assert curve[0] > -1.2
     assert curve[-1] == pytest.approx(-LOG4, abs=1e-8)
-    assert total_variation(p, end, X) < 1e-4
+    assert all(check.holds for check in check_descent(p, end, curve, X))
     assert integral(end, X) == pytest.approx(1)
 
 
@@ -226,70 +219,3 @@ def test_a_step_of_1_is_the_mean_with_the_data():
     # exp(−log(1 − D*)) = (p_data + p_g) / p_g.
     p, q = density(MIXTURE, X), density(NORMAL, X)
     np.testing.assert_allclose(descend(p, q, X, 1.0, 1)[0], (p + q) / 2, atol=1e-10)
-
-
-# The stage
-
-
-def test_the_stage_writes_every_check(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files({"theory": {"checks": VALUES}})
-    theory("quick")
-    result = json.loads(Path("reports/quick/theory.json").read_text())
-    assert [check["id"] for check in result["checks"]] == [
-        "pointwise_maximum",
-        "trained_discriminator",
-        "trained_value",
-        "criterion_and_jsd",
-        "minimum_value",
-        "minimum_only_there",
-        "descent_reaches_data",
-        "descent_value",
-        "descent_improves",
-    ]
-    assert {check["id"] for check in result["checks"] if not check["holds"]} <= {
-        "trained_discriminator"  # so short a training is not what the tolerance was made for
-    }
-    assert result["settings"] == VALUES
-    assert Path("reports/quick/theory.png").read_bytes().startswith(b"\x89PNG")
-    assert Path("reports/quick/theory.pdf").read_bytes().startswith(b"%PDF")
-    written = Path("reports/quick/theory.json").read_bytes()
-    theory("quick")
-    assert Path("reports/quick/theory.json").read_bytes() == written
-
-
-def test_a_failed_check_is_written_down(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    short = {"discriminator": {"iterations": 1}, "descent": {"steps": 1}}
-    write_files({"theory": {"checks": VALUES}}, theory={"checks": short})
-    theory("quick")
-    result = json.loads(Path("reports/quick/theory.json").read_text())
-    failed = {check["id"] for check in result["checks"] if not check["holds"]}
-    assert failed >= {"trained_discriminator", "descent_reaches_data", "descent_value"}
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "words"),
-    [
-        ("p_g", [{"weight": 0.5, "mean": 0.0, "std": 1.0}], "weights of p_g must add up to 1"),
-        ("grid", {"low": 1.0, "high": 1.0, "points": 5}, "must lie below high"),
-        ("descent", {"step_size": -1.0, "steps": 5}, "checks.descent.step_size"),
-    ],
-)
-def test_bad_settings_are_named(key, value, words):
-    with pytest.raises(UserError, match=words):
-        parse_values(settings.Checks, VALUES | {key: value})
-
-
-def test_a_profile_is_laid_over(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def descent(profile):
-        return read_params(profile).parse(settings.Checks, "theory", "checks").descent
-
-    write_files({"theory": {"checks": VALUES}}, theory={"checks": {"descent": {"steps": 7}}})
-    assert (descent("quick").steps, descent("quick").step_size) == (7, 0.2)
-    assert descent("paper").steps == 150
-    write_files({"theory": {"checks": VALUES}}, theory={"checks": {"descent": {"steps": 0}}})
-    with pytest.raises(UserError, match=r"quick/params\.yaml: theory\.checks\.descent\.steps"):
-        descent("quick")

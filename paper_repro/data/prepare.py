@@ -95,18 +95,18 @@ READERS: dict[str, Callable[[dict[str, tuple[bytes, str]]], Split]] = {
 }
 
 
-def _fallback(kind: str, size: DataSize) -> tuple[str, Split]:
+def _fallback(name: str, kind: str, size: DataSize) -> tuple[str, Split]:
     """Return what the dependencies ship in place of a data set, and its name."""
+    if kind == "digits" and name == "tfd":
+        return fallbacks.DIGITS, split_tfd(Tfd(*fallbacks.digits_in_folds()))
     if kind == "digits":
         images = fallbacks.digits()
         parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}
         return fallbacks.DIGITS, Split(parts, fallbacks.digit_labels()[:1197])
     wanted = [n or 1000 for n in (size.train, size.valid, size.test)]
-    if kind == "photographs":
-        images = fallbacks.photographs(sum(wanted))
-        train, valid, test = np.split(images, np.cumsum(wanted)[:2])
-        return fallbacks.PHOTOGRAPHS, Split({"train": train, "valid": valid, "test": test})
-    return fallbacks.FACES, split_tfd(Tfd(*fallbacks.faces(2 * sum(wanted))))
+    images = fallbacks.photographs(sum(wanted))
+    train, valid, test = np.split(images, np.cumsum(wanted)[:2])
+    return fallbacks.PHOTOGRAPHS, Split({"train": train, "valid": valid, "test": test})
 
 
 def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
@@ -166,7 +166,7 @@ def prepare(profile: str, name: str) -> None:
         canonical, stand_in = status["canonical"], status["stand_in"]
         split = _read(source, raw, status["sha256"])
     elif size.fallback is not None:
-        stand_in, split = _fallback(size.fallback, size)
+        stand_in, split = _fallback(name, size.fallback, size)
     else:
         write_not_run(folder, name, status["reason"], status["todo"])
         print(f"prepare: {profile}: {status['reason']}")

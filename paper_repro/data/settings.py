@@ -15,7 +15,7 @@ class DataSize(Model):
     train: Count | None  # null: all there are
     valid: Count | None
     test: Count | None
-    fallback: Literal["digits", "photographs", "faces"] | None = None
+    fallback: Literal["digits", "photographs"] | None = None
     stand_in: bool = False  # use what PAPER_REPRO_STAND_IN declares, and never the data set itself
 
 

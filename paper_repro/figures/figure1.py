@@ -17,11 +17,11 @@ from paper_repro.core.params import read_params
 from paper_repro.core.records import Closed, Sealed, write_record
 from paper_repro.figures.canvas import Axes, ConnectionPatch, Line2D, drawing
 from paper_repro.theory import settings
-from paper_repro.theory.checks import SUPPORT
 from paper_repro.theory.density import Array, density, integral, points, total_variation
 from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.toy import Game, apply, generator_density, probabilities
 
+SUPPORT = 0.01  # D is compared with D* where p_data + p_g exceeds this: elsewhere V hardly sees it
 SHOWN = 0.02  # the x axis ends where p_data and all p_g have fallen to this part of the peak
 ARROWS = 17
 LINE_X, LINE_Z = -0.1, -0.62  # heights of the two lines below the curves

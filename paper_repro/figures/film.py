@@ -3,9 +3,11 @@
 Reads the frames that training has left beside the checkpoints (`paper_repro.training.film`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from paper_repro.core.errors import UserError
@@ -15,8 +17,7 @@ from paper_repro.figures.canvas import drawing
 from paper_repro.training.checkpoint import CHECKPOINTS
 from paper_repro.training.film import FRAME, ROW
 
-SHOWN = 8  # samples of each frame in the picture
-SECONDS = 1.0  # of a frame in the GIF
+MILLISECONDS = 1000  # of a frame in the GIF
 
 
 def _frames(key: str) -> list[Path]:
@@ -36,32 +37,32 @@ def _frames(key: str) -> list[Path]:
     return sorted(max(films, key=lambda path: path.stat().st_mtime).glob("epoch-*.png"))
 
 
+def draw(strips: Mapping[int, npt.NDArray[np.uint8]], path: Path) -> None:
+    """Draw strips of samples, (rows, columns, 3), one below the other, each with its epoch."""
+    height, width, _ = next(iter(strips.values())).shape
+    inches = 6 * height / width * len(strips) + 0.3
+    with drawing(path, 6, inches, vector=False) as figure:
+        rows = figure.subplots(len(strips), squeeze=False)[:, 0]
+        for axes, (epoch, strip) in zip(rows, strips.items(), strict=True):
+            axes.imshow(strip, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.set_ylabel(f"{epoch:,}", fontsize=8)
+
+
 def film(key: str) -> None:
     """Write a run's film (`UserError` if there is none, or the run is not listed)."""
     run, frames = read_run(key)[1], _frames(key)
-    images = []
+    images = {}
     for path in frames:
         with Image.open(path) as opened:
-            images.append(opened.convert("RGB"))
+            images[int(path.stem.removeprefix("epoch-"))] = opened.convert("RGB")
+    first, *rest = images.values()
     gif = frames[0].with_name("film.gif")
     with replacing(gif) as temporary:
-        images[0].save(
-            temporary,
-            "GIF",
-            save_all=True,
-            append_images=images[1:],
-            loop=0,
-            duration=1000 * SECONDS,
+        first.save(
+            temporary, "GIF", save_all=True, append_images=rest, loop=0, duration=MILLISECONDS
         )
-    height = images[0].height * ROW // FRAME  # of the first row
-    strips = [np.asarray(image)[:height] for image in images]
-    ratio = strips[0].shape[0] / strips[0].shape[1]
-    with drawing(run.folder / "film.png", 6, 6 * ratio * len(strips) + 0.3, vector=False) as figure:
-        for axes, strip, path in zip(
-            np.ravel(figure.subplots(len(strips))), strips, frames, strict=True
-        ):
-            axes.imshow(strip, interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_ylabel(str(int(path.stem.removeprefix("epoch-"))), fontsize=8)
-    print(f"film: {gif}, {run.folder / 'film.png'}")
+    top = first.height * ROW // FRAME  # the first row of samples
+    picture = run.folder / "film.png"
+    draw({epoch: np.asarray(image)[:top] for epoch, image in images.items()}, picture)
+    print(f"film: {gif}, {picture}")

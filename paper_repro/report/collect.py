@@ -18,7 +18,6 @@ from paper_repro.evaluation.evaluate import Measured, OverFolds
 from paper_repro.evaluation.trained_run import WEIGHTS
 from paper_repro.figures.figure1 import FIGURE1
 from paper_repro.figures.mixing import MIXING
-from paper_repro.figures.theory import THEORY
 from paper_repro.pipeline.presentation import (
     ABLATIONS,
     Presentation,
@@ -434,10 +433,9 @@ def collect(params: Params, listed: list[RunFiles]) -> Results:
         raise UserError(f"{params.own.path}: seeds: lists no run; add one")
     found = Collected(params, listed)
     rows = [found.row(name) for name in params.group("seeds")]
-    theory = figure1 = None
+    figure1 = None
     if profile != ABLATIONS:
         folder = results_path(profile).parent
-        theory = read_record(folder / "theory.json", THEORY, repro(profile, f"theory@{profile}"))
         again = repro(profile, f"figure1@{profile}")
         figure1 = read_record(folder / "figure1.json", FIGURE1, again)
     place = params.places("theory", "figure1")[0]
@@ -455,6 +453,5 @@ def collect(params: Params, listed: list[RunFiles]) -> Results:
         against_release=against_release(profile, rows),
         mixing=found.mixing() if figure1 else [],
         audit=found.audit(),
-        theory=theory,
         figure1=figure1,
     )

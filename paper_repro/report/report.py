@@ -290,7 +290,6 @@ def values(
     sets = [seed.sets for _, seed in results.seeds if seed.sets]
     chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
     gsn = chains.get("deep_gsn")
-    checks = results.theory["checks"] if results.theory else []
     audit = results.audit
     released = release.runs if release else []
     not_run = [row for row in results.rows if row.status == "not run"]
@@ -331,7 +330,6 @@ def values(
         "comparable": any(row.comparable for row in results.rows),
         "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
         "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
-        "held": sum(check["holds"] for check in checks),
         "margins": {name: f"{margin(name):g}" for name in PAPER},
         "rounding": ROUNDING,
         "seeds": SEEDS,

@@ -16,7 +16,6 @@ from paper_repro.core.records import DataRecord, read_record
 from paper_repro.diagnostics.parzen_audit import Audit
 from paper_repro.figures.figure1 import Figure1
 from paper_repro.figures.mixing import Mixing
-from paper_repro.figures.theory import Theory
 
 M = TypeVar("M", bound=BaseModel)
 Answer = Literal["reproduced", "not reproduced", "inconclusive"]
@@ -316,7 +315,6 @@ class Results(Closed):
     against_release: list[AgainstRelease]
     mixing: list[Mixes]
     audit: Audit | None
-    theory: Theory | None
     figure1: Figure1 | None
     content_sha256: str | None = None
 

@@ -11,7 +11,7 @@ from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.report import escaping
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
-from paper_repro.report.formatting import duration, filled, interval, number, printed, signed
+from paper_repro.report.formatting import duration, interval, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
 from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row
 
@@ -497,27 +497,6 @@ def context() -> Markdown:
             "Source": entry.source,
         }
         for entry in CONTEXT
-    )
-
-
-def theory(results: Results) -> Markdown:
-    """Return the checks of section 4, one line each."""
-    found = results.theory
-    if found is None:
-        return Markdown()
-    counts = {"members": len(found["family"]), "steps": len(found["descent"]) - 1}
-    words = content("texts/theory.yaml")
-    return markdown(
-        {
-            "Where": words[check["id"]]["where"],
-            "Statement": words[check["id"]]["statement"],
-            "Measured": filled(words[check["id"]]["measure"], counts),
-            "Value": "–" if check["value"] is None else f"{check['value']:.2g}".replace("-", "−"),
-            "Tolerance": f"{check['tolerance']:.2g}".replace("-", "−"),
-            "because": words[check["id"]]["reason"],
-            "Holds": "yes" if check["holds"] else "no",
-        }
-        for check in found["checks"]
     )
 
 

@@ -1,4 +1,4 @@
-"""Section 4 in one dimension: the propositions, theorem 1 and figure 1's game, as numbers.
+"""Figure 1's game in one dimension: densities, the optimal D, both players.
 
 Reads the group ``theory`` of the parameters and no data; leaves nothing: `figures` writes and draws
 what it finds.

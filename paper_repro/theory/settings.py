@@ -1,4 +1,4 @@
-"""The group ``theory`` of ``params.yaml``: the checks of section 4, and figure 1.
+"""The group ``theory`` of ``params.yaml``: figure 1.
 
 A profile's own ``theory`` is laid over it.
 """
@@ -39,40 +39,6 @@ class Grid(Model):
     def _check(self) -> Self:
         if self.low >= self.high:
             raise ValueError(f"low ({self.low:g}) must lie below high ({self.high:g})")
-        return self
-
-
-class TrainedDiscriminator(Model):
-    """The network of proposition 1 and its training by L-BFGS."""
-
-    units: Annotated[tuple[Count, ...], Field(min_length=1)]  # of each hidden layer
-    quantiles: Count  # of each density, over which the expectations are taken
-    iterations: Count
-
-
-class Descent(Model):
-    """The procedure of proposition 2."""
-
-    step_size: Annotated[float, Field(gt=0, le=1)]  # 1 goes halfway to p_data at once
-    steps: Count
-
-
-class Checks(Model):
-    """What the checks of section 4 are made with."""
-
-    seed: NonNegativeInt
-    grid: Grid
-    p_data: Mixture
-    p_g: Mixture  # of proposition 1, and where proposition 2 starts
-    shifts: tuple[float, ...]  # theorem 1's family of p_g: p_data moved by each of these
-    scales: tuple[Positive, ...]  # and stretched by each of these
-    discriminator: TrainedDiscriminator
-    descent: Descent
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_weights("p_data", self.p_data)
-        _check_weights("p_g", self.p_g)
         return self
 
 

@@ -1,7 +1,7 @@
 """Two small networks in one dimension, and both players' steps of Algorithm 1.
 
 The paper leaves the learning rule open ("any standard gradient-based learning rule"); here it is
-Adam for the game and L-BFGS for a discriminator alone.
+Adam.
 """
 
 import math
@@ -89,35 +89,6 @@ def generator_density(network: torch.nn.Module, x: Array) -> Array:
     edges = np.append(x - step / 2, x[-1] + step / 2)
     below = np.clip((edges - low) / width, 0, 1).mean(axis=0)  # (n + 1,) P(G(z) < edge)
     return np.asarray(np.diff(below) / step)
-
-
-def fit_discriminator(
-    discriminator: torch.nn.Module, x_data: Array, x_g: Array, iterations: int
-) -> None:
-    """Maximise V(D, G) over D with G fixed, by L-BFGS on all points at once.
-
-    Parameters
-    ----------
-    x_data, x_g : (n,) points over which the two expectations of equation 1 are means.
-    """
-    data, samples = column(x_data), column(x_g)
-    optimizer = torch.optim.LBFGS(
-        discriminator.parameters(),
-        max_iter=iterations,
-        max_eval=2 * iterations,
-        history_size=20,
-        tolerance_grad=0,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = objectives.discriminator_loss(discriminator(data), discriminator(samples), "sum")
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
 
 
 class Game:
