@@ -103,7 +103,7 @@ def test_figure_2_has_its_panels_side_by_side_and_says_what_an_absent_one_needs(
     head, _, line = panels(results, {"mnist": "paper-mnist-4"}).splitlines()
     assert head == "| a) MNIST | b) TFD, phase 2 |"
     assert "![Figure 2 a](runs/paper-mnist-4/figure2.png)" in line
-    assert "| TFD could not be obtained. Needs your copy of TFD. |" in line
+    assert "| not run; needs your copy of TFD |" in line
 
 
 def test_every_grid_of_sets_of_samples_has_its_words():

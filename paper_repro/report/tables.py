@@ -139,7 +139,8 @@ def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
         row = results.row(name) if "panel" in about else None
         if row is None:
             continue
-        shown: object = f"{row.failed[0].reason}. Needs {about['needs']}." if row.failed else "–"
+        needs = f"; needs {about['needs']}" if any(failed.run for failed in row.failed) else ""
+        shown: object = f"{row.status}{needs}"
         if name in runs:
             shown = Markdown(f"![Figure 2 {about['panel']}](runs/{runs[name]}/figure2.png)")
         found[f"{about['panel']}) {about['title']}"] = shown
