@@ -542,8 +542,8 @@ def prepared(mirror, monkeypatch):
     paper = {"train": 50, "valid": 10, "test": 20, "fallback": None}
     # No run is listed: what DVC would be told of them is not these tests' concern.
     monkeypatch.setattr(fetching, "require_current_lists", lambda: None)
-    write_params("quick", data={"mnist": quick})
-    write_params("paper", data={"mnist": paper})
+    write_params("quick", data={"mnist": quick}, seeds={})
+    write_params("paper", data={"mnist": paper}, seeds={})
 
 
 def test_the_split_is_the_paper_s():
@@ -623,6 +623,23 @@ def test_without_files_paper_is_not_run_and_quick_takes_the_digits(prepared, mon
     assert quick.stand_in == "scikit-learn's handwritten digits"
     assert not quick.canonical
     assert quick.load("train").shape == (20, 784)
+
+
+def test_results_are_never_replaced_by_not_run(measured):
+    """Not even where the data were lost, or are another machine's."""
+    size = {"train": 1, "valid": 1, "test": 1, "fallback": None}
+    measured.files["quick"]["data"] = {"mnist": size}
+    measured.write()
+    absent = {"dataset": "mnist", "status": "not run", "reason": "no MNIST", "todo": "get it"}
+    Path("data/raw/mnist").mkdir(parents=True)
+    Path("data/raw/mnist/status.json").write_text(json.dumps(absent))
+    before = read_dataset("quick", "mnist")
+    with pytest.raises(UserError, match=r"no MNIST; get it\. The results of quick-mnist-0 are"):
+        prepare("quick", "mnist")
+    assert read_dataset("quick", "mnist") == before
+    shutil.rmtree(measured.run.folder)
+    prepare("quick", "mnist")
+    assert read_dataset("quick", "mnist").status == "not run"
 
 
 def test_digits_are_framed_as_mnist_s_are():
@@ -722,7 +739,7 @@ def test_an_own_copy_that_is_a_pipe_is_refused(own):
 def test_a_stand_in_is_split_in_folds_and_seen_by_its_profile_alone(own, dots):
     fetch_tfd()
     size = {"train": None, "valid": 2, "test": None}
-    write_params("paper", data={"tfd": size})
+    write_params("paper", data={"tfd": size}, seeds={})
     write_params("stand-in", data={"tfd": size | {"stand_in": True}})
     for profile in ("paper", "stand-in"):
         prepare(profile, "tfd")

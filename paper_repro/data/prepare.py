@@ -11,8 +11,9 @@ import numpy.typing as npt
 from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import LARGEST, open_regular, sha256_bytes
-from paper_repro.core.params import read_params
-from paper_repro.core.records import read_record
+from paper_repro.core.params import Params, read_params
+from paper_repro.core.records import read_record, read_training
+from paper_repro.core.runs import runs
 from paper_repro.data import fallbacks
 from paper_repro.data.catalogue import SOURCES, Source
 from paper_repro.data.cifar10 import parse_batch
@@ -147,13 +148,27 @@ def _share(split: Split, size: DataSize, place: str, title: str, exact: bool) ->
     return Split(parts, labels)
 
 
+def _require_unreleased(params: Params, name: str, why: str) -> None:
+    """Raise a `UserError` if an absent data set has results, which "not run" would replace."""
+    kept = [
+        run.key
+        for run in runs(params).values()
+        if run.dataset == name
+        and (run.folder / "training.json").is_file()
+        and read_training(run)["status"] == "ok"
+    ]
+    if kept:
+        raise UserError(f"{why}. The results of {', '.join(kept)} are kept as they are")
+
+
 def prepare(profile: str, name: str) -> None:
     """Write a profile's part of a data set, its stand-in, or the record that there is none.
 
     Raises
     ------
     UserError
-        If raw files or parameters are bad, or a part is smaller than the profile asks for.
+        If raw files or parameters are bad, a part is smaller than the profile asks for, or an
+        absent data set has results.
     """
     params = read_params(profile)
     size = data_size(params, name)
@@ -168,6 +183,7 @@ def prepare(profile: str, name: str) -> None:
     elif size.fallback is not None:
         stand_in, split = _fallback(name, size.fallback, size)
     else:
+        _require_unreleased(params, name, f"{status['reason']}; {status['todo']}")
         write_not_run(folder, name, status["reason"], status["todo"])
         print(f"prepare: {profile}: {status['reason']}")
         return
