@@ -81,9 +81,10 @@ lint: $(READY)
 readme: $(READY)
 	paper_repro readme
 
-# make carry BASE=<commit>, or FROM=<clone> RUN=<run>: see tests/carry.py.
+# make carry BASE=<commit>, or FROM=<clone> RUN=<run>; EXCEPT=<experiment>: see tests/carry.py.
 carry: $(READY)
-	python -m tests.carry $(if $(BASE),--base $(BASE)) $(if $(FROM),--clone $(FROM) --run $(RUN))
+	python -m tests.carry $(if $(BASE),--base $(BASE)) $(if $(FROM),--clone $(FROM) --run $(RUN)) \
+	  $(if $(EXCEPT),--except $(EXCEPT))
 
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-emit-index-url \

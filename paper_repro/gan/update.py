@@ -99,7 +99,7 @@ class Trainer:
         self, x: torch.Tensor, rate: float, momentum: float, norms: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         # Both gradients at the same, old parameters, on the same z and the same masks of the
-        # samples. One pass of D over data and samples together: the first n rows are data.
+        # samples. The masks' first n rows are the data's.
         if self._joint is not None:
             # An epoch's last batch may be smaller than the one that is recorded.
             if x.is_cuda and not norms and len(x) == self.experiment.batch_size:
@@ -108,9 +108,13 @@ class Trainer:
         n = len(x)
         z = self.draws.noise(n)
         masks = self.draws.masks(2 * n)
-        samples = self.gan.generator(z)  # (n, d)
-        logits = self.gan.discriminator.logits(torch.cat([x, samples]), masks)  # (2n, 1)
-        data, fake = logits[:n], logits[n:]
+        of_data, of_samples = (
+            [None if mask is None else mask[half] for mask in masks]
+            for half in (slice(n), slice(n, None))
+        )
+        # Apart, so that G's gradient does not go back through the data's half, where it is 0.
+        data = self.gan.discriminator.logits(x, of_data)  # (n, 1)
+        fake = self.gan.discriminator.logits(self.gan.generator(z), of_samples)
         d_loss = objectives.discriminator_loss(data, fake, self.experiment.discriminator_loss)
         g_loss = objectives.generator_loss(fake, self.experiment.generator_loss)
         measured = self._norms(fake) if norms else None

@@ -1,0 +1,101 @@
+"""`make carry` on a copy of the ablations' lock: it records code, and nothing else."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests import golden
+from tests.carry import differences, record
+from tests.small import ROOT
+
+PROFILE = "ablations"
+LOCK = Path("profiles", PROFILE, "dvc.lock")
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("params.yaml", "dvc.yaml", "runs.yaml"):
+        shutil.copy(ROOT / name, name)
+    shutil.copytree(ROOT / "profiles", "profiles")
+    shutil.copytree(ROOT / "paper_repro", "paper_repro", ignore=shutil.ignore_patterns("__pyc*"))
+    for path in ROOT.glob(f"reports/{PROFILE}/runs/*/training.json"):
+        place = path.relative_to(ROOT)
+        place.parent.mkdir(parents=True)
+        shutil.copy(path, place)
+        for table in ("curve.csv", "validation.csv"):
+            shutil.copy(path.with_name(table), place.parent)
+    Path(".dvc").mkdir()
+    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    record(PROFILE, None)  # whatever was edited since the last carry
+    return tmp_path
+
+
+def stages():
+    return YAML(typ="safe").load(LOCK.read_text())["stages"]
+
+
+def edit_code():
+    path = Path("paper_repro/gan/update.py")
+    path.write_text(path.read_text() + "\n# An edit.\n")
+
+
+def rest(entry):
+    """All of a stage's entry but its code."""
+    deps = [dep for dep in entry["deps"] if not dep["path"].startswith("paper_repro/")]
+    return {**entry, "deps": deps}
+
+
+def test_code_is_recorded_and_nothing_else(checkout):
+    before = stages()
+    edit_code()
+    assert record(PROFILE, None) == []
+    after = stages()
+    assert after.keys() == before.keys()
+    for name, entry in after.items():
+        assert rest(entry) == rest(before[name]), name
+        assert (entry != before[name]) is name.startswith("train@"), name
+
+
+@pytest.mark.parametrize(
+    ("text", "to", "left"),
+    [
+        ("      learning_rate: 0.1\n", "      learning_rate: 0.2\n", {"train"}),
+        ("sigma_points: 10}", "sigma_points: 11}", {"evaluate"}),
+        # Of the paper's own length, which the profile does not use.
+        ("epochs: 2305", "epochs: 2310", set()),
+    ],
+)
+def test_what_has_other_parameters_is_left(checkout, text, to, left):
+    before = stages()
+    for path in (Path("params.yaml"), Path("profiles", PROFILE, "params.yaml")):
+        path.write_text(path.read_text().replace(text, to))
+    found = record(PROFILE, None)
+    assert {name.partition("@")[0] for name in found} == left
+    after = stages()
+    assert all(after[name] == before[name] for name in found)
+
+
+def test_an_exception_is_left_alone(checkout):
+    before = stages()
+    edit_code()
+    left = record(PROFILE, "mnist_minimax")
+    assert {name.rpartition("-")[0] for name in left} == {
+        f"{stage}@ablations-mnist_minimax" for stage in ("train", "evaluate", "figure2")
+    }
+    assert all(stages()[name] == before[name] for name in left)
+
+
+def test_differences_are_of_what_both_compute():
+    base = {"a": "1", "b": "2", "golden-mnist-0/c": "3", "gone": "4"}
+    head = {"a": "1", "b": "0", "golden-mnist-0/c": "0", "new": "5"}
+    assert differences(base, head, None) == ["b", "golden-mnist-0/c"]
+    assert differences(base, head, "mnist") == ["b"]
+
+
+def test_every_stage_of_a_run_is_among_the_golden_computations():
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    of_runs = {name for name, stage in pipeline.items() if "${key}" in stage["do"]["cmd"]}
+    assert of_runs - set(golden.STAGES) == {"explore"}  # whose key is a profile
