@@ -16,6 +16,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.training.interrupt import endings
 
 system.check()  # before anything that another Python or system lacks
+system.use_own_cores()  # before anything that starts threads
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,6 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
             stream.reconfigure(errors="backslashreplace")
     options = vars(_parser().parse_args(arguments))
+    if system.other_checkout():
+        print(f"paper_repro: {system.other_checkout()}", file=sys.stderr)
+        return 2
     del options["command"]
     module, function = options.pop("module"), options.pop("function")
     try:

@@ -4,6 +4,7 @@ The Makefile runs this file before it makes an environment, and the command line
 else; so Pythons older than the supported ones must be able to read it.
 """
 
+import os
 import platform
 import sys
 
@@ -19,6 +20,8 @@ def _numbers(version: str) -> "tuple[int, ...]":
 def problem() -> str:
     """Return what keeps the locked versions from this system and what to do, or ''."""
     system, machine = platform.system(), platform.machine()
+    if check.__doc__ is None:
+        return "docstrings are needed, and PYTHONOPTIMIZE=2 or -OO takes them away: unset it"
     if system == "Windows":
         return "Windows is not supported: use WSL, the Linux inside Windows"
     if machine not in MACHINES.get(system, ()):
@@ -41,6 +44,53 @@ def problem() -> str:
     if system == "Darwin" and _numbers(platform.mac_ver()[0]) < MACOS:
         return f"macOS {platform.mac_ver()[0]} is not supported: PyTorch needs {MACOS[0]} or newer"
     return ""
+
+
+def cores(root: str = "/sys/fs/cgroup") -> int:
+    """Return how many cores this process may use: in a job the job's, in a container its share.
+
+    Parameters
+    ----------
+    root : where Linux shows control groups, of version 2 or 1.
+    """
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    found = affine or 1
+    for places in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        words = []
+        for place in places:
+            try:
+                with open(os.path.join(root, place), encoding="utf-8") as stream:
+                    words += stream.read().split()
+            except OSError:
+                break
+        try:
+            quota, period = map(int, words)  # "max" is no number, -1 no limit
+        except ValueError:
+            continue
+        if quota > 0 and period > 0:
+            found = min(found, max(1, quota // period))
+    return found
+
+
+def use_own_cores() -> None:
+    """Let numerical libraries start no more threads than there are cores for them here.
+
+    They see which cores a process may run on, but not a container's share of their time.
+    """
+    if hasattr(os, "sched_getaffinity") and cores() < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+
+
+def other_checkout() -> str:
+    """Return that the present folder is another checkout than this code's, or ''."""
+    package = os.path.dirname(os.path.realpath(__file__))
+    here = os.path.realpath("paper_repro")
+    if here == package or not os.path.isfile(os.path.join(here, "system.py")):
+        return ""
+    return (
+        f"this is the code of {os.path.dirname(package)}, and {os.getcwd()} is another checkout: "
+        "type `make install` there and activate its own environment"
+    )
 
 
 def check() -> None:

@@ -297,7 +297,7 @@ def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     YAML().dump(citation, tmp_path / "CITATION.cff")
     shutil.copy(ROOT / "params.yaml", tmp_path)
-    assert "author = {{Ada Byron} and {A team}}" in bibliography()
+    assert "author = { {Ada Byron} and {A team} }" in bibliography()
     graph = crate(results.model_copy(update={"inputs": {}}), folder, [])["@graph"]
     (authors,) = (entity for entity in graph if entity["@id"] == "#authors")
     assert authors["name"] == "Ada Byron, A team"

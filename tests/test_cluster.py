@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from paper_repro import system
 from paper_repro.__main__ import main
 from paper_repro.cluster import job as jobbing
 from paper_repro.cluster import local, slurm, submit
@@ -64,6 +65,7 @@ def lab(phases, monkeypatch):  # noqa: F811
     monkeypatch.setenv("PYTHONPATH", str(Path("hook").resolve()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setattr(system, "other_checkout", lambda: "")  # its code is this one's copy
     monkeypatch.setattr(submit, "fetch", lambda: None)
     monkeypatch.setattr(submit, "prepare", lambda profile, dataset: None)
     return phases
@@ -433,11 +435,16 @@ def test_a_run_without_data_is_left_out(stub, capsys):
         (["--on=local", "--gpus=9999"], "that torch finds here"),
         (["--on=local", "--gpus=x"], "--gpus x: must be different numbers"),
         (["--sbatch='"], "--sbatch ': No closing quotation"),
-        (["--sbatch=-p x -J mine"], "--sbatch -J: `submit` decides that"),
-        (["--sbatch=--array=1-9"], "--sbatch --array=1-9: `submit` decides that"),
-        (["--sbatch=--dependency=afterok:1"], "--sbatch --dependency=afterok:1: `submit` decides"),
-        (["--sbatch=-n4"], "--sbatch -n4: `submit` decides that"),
-        (["--sbatch=--wait"], "--sbatch --wait: `submit` decides that"),
+        *(
+            ([f"--sbatch={text}"], f"--sbatch {word}: is not passed on; there are --partition, ")
+            for text, word in (
+                *(("-p x -J mine", "-J"), ("--array=1-9", "--array=1-9"), ("-n4", "-n4")),
+                *(("--dependency=afterok:1", "--dependency=afterok:1"), ("--wait", "--wait")),
+                *(("--job-n=evil", "--job-n=evil"), ("--arr=0-2", "--arr=0-2"), ("-Q", "-Q")),
+                *(("-HJevil", "-HJevil"), ("--chdi=/tmp", "--chdi=/tmp"), ("' : '", " : ")),
+            )
+        ),
+        (["--sbatch=--partition"], "--sbatch: argument -p/--partition: expected one argument"),
     ],
 )
 def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, message):
@@ -472,10 +479,32 @@ def test_a_cluster_that_gives_no_answer_is_told_after_the_jobs(stub, capsys):
     assert said.err == "paper_repro: squeue: error: timed out; this is from logs alone\n"
 
 
-def test_an_option_that_keeps_sbatch_from_submitting_is_told(stub, capsys):
-    Path("bin/sbatch").write_text("#!/bin/sh\necho 'sbatch: Job 12 to start at noon' >&2\n")
-    assert main(["submit", TARGET, "--sbatch=--test-only"]) == 2
-    assert "sbatch: gave no job's number; leave out options" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("printed", "found"),
+    [
+        ("12", "12"),
+        ("12;home", "12"),
+        ("Welcome to our site\n12\n", "12"),
+        ("Job 12 to start at noon", None),
+        ("12\n13", None),
+        ("", None),
+    ],
+)
+def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed, found):
+    Path("bin/sbatch").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    assert main(["submit", TARGET]) == (0 if found else 2)
+    said = capsys.readouterr()
+    assert (f"job {found}, " in said.out) is bool(found)
+    assert ("a job may have been submitted: see squeue" in said.err) is (not found)
+
+
+def test_a_complaint_of_a_cluster_that_runs_is_passed_on(stub, capsys):
+    Path("bin/sbatch").write_text(
+        "#!/bin/sh\necho 'sbatch: fatal: --mem and --mem-per-cpu are mutually exclusive.' >&2\n"
+        "exit 1\n"
+    )
+    assert main(["submit", TARGET]) == 2
+    assert "mutually exclusive" in capsys.readouterr().err
 
 
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):

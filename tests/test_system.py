@@ -1,4 +1,5 @@
 import ast
+import os
 import platform
 import re
 import subprocess
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from paper_repro import system
+from paper_repro.__main__ import main
 from tests.conftest import ROOT
 
 LINUX = {"system": "Linux", "machine": "x86_64", "libc_ver": ("glibc", "2.36")}
@@ -100,3 +102,50 @@ def test_what_is_promised_is_what_is_checked():
     assert f"CPython {first} to {last}" in readme
     assert f"macOS {system.MACOS[0]} or newer on Apple silicon" in readme
     assert "Linux (x86_64 or aarch64, glibc 2.28 or newer" in readme
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000"}, 8),
+        ({"cpu.max": "150000 100000"}, 1),
+        ({"cpu.max": "250000 100000"}, 2),
+        ({"cpu.max": "20000 100000"}, 1),
+        ({"cpu.max": "9900000 100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "300000"}, 8),
+    ],
+)
+def test_cores_are_the_least_of_affinity_and_quota(tmp_path, monkeypatch, files, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{content}\n")
+    assert system.cores(str(tmp_path)) == expected
+
+
+def test_without_docstrings_it_is_one_line():
+    answer = subprocess.run(
+        [sys.executable, "-OO", "-m", "paper_repro", "runs"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("paper_repro: docstrings are needed")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_the_code_of_one_checkout_does_not_run_in_another(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert system.other_checkout() == ""
+    (tmp_path / "paper_repro").mkdir()
+    (tmp_path / "paper_repro/system.py").write_text("")
+    assert main(["runs"]) == 2
+    said = capsys.readouterr().err
+    assert f"this is the code of {ROOT}, and {tmp_path} is another checkout" in said
+    monkeypatch.chdir(ROOT)
+    assert system.other_checkout() == ""

@@ -553,3 +553,15 @@ def test_a_film_is_drawn_and_no_byte_of_the_training_hangs_on_it(workspace, stop
             train(KEY)
     train(KEY)
     assert (outputs(workspace), frames()) == (expected, film)
+
+
+def test_a_device_that_can_t_be_used_is_one_line(workspace, monkeypatch, capsys):
+    def busy(*size, device):
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy\nCompile with ...")
+
+    monkeypatch.setattr(torch, "zeros", busy)
+    assert main(["train", KEY]) == 2
+    said = capsys.readouterr().err
+    assert "experiments.mnist.device: cpu: CUDA error: all CUDA-capable devices are busy; " in said
+    assert "CUDA_VISIBLE_DEVICES=" in said
+    assert "Compile" not in said

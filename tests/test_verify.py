@@ -260,6 +260,8 @@ def test_what_is_absent_is_named(published):
         verify()
     with pytest.raises(UserError, match=r"no run paper-mnist-0"):
         verify("paper-mnist-0")
+    with pytest.raises(UserError):
+        verify("")
     (published.run.folder / "sample_sets.json").unlink()
     with pytest.raises(UserError, match=r"sample_sets\.json: no such file; run `dvc repro"):
         verify(published.key)

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from paper_repro import system
 from paper_repro.benchmarks.timing import spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
-from paper_repro.cluster.local import usable_cores
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.gan.model import recipe
@@ -58,7 +58,7 @@ def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
     ----------
     shape : of an image.
     """
-    cores = usable_cores()
+    cores = system.cores()
     counts = [2**power for power in range(cores.bit_length()) if 2**power <= cores]
     rates: dict[int, list[float]] = {count: [] for count in counts}
     for _ in range(ROUNDS):

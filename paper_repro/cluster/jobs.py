@@ -1,5 +1,6 @@
 """What the jobs of this folder are doing, from the queue and the checkpoints' headers."""
 
+import os
 import re
 import sys
 import time
@@ -41,7 +42,7 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
             keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
             here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
             rows = [_row(key, queued.get(key), key in here) for key in keys]
-            if watch and sys.stdout.isatty():
+            if watch and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
                 print("\033[H\033[2J", end="")
             print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
             if trouble:

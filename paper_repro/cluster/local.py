@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from paper_repro import system
 from paper_repro.core.errors import Interrupted, UserError
 
 SAVED = (130, 143, -15)  # exit codes of a training that was warned, the last two before it listened
@@ -42,15 +43,8 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
                 "device(s) that torch finds here"
             )
     visible = [known[index] for index in chosen] or [""] * (count or 1)
-    threads = cores or max(1, usable_cores() // len(visible))
+    threads = cores or max(1, system.cores() // len(visible))
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: within a job, those of the job."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_in_turn(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -21,6 +21,9 @@ ENDED = {
 }
 
 
+NO_CONFIGURATION = ": fatal: Could not establish a configuration source"
+
+
 class NoCluster(UserError):
     """Slurm is not installed here, or only its commands are."""
 
@@ -72,7 +75,7 @@ def _ask(*command: str) -> str:
         raise UserError(f"{command[0]}: {error}; run the same command again") from None
     if answer.returncode:
         said = answer.stderr.decode(errors="replace").splitlines()
-        if said and said[-1].startswith(f"{command[0]}: fatal: "):  # it found no configuration
+        if said and said[-1].endswith(NO_CONFIGURATION):
             raise NoCluster(
                 f"{command[0]}: no cluster is set up here; run this where one is, or with "
                 "`--on local`"
@@ -137,11 +140,14 @@ def command(
 
 def submit(call: Sequence[str]) -> str:
     """Submit a job by a `command`; return its number (`UserError` with sbatch's own words)."""
-    number = _ask(*call).strip().split(";")[0]  # a cluster's name may follow
-    if not number.isdecimal():
+    said = _ask(*call)  # a site's own lines may stand beside the number, and a cluster's after it
+    numbers = re.findall(r"^(\d+)(?:;\S+)?$", said, re.MULTILINE)
+    if len(numbers) != 1:
         raise UserError(
-            "sbatch: gave no job's number; leave out options that keep it from submitting"
+            f"sbatch: gave no job's number, but {' '.join(said.split())!r}; a job may have been "
+            "submitted: see squeue"
         )
+    number: str = numbers[0]
     return number
 
 

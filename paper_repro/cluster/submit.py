@@ -1,5 +1,6 @@
 """Train the runs of a repro as jobs: of Slurm, or side by side on this machine."""
 
+import argparse
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from paper_repro.cluster import local, slurm
 from paper_repro.cluster.job import JOBS
@@ -23,10 +25,16 @@ from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
 from paper_repro.pipeline.run_list import require_current_lists
 from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
 
-# By these jobs are known again, find their log, wait for each other, and train once.
-OURS = re.compile(
-    r"--(job-name|array|chdir|wrap|dependency|output|open-mode|ntasks|wait)(=.*)?|-[JaDdonW].*"
+# The options of sbatch that are passed on, by their short and long names. Of the others some are
+# ours, since by them jobs are known again, find their log, wait for each other and train once.
+PASSED_ON = (
+    *("-p/--partition", "-A/--account", "-q/--qos", "-C/--constraint", "-w/--nodelist"),
+    *("-x/--exclude", "-L/--licenses", "-M/--clusters", "-t/--time", "-G/--gpus", "--reservation"),
+    *("--gres", "--gpus-per-node", "--gpus-per-task", "--cpus-per-gpu", "--gpu-bind"),
+    *("--mem", "--mem-per-cpu", "--mem-per-gpu", "--tmp", "--mail-type", "--mail-user"),
+    *("--comment", "--begin", "--nice"),
 )
+FLAGS = ("--exclusive", "-H/--hold")
 
 
 @dataclass(frozen=True)
@@ -132,17 +140,32 @@ def _check_options(on: str, of_local: dict[str, object], of_slurm: dict[str, obj
 def _options(
     time: str | None, mem: str | None, cpus: int | None, sbatch: Sequence[str]
 ) -> list[str]:
-    """Return the user's options of sbatch (`UserError` if one has an open quotation)."""
+    """Return the user's options of sbatch (`UserError` if one is not passed on)."""
     given = {"time": time, "mem": mem, "cpus-per-task": cpus}
     options = [f"--{name}={value}" for name, value in given.items() if value]
+    allowed = _Options(add_help=False, allow_abbrev=False)
+    for names in PASSED_ON:
+        allowed.add_argument(*names.split("/"))
+    for names in FLAGS:
+        allowed.add_argument(*names.split("/"), action="store_true")
     for text in sbatch:
         try:
-            options += shlex.split(text)
+            words = shlex.split(text)
         except ValueError as error:
             raise UserError(f"--sbatch {text}: {error}") from None
-    if ours := [option for option in options if OURS.fullmatch(option)]:
-        raise UserError(f"--sbatch {ours[0]}: `submit` decides that; leave it out")
+        _, others = allowed.parse_known_args(words)
+        if others:
+            raise UserError(
+                f"--sbatch {others[0]}: is not passed on; there are "
+                f"{', '.join(names.rpartition('/')[2] for names in (*PASSED_ON, *FLAGS))}"
+            )
+        options += words
     return options
+
+
+class _Options(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"--sbatch: {message}")
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def author_name(author: dict[str, str]) -> str:
 
 def _entry(kind: str, key: str, fields: dict[str, Any]) -> str:
     lines = ",\n".join(f"  {name} = {{{text}}}" for name, text in fields.items())
-    return f"@{kind}{{{key},\n{lines}\n}}\n"
+    # GitHub's pages take two braces side by side for a field of their own.
+    return f"@{kind}{{{key},\n{lines}\n}}\n".replace("{{", "{ {").replace("}}", "} }")
 
 
 def bibliography() -> str:

@@ -121,7 +121,7 @@ def verify(key: str | None = None, *, every_set: bool = False) -> None:
     UserError
         If a number differs by more than `SAME`, or data, weights or records are absent.
     """
-    keys = [key] if key else presentation(paper := read_params()).published
+    keys = [key] if key is not None else presentation(paper := read_params()).published
     if not keys:
         raise UserError(f"{paper.own.path}: presentation.published: names no run to verify")
     sets = {}

@@ -37,7 +37,8 @@ def resolve_device(name: str, where: str) -> torch.device:
         If torch knows no such device or finds none here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return _usable(device, where)
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -52,6 +53,19 @@ def resolve_device(name: str, where: str) -> torch.device:
             raise UserError(
                 f"{where}: device {name}: torch finds {found} CUDA device(s), from cuda:0 on"
             )
+    return _usable(device, where)
+
+
+def _usable(device: torch.device, where: str) -> torch.device:
+    """Return the device if it can be used: one that torch finds may be busy, or not ours."""
+    try:
+        torch.zeros(1, device=device)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{where}: {device}: {reason}; set it to `cpu`, or free the device, or hide it with "
+            "CUDA_VISIBLE_DEVICES="
+        ) from None
     return device
 
 
