@@ -26,7 +26,7 @@ from pathlib import Path
 from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 from dvc.stage.serialize import to_single_stage_lockfile
-from dvc.utils.serialize import load_yaml
+from dvc.utils.serialize import dump_yaml, load_yaml
 
 from paper_repro.core.dataset import read_dataset
 from paper_repro.core.params import profiles
@@ -89,10 +89,12 @@ def same_recipe(key: str) -> bool:
 def record(profile: str, excepted: str | None) -> list[str]:
     """Record the present code in a profile's lock; return the stages that were left."""
     pipeline = run_list_path(profile).with_name("dvc.yaml")
-    before = load_yaml(pipeline.with_suffix(".lock"))["stages"]
+    lock = pipeline.with_suffix(".lock")
+    before = load_yaml(lock)["stages"]
     carried, left = [], []
     with Repo(".") as repo:
-        for stage in repo.stage.load_all(str(pipeline)):
+        stages = repo.stage.load_all(str(pipeline))
+        for stage in stages:
             kind, _, key = stage.name.partition("@")
             if kind not in golden.STAGES or stage.name not in before:
                 continue
@@ -105,6 +107,10 @@ def record(profile: str, excepted: str | None) -> list[str]:
             (carried if same else left).append(stage)
         if carried:
             carried[0].dvcfile.dump_stages(carried, update_pipeline=False)
+    after = load_yaml(lock)
+    for name in after["stages"].keys() - {stage.name for stage in stages}:
+        del after["stages"][name]  # which the pipeline no longer has, and DVC keeps
+    dump_yaml(lock, after)
     return [stage.name for stage in left]
 
 

@@ -21,19 +21,12 @@ import numpy as np
 import pandas as pd
 import torch
 from paper_repro.figures import (
-    benchmarks, canvas, chains, curves, figure1, figure2, figure3, forest, parzen_audit,
+    canvas, chains, curves, figure1, figure2, figure3, forest, parzen_audit,
     film, sample_sets, strips, variants,
 )
 
 x = np.linspace(-1, 1, 50)
 p = 0.5 + 0 * x
-benchmarks.draw_growth(
-    [
-        {"axis": a, "images": n, "samples": 2 * n, "pixels": 3, "seconds": {"median": n / 7}}
-        for a in ("images", "samples", "pixels") for n in (10, 20)
-    ],
-    Path("benchmarks.png"),
-)
 canvas.save_note(Path("canvas.png"), "not run: there are no data")
 curve = pd.DataFrame({"epoch": [1, 2], "d_data": [0.6, 0.7], "d_samples": [0.4, 0.3],
                       "value": [-1.3, -1.2]})

@@ -101,7 +101,7 @@ def test_a_cell_in_markdown_is_one_cell_that_shows_its_text(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "mnist_bfloat16",
+        "mnist_notebook",
         "D* = p_data / (p_data + p_g), p_g > 0.01",
         "uniform on [−√3, √3], 225.0 ± 2.0",
         "R&D, 3 < 4; a-b; #1; 95 % (1/n) + 1",

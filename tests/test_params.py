@@ -200,8 +200,9 @@ def test_a_variant_follows_its_base_and_what_a_profile_changes_in_it(files):
         assert variant.noise_dimension == 50
     assert variant.epochs == 20
     # What a variant says itself is stronger than what a profile changes in its base.
-    change(QUICK, ("experiments", "mnist_bfloat16"), {})
-    assert recipe.experiment(read_params("quick"), "mnist_bfloat16").epochs == 60
+    change(PAPERS, ("experiments", "mnist_gaussian"), {"base": "mnist", "epochs": 60})
+    change(QUICK, ("experiments", "mnist_gaussian"), {})
+    assert recipe.experiment(read_params("quick"), "mnist_gaussian").epochs == 60
 
 
 def leaves(values, path=()):

@@ -383,23 +383,23 @@ def test_only_the_paper_s_recipe_on_its_data_is_comparable():
     assert not comparable("paper", stand_in=None, changed=["k"])
 
 
-def two_precisions(workspace):
-    variant = {"base": "mnist", "precision": "bfloat16", "epochs": 4}
-    workspace.files["paper"]["experiments"]["mnist_bfloat16"] = variant
-    workspace.list(mnist=[0], mnist_bfloat16=[0])
-    for key in (workspace.key, "quick-mnist_bfloat16-0"):
+def two_noises(workspace):
+    variant = {"base": "mnist", "noise": "gaussian", "epochs": 4}
+    workspace.files["paper"]["experiments"]["mnist_gaussian"] = variant
+    workspace.list(mnist=[0], mnist_gaussian=[0])
+    for key in (workspace.key, "quick-mnist_gaussian-0"):
         train(key)
         evaluate(key)
 
 
 def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
-    workspace.once(two_precisions)
-    other = "quick-mnist_bfloat16-0"
+    workspace.once(two_noises)
+    other = "quick-mnist_gaussian-0"
     results = collect("quick")
     (variant,) = results.variants
-    assert variant.experiment == "mnist_bfloat16"
-    assert "precision" in variant.changed
-    assert not results.row("mnist_bfloat16").comparable
+    assert variant.experiment == "mnist_gaussian"
+    assert "noise" in variant.changed
+    assert not results.row("mnist_gaussian").comparable
     measured = {
         key: pd.read_csv(f"reports/quick/runs/{key}/validation.csv").valid_nats.tolist()
         for key in (workspace.key, other)
@@ -415,8 +415,8 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
 
 
 def test_a_best_epoch_that_no_table_has_is_one_line(workspace):
-    workspace.once(two_precisions)
-    folder = read_run("quick-mnist_bfloat16-0")[1].folder
+    workspace.once(two_noises)
+    folder = read_run("quick-mnist_gaussian-0")[1].folder
     whole = pd.read_csv(folder / "validation.csv")
     best = json.loads((folder / "metrics.json").read_text())["best_epoch"]
     whole[whole.epoch != best].to_csv(folder / "validation.csv", index=False)

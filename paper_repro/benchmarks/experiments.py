@@ -24,15 +24,10 @@ SECONDS = 0.5
 
 
 @fast_float32()
-def bench_experiment(name: str, precision: str, device: torch.device) -> dict[str, Any]:
-    """Return times and peak memory of an experiment's training; in a fresh process, the peak's own.
-
-    Parameters
-    ----------
-    precision : its networks are trained in; of one that only float32 is built for, float32.
-    """
+def bench_experiment(name: str, device: torch.device) -> dict[str, Any]:
+    """Return times and peak memory of an experiment's training: of a fresh process, its own."""
     params = read_params()
-    experiment = recipe.experiment(params, name).model_copy(update={"precision": precision})
+    experiment = recipe.experiment(params, name)
     source = SOURCES[experiment.dataset]
     n_train = data_size(params, experiment.dataset).train or source.train
     updates = experiment.updates_per_epoch(n_train)
@@ -46,7 +41,6 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
     times = by_turns(calls, device, rounds=ROUNDS, seconds=SECONDS)
     return _costs(
         name,
-        precision,
         sum(p.numel() for _, net in trainer.gan.named_networks() for p in net.parameters()),
         times["update"],
         updates,
@@ -59,7 +53,6 @@ def bench_experiment(name: str, precision: str, device: torch.device) -> dict[st
 
 def _costs(
     name: str,
-    precision: str,
     parameters: int,
     an_update: list[float],
     updates: int,
@@ -70,7 +63,6 @@ def _costs(
     seconds = spread(an_update)["median"]
     return {
         "experiment": name,
-        "precision": precision,
         "parameters": parameters,
         "seconds_an_update": spread(an_update),
         "against_autograd_twin": None,
@@ -98,7 +90,6 @@ def bench_layers(name: str, device: torch.device) -> dict[str, Any]:
     an_update = [statistics.fmean(rounds) for rounds in zip(*layers, strict=True)]
     return _costs(
         name,
-        "float32",
         sum(training.parameters().values()),
         an_update,
         updates,

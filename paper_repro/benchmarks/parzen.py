@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +23,6 @@ N, D, SHAPE = 10_000, 784, (28, 28)  # images and samples; pixels
 SLICE = 20  # images of which the slow ones are timed; their time is in proportion to the images
 BROADCAST_BATCH = 10  # images at a time, as in the authors' script
 MANY = 1_000_000
-GROWTH = (1000, 3000, 10_000, 30_000, 100_000)  # samples; of images only up to N
 ROUNDS = 5
 
 
@@ -108,36 +106,6 @@ def bench_parzen() -> dict[str, Any]:
         },
         "largest_error_nats": {name: float(e.abs().max()) for name, e in errors.items()},
     }
-
-
-@fast_float32()
-def bench_growth() -> dict[str, Any]:
-    """Return the estimate's time over the number of samples, test images and pixels."""
-    sigmas = recipe.experiment(read_params(), "mnist").parzen.sigmas()[2:3]
-    rows = []
-    for axis, sizes in (
-        ("samples", [(GROWTH[0], n, D) for n in GROWTH]),
-        ("images", [(m, N, D) for m in GROWTH if m <= N]),
-        ("pixels", [(GROWTH[0], N, d) for d in (196, 784, 2304, 3072)]),
-    ):
-        for m, n, d in sizes:
-            images, samples = _pictures(m, d), _pictures(n, d, 1)
-            times = by_turns(
-                {"estimate": partial(log_likelihoods, images, samples, sigmas)},
-                torch.device("cpu"),
-                rounds=3,
-                seconds=0.2,
-            )
-            rows.append(
-                {
-                    "axis": axis,
-                    "images": m,
-                    "samples": n,
-                    "pixels": d,
-                    "seconds": spread(times["estimate"]),
-                }
-            )
-    return {"sigmas": len(sigmas), "rows": rows}
 
 
 @fast_float32()

@@ -17,7 +17,6 @@ from paper_repro.gan.model import recipe
 ROUNDS = 3
 SECONDS = 4.0  # of updates in a round
 WARM_UP = 10  # updates
-LARGEST = 64  # cores, up to which the table is continued by calculation
 EXPERIMENT = "mnist"
 CPU = torch.device("cpu")
 _start: list[Barrier] = []  # in a process of the pool: where all of them wait for each other
@@ -51,9 +50,6 @@ def _together(runs: int, threads: int, shape: tuple[int, ...], seconds: float) -
 def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
     """Return updates a second of all runs together, by the number of runs at once.
 
-    Beyond the cores of this machine by calculation: each run as fast as one of the most that were
-    measured at once. That is an upper bound, since cores share caches and memory.
-
     Parameters
     ----------
     shape : of an image.
@@ -64,25 +60,8 @@ def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
     for _ in range(ROUNDS):
         for count in counts:
             rates[count].append(_together(count, cores // count, shape, SECONDS))
-    rows: list[dict[str, Any]] = [
-        {
-            "runs": count,
-            "threads": cores // count,
-            "measured": True,
-            "updates_a_second": spread(found),
-        }
+    rows = [
+        {"runs": count, "threads": cores // count, "updates_a_second": spread(found)}
         for count, found in rates.items()
     ]
-    each = rows[-1]["updates_a_second"]["median"] / counts[-1]
-    threads, count = rows[-1]["threads"], 2 * counts[-1]
-    while count * threads <= LARGEST:
-        rows.append(
-            {
-                "runs": count,
-                "threads": threads,
-                "measured": False,
-                "updates_a_second": spread([each * count]),
-            }
-        )
-        count *= 2
     return {"experiment": EXPERIMENT, "cores": cores, "rows": rows}

@@ -19,7 +19,7 @@ SHAPE = (28, 28)
 
 
 def bare_products(
-    experiment: recipe.Experiment, d: int, dtype: torch.dtype, device: torch.device
+    experiment: recipe.Experiment, d: int, device: torch.device
 ) -> tuple[Callable[[], None], int]:
     """Return a call that makes an update's matrix products and nothing else, and its FLOP.
 
@@ -45,14 +45,14 @@ def bare_products(
     factors = []
 
     def new(rows: int, columns: int) -> torch.Tensor:
-        return torch.randn(rows, columns, device=device).to(dtype)
+        return torch.randn(rows, columns, device=device)
 
     for inputs, columns, m, back in sizes:
         weight, h, a = new(inputs, columns), new(inputs, m), new(columns, m)
         factors += [(weight.T, h), (h, a.T)]
         if back:
             factors.append((weight, a[:, :back]))
-    outs = [torch.empty(a.shape[0], b.shape[1], dtype=dtype, device=device) for a, b in factors]
+    outs = [torch.empty(a.shape[0], b.shape[1], device=device) for a, b in factors]
     flop = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in factors)
 
     def call() -> None:
@@ -85,24 +85,19 @@ def bench_update(device: torch.device) -> dict[str, Any]:
     """
     experiment = recipe.experiment(read_params(), "mnist")
     trainer, x = trial_trainer(experiment, SHAPE, device)
-    half = experiment.model_copy(update={"precision": "bfloat16"})
-    half_trainer, _ = trial_trainer(half, SHAPE, device)
     other, _ = trial_trainer(experiment, SHAPE, device)
     twin = Trainer(experiment, other.gan, other.draws, plain=True)
     loop = PlainLoop(experiment, x.shape[1], device)
-    bare, flop = bare_products(experiment, x.shape[1], torch.float32, device)
-    half_bare, _ = bare_products(experiment, x.shape[1], torch.bfloat16, device)
+    bare, flop = bare_products(experiment, x.shape[1], device)
     calls: dict[str, Callable[[], object]] = {
         "float32_default": lambda: trainer.update(x, RATE, 0.5),
         "float32_default_products": bare,
         "twin_default": lambda: twin.update(x, RATE, 0.5),
         "plain_default": lambda: loop.update(x),
-        "bfloat16": lambda: half_trainer.update(x, RATE, 0.5),
-        "bfloat16_products": half_bare,
     }
     with fast_float32() as there:
         fast = there and device.type == "cpu"
-    names = {name: name.replace("_default", "") for name in calls if "_default" in name}
+    names = {name: name.replace("_default", "") for name in calls}
     if fast:
         calls |= {names[name]: _with_onednn(calls[name]) for name in names}
     times = by_turns(calls, device, rounds=ROUNDS, seconds=SECONDS)
@@ -124,8 +119,5 @@ def bench_update(device: torch.device) -> dict[str, Any]:
             ),
             "float32_update_vs_plain_as_trained": ratio(times, "plain", "float32"),
             "float32_update_vs_twin": ratio(times, "twin_default", "float32"),
-            "bfloat16_update_gemm_fraction": ratio(times, "bfloat16_products", "bfloat16"),
-            "bfloat16_update_vs_plain": ratio(times, "plain_default", "bfloat16"),
-            "bfloat16_update_vs_float32": ratio(times, "float32", "bfloat16"),
         },
     }

@@ -7,7 +7,7 @@ import torch
 from paper_repro.core.errors import UserError
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.tensor_file import load_tensors
-from paper_repro.gan import joint_update, objectives, sgd
+from paper_repro.gan import objectives, sgd
 from paper_repro.gan.model import networks
 from paper_repro.gan.model.layer import Shape
 from paper_repro.gan.model.networks import Gan, build_gan, initialise, stack_pretrained
@@ -181,12 +181,7 @@ class GanTraining:
 
 
 def check(recipe: Experiment, shape: Shape) -> None:
-    """Raise a `ValueError` unless the networks suit the images, and the precision them."""
-    if recipe.precision != "float32" and not joint_update.serves(recipe):
-        raise ValueError(
-            f"precision: {recipe.precision} is for fully connected networks with sgd and "
-            "`update: simultaneous`; the others train in float32"
-        )
+    """Raise a `ValueError` unless the networks suit the images."""
     networks.check_shapes(recipe, shape)
 
 

@@ -18,7 +18,7 @@ import torch
 from paper_repro.gan import objectives
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Dense, Gan, Masks, Network
-from paper_repro.gan.sgd import BLOCK, Sgd, move
+from paper_repro.gan.sgd import Sgd, move
 
 
 def serves(experiment: recipe.Experiment) -> bool:
@@ -42,9 +42,6 @@ class _Affine:
         self.weight_velocity = optimizer.velocities[places.index(id(layer.weight))]
         self.bias_velocity = optimizer.velocities[places.index(id(layer.bias))]
 
-    def refresh(self) -> None:
-        """Take note of the parameters' present values."""
-
     def forward(self, h: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
         """Return Wᵀ h + b in `out`."""
         return torch.addmm(self.bias[:, None], self.weight.T, h, out=out)
@@ -57,38 +54,11 @@ class _Affine:
         self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
     ) -> None:
         """Update the parameters by the weights' gradient h aᵀ and the biases', `summed`."""
-        self._accumulate(h, a, rate, momentum)
+        self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
         self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
         # Now, while the processor's cache holds the velocity.
         move(self.weight, self.weight_velocity, self.largest)
         move(self.bias, self.bias_velocity, self.largest)
-
-    def _accumulate(self, h: torch.Tensor, a: torch.Tensor, rate: float, momentum: float) -> None:
-        self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
-
-
-class _HalfAffine(_Affine):
-    """The products in bfloat16; parameters, velocities and everything between stay float32."""
-
-    def __init__(self, layer: Dense, optimizer: Sgd) -> None:
-        super().__init__(layer, optimizer)
-        self.half = torch.empty_like(self.weight, dtype=torch.bfloat16)
-
-    def refresh(self) -> None:
-        self.half.copy_(self.weight)
-
-    def forward(self, h: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        return out.copy_(torch.mm(self.half.T, h.bfloat16())).add_(self.bias[:, None])
-
-    def backward(self, a: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        return out.copy_(torch.mm(self.half, a.bfloat16()))
-
-    def _accumulate(self, h: torch.Tensor, a: torch.Tensor, rate: float, momentum: float) -> None:
-        h, a = h.bfloat16(), a.bfloat16()
-        # A block's gradient is still in the processor's cache when it is added.
-        rows = max(1, BLOCK // len(a))
-        for velocity, part in zip(self.weight_velocity.split(rows), h.split(rows), strict=True):
-            velocity.mul_(momentum).add_(torch.mm(part, a.T), alpha=-rate)
 
 
 @dataclass(frozen=True)
@@ -126,10 +96,9 @@ class _Buffers:
 class _Player:
     """One network's layers, with their velocities and buffers."""
 
-    def __init__(self, network: Network, optimizer: Sgd, precision: str) -> None:
-        kind = _HalfAffine if precision == "bfloat16" else _Affine
+    def __init__(self, network: Network, optimizer: Sgd) -> None:
         self.layers = [layer for layer in network.stack if isinstance(layer, Dense)]
-        self.affines = [kind(layer, optimizer) for layer in self.layers]
+        self.affines = [_Affine(layer, optimizer) for layer in self.layers]
         self._buffers: dict[int, list[_Buffers]] = {}
 
     def passes(self, n: int) -> list[tuple[_Affine, _Buffers]]:
@@ -156,8 +125,8 @@ class JointStep:
         self, experiment: recipe.Experiment, gan: Gan, generator: Sgd, discriminator: Sgd
     ) -> None:
         self.experiment = experiment
-        self.generator = _Player(gan.generator, generator, experiment.precision)
-        self.discriminator = _Player(gan.discriminator, discriminator, experiment.precision)
+        self.generator = _Player(gan.generator, generator)
+        self.discriminator = _Player(gan.discriminator, discriminator)
 
     @torch.no_grad()
     def update(
@@ -185,8 +154,6 @@ class JointStep:
         """
         n = len(x)
         g, d = self.generator.passes(n), self.discriminator.passes(2 * n)
-        for affine, _ in (*g, *d):
-            affine.refresh()
         samples = _generate(g, z.T)
         logits = _discriminate(d, x.T, samples, masks)[0]  # (2n,)
         settings = self.experiment
@@ -312,7 +279,7 @@ def _activation_backward(
         case recipe.Maxout():
             pieces = result.view(layer.units, layer.pieces, -1)
             torch.eq(buffers.values.view_as(pieces), activations[:, None], out=pieces)
-            # At a tie the first piece wins; in bfloat16 ties are common.
+            # At a tie the first piece wins.
             order = torch.arange(layer.pieces, 0, -1, device=result.device, dtype=result.dtype)
             pieces.mul_(order[:, None])
             torch.eq(pieces, pieces.amax(1, keepdim=True), out=pieces).mul_(gradient[:, None])

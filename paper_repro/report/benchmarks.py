@@ -1,11 +1,10 @@
-"""What ``make bench`` measured, as tables, a picture and a page; every number from its JSON."""
+"""What ``make bench`` measured, as tables and a page; every number from its JSON."""
 
 from pathlib import Path
 from typing import Any
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
-from paper_repro.figures.benchmarks import draw_growth
 from paper_repro.report import tables
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
@@ -14,8 +13,8 @@ from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
 PARTS = (
-    *("summary", "update", "parzen", "growth", "many_samples"),
-    *("sampling", "throughput", "experiments", "command_line"),
+    *("summary", "update", "parzen", "many_samples"),
+    *("sampling", "throughput", "experiments"),
 )
 LABELS = content("texts/benchmarks.yaml")
 
@@ -69,7 +68,6 @@ def experiments(parts: dict[str, Any]) -> Markdown:
     return tables.markdown(
         {
             "Experiment": code(row["experiment"]),
-            "Precision": row["precision"],
             "Parameters": f"{row['parameters'] / 1e6:.1f} M",
             "An update": _seconds(row["seconds_an_update"]),
             "Against its autograd twin": _ratio(row["against_autograd_twin"])
@@ -83,15 +81,12 @@ def experiments(parts: dict[str, Any]) -> Markdown:
 
 
 def throughput(parts: dict[str, Any]) -> Markdown:
-    """Return what several runs at once make together, measured or calculated."""
+    """Return what several runs at once make together."""
     return tables.markdown(
         {
             "Runs at once": str(row["runs"]),
             "Threads of each": str(row["threads"]),
-            "Updates a second, all together": _ratio(row["updates_a_second"], 0)
-            if row["measured"]
-            else f"{row['updates_a_second']['median']:.0f}",
-            "How known": "measured" if row["measured"] else "calculated",
+            "Updates a second, all together": _ratio(row["updates_a_second"], 0),
         }
         for row in parts["throughput"]["rows"]
     )
@@ -109,14 +104,12 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
 
 
 def epoch_seconds() -> dict[str, float]:
-    """Return what an epoch of each experiment's training takes, in float32."""
+    """Return what an epoch of each experiment's training takes."""
     path = FOLDER / "experiments.json"
     if not path.is_file():
         return {}
     return {
-        row["experiment"]: row["hours"] * 3600 / row["epochs"]
-        for row in read_json(path)["rows"]
-        if row["precision"] == "float32"
+        row["experiment"]: row["hours"] * 3600 / row["epochs"] for row in read_json(path)["rows"]
     }
 
 
@@ -134,7 +127,6 @@ def benchmarks_page() -> None:
     parts = read()
     if parts is None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
-    draw_growth(parts["growth"]["rows"], FOLDER / "growth.png")
     errors = parts["parzen"]["largest_error_nats"]
     shown = text(
         "benchmarks.md.j2",

@@ -24,9 +24,7 @@ def filled(old: str) -> str:
         raise UserError(f"{README}: the markers {BEGIN} and {END} are missing; restore them")
     results, measured = read_results("paper"), benchmarks.read()
     costs = {
-        row["experiment"]: row
-        for row in (measured["experiments"]["rows"] if measured else [])
-        if row["precision"] == "float32" or row["experiment"] == "mnist_bfloat16"
+        row["experiment"]: row for row in (measured["experiments"]["rows"] if measured else [])
     }
     mnist, seeds = results.row("mnist"), read_params().group("seeds")
     shown = values(results, read_release("paper"), {})

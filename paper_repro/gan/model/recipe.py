@@ -171,7 +171,7 @@ class Experiment(Recipe):
     adam: Adam | None = None  # and adam
     selection: Literal["best_validation", "last"]
     gradient_norms: GradientNorms
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32"]  # of the products; records of older runs name it
 
     @model_validator(mode="after")
     def _check(self) -> Self:
