@@ -1,11 +1,13 @@
 """Golden computations: each stage of a run, of each experiment, in small, and the outputs' hashes.
 
-    python <this file>      in the root of a checkout of any commit, with its package on the path
+    python <this file> [experiment ...]    in the root of a checkout, with its package on the path
 
 trains all recipes of ``params.yaml`` with the paper's own networks for 20 updates (two where a
 layer has 8,000 units) on random images, measures and draws them, trains the run `quick-mnist-0`
-whole, and draws the first samples of every published model. It writes into the checkout and prints
-a JSON object: the SHA-256 of each output, by path. `tests/carry.py` compares two commits by it.
+whole, and draws the first samples of every published model; named experiments it only trains and
+evaluates. It writes into the checkout, of whatever commit, and prints a JSON object: the SHA-256 of
+each output, by path. `tests/carry.py` compares two commits by it, and keeps in ``golden.json`` what
+they give on each kind of machine.
 """
 
 import contextlib
@@ -36,11 +38,23 @@ def load(path):
     return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
 
 
-def write_profile():
+def kind():
+    """Return what bytes depend on besides the code: the machine and its libraries."""
+    import torch
+
+    from paper_repro.core.provenance import hardware
+
+    here = hardware(torch.device("cpu"))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{here['device']}, {capability}, {here['threads']} threads, torch {torch.__version__}"
+
+
+def write_profile(chosen):
     """Write the profile's parameters, laid over the checkout's own."""
     paper = load("params.yaml")
     experiments = {
-        name: {"epochs": 1, "validate_every": 1, "parzen": SMALL} for name in paper["experiments"]
+        name: {"epochs": 1, "validate_every": 1, "parzen": SMALL}
+        for name in chosen or paper["experiments"]
     }
     seeds = {name: [0] for name in sorted(experiments, key=lambda name: name == "tfd")}
     published = [f"{PROFILE}-{name}-0" for name in ("mnist", *CHAINS)]
@@ -73,7 +87,9 @@ def write_profile():
             "protocol": {},
         },
     }
-    if "sheet" in load("dvc.yaml")["stages"]:
+    if chosen:
+        content["presentation"] = {"diagnosed": []}
+    elif "sheet" in load("dvc.yaml")["stages"]:
         content["presentation"]["checked"] = ["mnist_notebook"]
     folder = Path("profiles", PROFILE)
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,11 +136,11 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def commands():
-    """Yield the stages' commands, in their order, for the runs that the pipeline has each for."""
+def commands(stages):
+    """Yield stages' commands, in their order, for the runs that the pipeline has each for."""
     pipeline = load("dvc.yaml")["stages"]
     listed = load(f"profiles/{PROFILE}/runs.yaml")
-    for stage in (stage for stage in STAGES if stage in pipeline):
+    for stage in (stage for stage in stages if stage in pipeline):
         keys = listed[pipeline[stage]["foreach"].strip("${}")]
         words = pipeline[stage]["do"]["cmd"].split()[3:]
         yield from ([word.replace("${key}", key) for word in words] for key in keys)
@@ -163,15 +179,17 @@ def outputs():
             yield path.as_posix(), sha256(path)
 
 
-def golden():
-    """Return the hashes of all golden computations of the checkout in the present folder."""
+def golden(chosen=()):
+    """Return the hashes of the golden computations of the checkout in the present folder."""
     from paper_repro.__main__ import main
 
-    write_profile()
+    write_profile(chosen)
     write_data()
     assert main(["runs"]) == 0
-    for words in commands():
+    for words in commands(("train", "evaluate") if chosen else STAGES):
         assert main(words) == 0, words
+    if chosen:
+        return dict(sorted(outputs()))
     quick()
     found = dict(sorted(outputs()))
     if Path("data/processed/paper/mnist").exists():
@@ -181,5 +199,5 @@ def golden():
 
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
-        hashes = golden()
-    json.dump(hashes, sys.stdout, indent=1)
+        hashes = golden(sys.argv[1:])
+    json.dump(hashes, sys.stdout)

@@ -1,13 +1,17 @@
 """`make carry` on a copy of the ablations' lock: it records code, and nothing else."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests import golden
-from tests.carry import differences, record
+from tests.carry import GOLDEN, differences, record
 from tests.small import ROOT
 
 PROFILE = "ablations"
@@ -99,3 +103,25 @@ def test_every_stage_of_a_run_is_among_the_golden_computations():
     pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
     of_runs = {name for name, stage in pipeline.items() if "${key}" in stage["do"]["cmd"]}
     assert of_runs - set(golden.STAGES) == {"explore"}  # whose key is a profile
+
+
+@pytest.mark.slow
+def test_the_code_here_gives_the_bytes_of_the_last_carry(tmp_path):
+    """Of two experiments, on a machine of a kind that is known."""
+    known = json.loads(GOLDEN.read_text()).get(golden.kind())
+    if known is None:
+        pytest.skip(f"no hashes of {golden.kind()} are known")
+    for name in ("params.yaml", "dvc.yaml", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("profiles", "paper_repro"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pyc*"))
+    done = subprocess.run(
+        [sys.executable, golden.__file__, "mnist", "dbn"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert len(found) > 10
+    assert found == {name: known[name] for name in found}
