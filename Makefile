@@ -41,7 +41,10 @@ environment:
 	@$(PYTHON) paper_repro/system.py
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || \
 	  { echo "$(PYTHON) can't make environments: apt install python3-venv (Debian)" >&2; exit 2; }
+	@[ ! -e $(VENV) ] || [ -e $(VENV)/.paper_repro ] || [ -e $(READY) ] || \
+	  { echo "$(VENV) is not from this Makefile: move it away" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $(VENV)/.paper_repro
 
 $(READY): requirements.lock pyproject.toml
 	$(VENV)/bin/python paper_repro/install.py --requirement requirements.lock

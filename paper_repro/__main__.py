@@ -124,6 +124,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# What torch says of a processor's memory or a device's.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -146,6 +150,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"paper_repro: {error}", file=sys.stderr)
         return error.exit_code
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        print("paper_repro: out of memory; make the networks or the batch smaller", file=sys.stderr)
+        return 2
     except OSError as error:  # a read-only folder, a folder where a file should be
         where = f"{error.filename}: " if error.filename else ""
         print(f"paper_repro: {where}{error.strerror or error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What comes from outside: kills, signals, second processes, full disks, locales, odd files."""
 
+import json
 import os
 import re
 import resource
@@ -499,3 +500,63 @@ def test_an_outer_git_s_variables_do_not_change_the_commit(tmp_path, monkeypatch
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     assert provenance.commit.__wrapped__() == expected
+
+
+def test_a_record_without_its_checksum_is_refused(measured, capsys):
+    path = measured.run.folder / "evaluation.json"
+    content = json.loads(path.read_text())
+    del content["content_sha256"]
+    content["selected"]["test_mean"] += 5
+    path.write_text(json.dumps(content))
+    assert main(["report", "quick"]) == 2
+    assert f"{path}: its checksum is gone; restore it with git" in capsys.readouterr().err
+
+
+def test_line_endings_that_were_changed_are_told(measured, capsys):
+    path = measured.run.folder / "curve.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert main(["report", "quick"]) == 2
+    said = capsys.readouterr().err
+    assert f"{path}: its line endings were changed; type `git config core.autocrlf false`" in said
+
+
+def test_a_profile_s_name_that_reaches_a_shell_is_refused(workspace, capsys):
+    folder = Path("profiles/a;touch PWN")
+    folder.mkdir()
+    shutil.copy("profiles/quick/params.yaml", folder)
+    assert main(["runs"]) == 2
+    assert "'a;touch PWN': a profile's name is of a to z" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({"experimentz": {}}, "experimentz: nothing reads this; possible are data, "),
+        ({"experiments": None}, "experiments: must be a mapping, not None"),
+    ],
+)
+def test_groups_that_nothing_reads_are_refused_by_every_command(workspace, capsys, content, told):
+    workspace.files["quick"] |= content
+    workspace.write()
+    for command in (["train", KEY], ["prepare", "quick", "mnist"], ["report", "quick"]):
+        assert main(command) == 2
+        assert f"profiles/quick/params.yaml: {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes",
+        "[enforce fail] . DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes",
+        "CUDA out of memory. Tried to allocate 2.00 GiB",
+    ],
+)
+def test_networks_that_memory_can_t_hold_are_one_line(workspace, monkeypatch, capsys, message):
+    def too_large(*arguments):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(family, "build_gan", too_large)
+    assert main(["train", KEY]) == 2
+    assert capsys.readouterr().err == (
+        "paper_repro: out of memory; make the networks or the batch smaller\n"
+    )

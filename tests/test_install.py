@@ -206,3 +206,15 @@ def test_settings_that_pip_can_not_read_are_its_own_one_line(tmp_path, monkeypat
         install.environment()
     assert end.value.code
     assert str(settings) in capfd.readouterr().err
+
+
+def test_an_environment_of_another_tool_is_left_alone(tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    copy(folder)
+    (folder / ".venv").mkdir()
+    (folder / ".venv/pyvenv.cfg").write_text("uv = 0.9\n")
+    done = make(folder, "install")
+    assert done.returncode == 2
+    assert ".venv is not from this Makefile: move it away" in done.stderr
+    assert (folder / ".venv/pyvenv.cfg").read_text() == "uv = 0.9\n"

@@ -47,6 +47,11 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
 
 
+def listen_again() -> None:
+    """Let a child end on SIGINT, by which it is told to, even where we were begun to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run_in_turn(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
 
@@ -55,7 +60,9 @@ def run_in_turn(command: Sequence[str], environment: Mapping[str, str]) -> int:
     Interrupted
         Then.
     """
-    child = subprocess.Popen(command, env=environment, start_new_session=True)
+    child = subprocess.Popen(
+        command, env=environment, start_new_session=True, preexec_fn=listen_again
+    )
     try:
         return child.wait()
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ class ParzenSettings(Model):
     sigma_images: Count | None  # σ is chosen on the first so many validation images, or all
     sigma_log10_min: Exponent
     sigma_log10_max: Exponent
-    sigma_points: Count
+    sigma_points: Annotated[int, Field(gt=0, le=10_000)]
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -8,6 +8,7 @@ range is an error that names the file and the key.
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +70,14 @@ def params_path(profile: str) -> Path:
 
 
 def profiles() -> list[str]:
-    """Return the profiles that there are, the paper's first."""
-    return [PAPER, *sorted(path.parent.name for path in PROFILES.glob(f"*/{PARAMS.name}"))]
+    """Return the profiles, the paper's first (`UserError` if a folder's name can't be one)."""
+    found = sorted(path.parent.name for path in PROFILES.glob(f"*/{PARAMS.name}"))
+    for name in found:  # it becomes part of files, stages and commands
+        if not re.fullmatch(r"[a-z0-9_-]+", name):
+            raise UserError(
+                f"{PROFILES}: {name!r}: a profile's name is of a to z, 0 to 9, _ and -; rename it"
+            )
+    return [PAPER, *found]
 
 
 def _require_plain(text: str) -> None:
@@ -122,6 +129,7 @@ def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 OWN = ("data", "measure", "seeds", "presentation")  # groups that a profile shares with none
+GROUPS = (*OWN, "experiments", "theory", "parzen_audit", "mixing")
 
 
 @dataclass(frozen=True)
@@ -242,7 +250,7 @@ def parse(
         # A list comes whole from the strongest place that has it.
         keys = tuple(itertools.takewhile(lambda part: isinstance(part, str), path))
         place = next((place for place in places if place.has(keys)), places[-1])
-        key = ".".join(str(part) for part in (place.key, *path))
+        key = ".".join(str(part) for part in (place.key, *path) if part != "")
         shown = first["input"]
         got = "" if isinstance(shown, dict | list | tuple) else f" (got {shown!r})"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -264,6 +272,10 @@ def read_params(profile: str = PAPER) -> Params:
     found = tuple(Place(path, "", read_yaml(path)) for path in paths)
     for place in found:
         for key, value in place.values.items():
-            if not isinstance(value, dict | None):
+            if key not in GROUPS:
+                raise UserError(
+                    f"{place.path}: {key}: nothing reads this; possible are {', '.join(GROUPS)}"
+                )
+            if not isinstance(value, dict):
                 raise UserError(f"{place.path}: {key}: must be a mapping, not {value!r}")
     return Params(profile, found)

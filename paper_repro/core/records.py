@@ -14,7 +14,14 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_confi
 from typing_extensions import TypedDict
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import digest, read_json, sha256_file, write_json
+from paper_repro.core.files import (
+    digest,
+    read_bytes,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
 from paper_repro.core.runs import Run, model_path, repro
 
 SEAL, FILES = "content_sha256", "files"
@@ -132,12 +139,19 @@ def read_record(
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UserError(f"{path}: {key or 'content'}: {first['msg']}; {advice}") from None
+    if in_git and SEAL not in content:
+        raise UserError(f"{path}: its checksum is gone; {advice}")
     if SEAL in content:
         if content[SEAL] != digest({k: v for k, v in content.items() if k != SEAL}):
             raise UserError(f"{path}: its content is not what its checksum says; {advice}")
         for name, expected in content.get(FILES, {}).items():
             file = path.with_name(Path(name).name)
             if file.exists() and sha256_file(file) != expected:
+                if sha256_bytes(read_bytes(file).replace(b"\r\n", b"\n")) == expected:
+                    raise UserError(
+                        f"{file}: its line endings were changed; type `git config core.autocrlf "
+                        "false`, delete it and restore it with git"
+                    )
                 raise UserError(f"{file}: not the file that {path} is of; {advice}")
     return cast("R", content)  # as it stands there: order of keys, whole numbers
 

@@ -11,16 +11,16 @@ from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
-from paper_repro.core.params import OWN, PAPER, Params, params_path, profiles, read_params
+from paper_repro.core.params import PAPER, Params, params_path, profiles, read_params
 from paper_repro.core.recipe import family_in
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import measure_key, model_path, runs, weights_path
 from paper_repro.core.titles import TITLES
 from paper_repro.pipeline.presentation import ABLATIONS, presentation
 
 PIPELINE = Path("dvc.yaml")
-GROUPS = {*OWN, "experiments", "theory", "parzen_audit", "mixing"}  # of a params file
 OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
-NO_RELEASE = '{"version": "none", "commit": null, "runs": []}\n'
+NO_RELEASE: dict[str, Any] = {"version": "none", "commit": None, "runs": []}
 
 
 def run_list_path(profile: str) -> Path:
@@ -29,10 +29,9 @@ def run_list_path(profile: str) -> Path:
 
 
 def _require_effect(params: Params) -> None:
-    """Raise a `UserError` for a group or an entry that nothing would ever read."""
+    """Raise a `UserError` for an entry that nothing would ever read."""
     experiments = {name for file in params.files for name in file.values.get("experiments") or {}}
     known = {
-        "": GROUPS,
         "data": set(TITLES),
         "measure": set(TITLES) | experiments,
         "presentation.protocol": experiments,
@@ -167,10 +166,11 @@ def write_run_lists() -> None:
     the published release. Both are empty at first.
     """
     for profile in profiles():
-        for name, first in (("notes.md", ""), ("release.json", NO_RELEASE)):
-            path = Path("reports", profile, name)
-            if not path.exists():
-                write_text(path, first)
+        notes, release = (Path("reports", profile, name) for name in ("notes.md", "release.json"))
+        if not notes.exists():
+            write_text(notes, "")
+        if not release.exists():
+            write_record(release, NO_RELEASE)
         for path, (now, _) in _written(profile).items():
             write_text(path, now)
             print(f"runs: {path}")

@@ -43,7 +43,7 @@ def release_path(profile: str) -> Path:
 def read_release(profile: str) -> Release | None:
     """Return a profile's release; None if nothing was published (`UserError` if it is damaged)."""
     path = release_path(profile)
-    if not path.is_file():
+    if not path.exists():
         return None
     found = read_model(path, Release, "paper_repro release")
     return found if found.runs else None

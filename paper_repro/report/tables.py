@@ -595,7 +595,7 @@ def _seeds(row: Row) -> str:
 
 
 def latex(results: Results) -> str:
-    """Return ``table1.tex``: the comparison as a tabular for booktabs."""
+    """Return ``table1.tex``: the comparison as a tabular."""
     lines = [
         {
             "Experiment": row.experiment,
@@ -607,8 +607,7 @@ def latex(results: Results) -> str:
         for row in results.rows
     ]
     escaped = pd.DataFrame(lines).map(escaping.latex)
-    text: str = escaped.to_latex(index=False)
-    return text
+    return "% Needs \\usepackage{booktabs}.\n" + escaped.to_latex(index=False)
 
 
 def runs(results: Results) -> pd.DataFrame:
