@@ -43,6 +43,7 @@ environment:
 	  { echo "$(PYTHON) can't make environments: apt install python3-venv (Debian)" >&2; exit 2; }
 	@[ ! -e $(VENV) ] || [ -e $(VENV)/.paper_repro ] || [ -e $(READY) ] || \
 	  { echo "$(VENV) is not from this Makefile: move it away" >&2; exit 2; }
+	@mkdir -p $(VENV) && touch $(VENV)/.paper_repro  # what an interrupt leaves is known again
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $(VENV)/.paper_repro
 
@@ -86,7 +87,7 @@ readme: $(READY)
 
 # make carry BASE=<commit>, or FROM=<clone> RUN=<run>; EXCEPT=<experiment>: see tests/carry.py.
 carry: $(READY)
-	python -m tests.carry $(if $(BASE),--base $(BASE)) $(if $(FROM),--clone $(FROM) --run $(RUN)) \
+	python -m tests.carry $(if $(BASE),--base $(BASE)) $(if $(FROM),--clone "$(FROM)" --run "$(RUN)") \
 	  $(if $(EXCEPT),--except $(EXCEPT))
 
 lock:

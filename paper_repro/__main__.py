@@ -32,9 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(module=f"paper_repro.{module}", function=name)
         return command
 
-    command = add(
-        "runs", "pipeline.run_list", "write runs.yaml, DVC's list of runs, from params.yaml"
-    )
+    command = add("runs", "pipeline.run_list", "write DVC's lists of runs, copies of dvc.yaml")
     command.set_defaults(function="write_run_lists")
     add("fetch", "data.fetch", "download the data sets to data/raw")
     command = add("prepare", "data.prepare", "write a profile's part of a data set")
@@ -140,12 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
             stream.reconfigure(errors="backslashreplace")
     options = vars(_parser().parse_args(arguments))
-    if system.other_checkout():
-        print(f"paper_repro: {system.other_checkout()}", file=sys.stderr)
-        return 2
     del options["command"]
     module, function = options.pop("module"), options.pop("function")
     try:
+        elsewhere = system.other_checkout()
+        if elsewhere:
+            raise UserError(elsewhere)
         getattr(importlib.import_module(module), function)(**options)
     except UserError as error:
         print(f"paper_repro: {error}", file=sys.stderr)
@@ -153,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
-        print("paper_repro: out of memory; make the networks or the batch smaller", file=sys.stderr)
+        print("paper_repro: out of memory; is a size in the parameters too large?", file=sys.stderr)
         return 2
     except OSError as error:  # a read-only folder, a folder where a file should be
         where = f"{error.filename}: " if error.filename else ""

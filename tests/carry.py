@@ -15,6 +15,7 @@ named; but for a training whose recipe is as it was.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -28,10 +29,11 @@ from dvc.repo import Repo
 from dvc.stage.serialize import to_single_stage_lockfile
 from dvc.utils.serialize import dump_yaml, load_yaml
 
+from paper_repro.core.circumstances import circumstances_path, read_circumstances
 from paper_repro.core.dataset import read_dataset
-from paper_repro.core.params import profiles
+from paper_repro.core.params import Params, profiles
 from paper_repro.core.recipe import recipe_of, recorded
-from paper_repro.core.records import read_training
+from paper_repro.core.records import NotRun, Trained, read_training, require_model
 from paper_repro.core.runs import model_path, read_run, stage_address
 from paper_repro.pipeline.run_list import run_list_path
 from tests import golden
@@ -46,8 +48,8 @@ def git(*arguments: str, folder: Path | str = ".") -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def hashes(commit: str) -> dict[str, str]:
-    """Return the golden hashes of a commit of this repository."""
+def hashes(commit: str) -> tuple[str, dict[str, str]]:
+    """Return the golden hashes of a commit of this repository, and the kind of machine here."""
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         git("worktree", "add", "--detach", str(tree), commit)
@@ -62,28 +64,25 @@ def hashes(commit: str) -> dict[str, str]:
             )
         finally:
             git("worktree", "remove", "--force", str(tree))
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+    kind, found = json.loads(done.stdout)
+    return kind, found
 
 
 def differences(base: dict[str, str], head: dict[str, str], excepted: str | None) -> list[str]:
     """Return what two commits compute differently, of what both compute, but for an experiment."""
-    run = f"{golden.PROFILE}-{excepted}-0"
+    runs = [f"{profile}-{excepted}-0" for profile in (golden.PROFILE, "quick")]
     return [
         name
         for name in sorted(base.keys() & head.keys())
-        if base[name] != head[name] and run not in name
+        if base[name] != head[name] and not any(run in name for run in runs)
     ]
 
 
-def same_recipe(key: str) -> bool:
+def same_recipe(params: Params, experiment: str, record: Trained | NotRun, path: Path) -> bool:
     """Return whether today's recipe of a run is the one that its record says made it."""
-    params, run = read_run(key)
-    record = read_training(run)
     if record["status"] != "ok":
         return False
-    now = recipe_of(params, run.experiment)
-    made = recorded(record["experiment_parameters"], run.folder / "training.json")
+    now, made = recipe_of(params, experiment), recorded(record["experiment_parameters"], path)
     return (now.course(), now.passes) == (made.course(), made.passes)
 
 
@@ -91,6 +90,8 @@ def record(profile: str, excepted: str | None) -> list[str]:
     """Record the present code in a profile's lock; return the stages that were left."""
     pipeline = run_list_path(profile).with_name("dvc.yaml")
     lock = pipeline.with_suffix(".lock")
+    if not lock.exists():
+        return []
     before = load_yaml(lock)["stages"]
     carried, left = [], []
     with Repo(".") as repo:
@@ -103,8 +104,12 @@ def record(profile: str, excepted: str | None) -> list[str]:
                 if isinstance(dep, ParamsDependency) or dep.def_path.startswith(CODE):
                     dep.save()
             now, was = to_single_stage_lockfile(stage), before[stage.name]
-            same = now.get("params") == was.get("params") or (kind == "train" and same_recipe(key))
-            same = same and read_run(key)[1].experiment != excepted
+            params, run = read_run(key)
+            same = now.get("params") == was.get("params")
+            if kind == "train" and not same:
+                place = run.folder / "training.json"
+                same = same_recipe(params, run.experiment, read_training(run), place)
+            same = same and run.experiment != excepted
             (carried if same else left).append(stage)
         if carried:
             carried[0].dvcfile.dump_stages(carried, update_pipeline=False)
@@ -115,19 +120,36 @@ def record(profile: str, excepted: str | None) -> list[str]:
     return [stage.name for stage in left]
 
 
+def trained_at(clone: Path, key: str) -> str:
+    """Return the commit that trained a clone's finished run, once it is seen to be the one here.
+
+    Another commit, recipe or data, or another model than the record's, ends the program.
+    """
+    params, run = read_run(key)
+    with contextlib.chdir(clone):
+        record, trained = read_training(run), read_circumstances(run, "train")
+        require_model(run)
+    if record["status"] != "ok" or trained is None:
+        sys.exit(f"carry: {clone}: {key} is not trained there")
+    commits = {start["commit"] for start in trained["starts"]}
+    if len(commits) > 1 or any(start["uncommitted_changes"] for start in trained["starts"]):
+        sys.exit(f"carry: {clone}: {key} was not trained by one commit's code")
+    place = clone / run.folder / "training.json"
+    alike = same_recipe(params, run.experiment, record, place)
+    if not alike or record["data"] != read_dataset(run.profile, run.dataset).record():
+        sys.exit(f"carry: {clone}: {key} is of another recipe or other data than are here")
+    return str(commits.pop())
+
+
 def bring(clone: Path, key: str) -> None:
     """Copy a finished run's model and records from a clone, and record its training."""
     _, run = read_run(key)
-    circumstances = Path("reports", run.profile, "circumstances", key, "train.json")
-    for path in (model_path(key), run.folder, circumstances):
+    for path in (model_path(key), run.folder, circumstances_path(run, "train")):
         if (clone / path).is_dir():
             shutil.copytree(clone / path, path, dirs_exist_ok=True)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(clone / path, path)
-    made, data = read_training(run), read_dataset(run.profile, run.dataset)
-    if not same_recipe(key) or made["data"] != data.record():
-        sys.exit(f"carry: {key}: of another recipe or other data than are here; nothing recorded")
     with Repo(".") as repo:
         repo.commit(stage_address(run.profile, f"train@{key}"), force=True)
 
@@ -140,18 +162,20 @@ def main() -> None:
     parser.add_argument("--run", help="that run")
     parser.add_argument("--except", dest="excepted", help="an experiment that may differ")
     options = parser.parse_args()
+    if bool(options.clone) is not bool(options.run):
+        parser.error("--clone and --run belong together")
     if git("status", "--porcelain", "--", CODE, "params.yaml", "profiles", "dvc.yaml"):
         sys.exit("carry: code or parameters are not committed")
     base = options.base
     if options.clone:
-        base = git("rev-parse", "HEAD", folder=options.clone)
-        git("fetch", "--quiet", str(options.clone.resolve()), "HEAD")
-    now = hashes("HEAD")
-    other = differences(hashes(base), now, options.excepted)
+        base = trained_at(options.clone, options.run)
+        git("fetch", "--quiet", str(options.clone.resolve()), base)
+    kind, now = hashes("HEAD")
+    other = differences(hashes(base)[1], now, options.excepted)
     if other:
         sys.exit("carry: nothing recorded; these differ:\n" + "\n".join(other))
     known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
-    GOLDEN.write_text(json.dumps(known | {golden.kind(): now}, indent=1, sort_keys=True) + "\n")
+    GOLDEN.write_text(json.dumps(known | {kind: now}, indent=1, sort_keys=True) + "\n")
     if options.clone:
         bring(options.clone, options.run)
         print(f"carry: {options.run} is here; `dvc repro` makes what comes after it")

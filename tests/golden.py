@@ -5,9 +5,9 @@
 trains all recipes of ``params.yaml`` with the paper's own networks for 20 updates (two where a
 layer has 8,000 units) on random images, measures and draws them, trains the run `quick-mnist-0`
 whole, and draws the first samples of every published model; named experiments it only trains and
-evaluates. It writes into the checkout, of whatever commit, and prints a JSON object: the SHA-256 of
-each output, by path. `tests/carry.py` compares two commits by it, and keeps in ``golden.json`` what
-they give on each kind of machine.
+evaluates. It writes into the checkout, of whatever commit, and prints as JSON the kind of machine
+and the SHA-256 of each output, by path. `tests/carry.py` compares two commits by it, and keeps in
+``golden.json`` what they give on each kind of machine.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ CHAINS = ("dbn", "stacked_cae", "deep_gsn")
 # Images of each part: 20 updates of MNIST's batches, two of the others'.
 COUNTS = {"mnist": (2000, 60, 50), "tfd": (200, 60, 50), "cifar10": (256, 60, 50)}
 SHAPES = {"mnist": (28, 28), "tfd": (48, 48), "cifar10": (3, 32, 32)}
-# Stages by what must come before what; those of no run, such as the theory's, can always run again.
+# Stages by what must come before what; those of no run, such as figure 1's, can always run again.
 STAGES = (
     *("train", "weights", "evaluate", "figure2", "figure3", "sample_checks", "parzen_audit"),
     *("sheet", "sample_sets", "mixing"),
@@ -79,7 +79,7 @@ def write_profile(chosen):
             "kmeans_iterations": 2,
             "mixture_iterations": 2,
         },
-        "theory": {"checks": {}, "figure1": {}},
+        "theory": {"figure1": {}},
         "presentation": {
             "diagnosed": ["mnist"],
             "mixing": ["mnist", *CHAINS],
@@ -200,4 +200,5 @@ def golden(chosen=()):
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
         hashes = golden(sys.argv[1:])
-    json.dump(hashes, sys.stdout)
+        made_on = kind()
+    json.dump([made_on, hashes], sys.stdout)

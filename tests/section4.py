@@ -6,7 +6,7 @@ code, not the paper, which proves these statements.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -17,9 +17,9 @@ from scipy.special import log_expit, xlog1py, xlogy
 
 from paper_repro.core.params import Model, Positive
 from paper_repro.gan import objectives
-from paper_repro.theory.density import Array, density, integral, moved, points, total_variation
+from paper_repro.theory.density import Array, density, integral, points, total_variation
 from paper_repro.theory.optimal import optimal_discriminator
-from paper_repro.theory.settings import Grid, Mixture
+from paper_repro.theory.settings import Gaussian, Grid, Mixture
 from paper_repro.theory.toy import column
 
 LOG4 = math.log(4)
@@ -35,6 +35,13 @@ class Family(Model):
     p_data: Mixture
     shifts: tuple[float, ...]
     scales: tuple[Positive, ...]
+
+
+def moved(mixture: Sequence[Gaussian], shift: float, scale: float) -> tuple[Gaussian, ...]:
+    """Return the mixture that shift + scale·x follows if x follows `mixture`."""
+    return tuple(
+        Gaussian(weight=c.weight, mean=shift + scale * c.mean, std=scale * c.std) for c in mixture
+    )
 
 
 def integrand(a: Array, b: Array, y: Array) -> Array:

@@ -441,9 +441,10 @@ def test_a_run_without_data_is_left_out(stub, capsys):
                 *(("-p x -J mine", "-J"), ("--array=1-9", "--array=1-9"), ("-n4", "-n4")),
                 *(("--dependency=afterok:1", "--dependency=afterok:1"), ("--wait", "--wait")),
                 *(("--job-n=evil", "--job-n=evil"), ("--arr=0-2", "--arr=0-2"), ("-Q", "-Q")),
-                *(("-HJevil", "-HJevil"), ("--chdi=/tmp", "--chdi=/tmp"), ("' : '", " : ")),
+                *(("--chdi=/tmp", "--chdi=/tmp"), ("' : '", " : "), ("--", "--")),
             )
         ),
+        (["--sbatch=-HJevil"], "--sbatch: argument -H/--hold: ignored explicit argument 'Jevil'"),
         (["--sbatch=--partition"], "--sbatch: argument -p/--partition: expected one argument"),
     ],
 )

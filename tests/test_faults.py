@@ -558,5 +558,5 @@ def test_networks_that_memory_can_t_hold_are_one_line(workspace, monkeypatch, ca
     monkeypatch.setattr(family, "build_gan", too_large)
     assert main(["train", KEY]) == 2
     assert capsys.readouterr().err == (
-        "paper_repro: out of memory; make the networks or the batch smaller\n"
+        "paper_repro: out of memory; is a size in the parameters too large?\n"
     )

@@ -790,7 +790,7 @@ def test_a_stand_in_is_never_relabelled(own, dots, monkeypatch):
         fetch_tfd()
     monkeypatch.setenv(places.MIRROR, "mirror")
     dots.rename(dots.with_name("other.mat"))
-    with pytest.raises(UserError, match=r"'Other dots': .*no tfd/TFD_48x48.mat and"):
+    with pytest.raises(UserError, match=r"'Other dots': .*no tfd/TFD_48x48.mat or"):
         fetch_tfd()
     assert status("stand-in", "tfd") == before
     monkeypatch.delenv(places.STAND_IN)

@@ -370,6 +370,8 @@ def read_anew(before, after, profile, stages):
             found |= {f"report@{profile}"} & names
             judged = now["protocol"] != was["protocol"]
             found |= {stage for stage in names if judged and stage.startswith("weights@")}
+            looked = now["diagnosed"] != was["diagnosed"]
+            found |= {stage for stage in names if looked and stage.startswith("sample_checks@")}
     return {(profile, stage) for stage in found}
 
 

@@ -99,17 +99,17 @@ def imports(path):
     return found
 
 
-# From what everything stands on to what stands on everything.
+# From what everything stands on to what stands on everything; first, modules beside the folders.
 ORDER = (
-    *("core", "pipeline", "data", "parzen", "training", "gan/model", "gan"),
+    *(".", "core", "pipeline", "data", "parzen", "training", "gan/model", "gan"),
     *("baselines/model", "baselines", "evaluation"),
     *("theory", "diagnostics", "figures", "report", "forecast", "cluster", "benchmarks"),
 )
 
 
 def test_no_folder_imports_one_above_it():
-    assert sorted(ORDER) == FOLDERS
-    for place, folder in enumerate(ORDER):
+    assert sorted(ORDER[1:]) == FOLDERS
+    for place, folder in enumerate(ORDER[1:], 1):
         for path in (PACKAGE / folder).glob("*.py"):
             upwards = {name for name in imports(path) if ORDER.index(name) > place}
             assert not upwards, path

@@ -243,7 +243,7 @@ def test_figure_2_is_laid_out_as_in_the_paper(shape):
     count = math.prod(shape)
     samples = torch.arange(1, 21)[:, None].expand(20, count) / 100  # each its own grey
     neighbours = torch.tensor([0.5, 0.6, 0.7, 0.8])[:, None].expand(4, count)
-    picture = grid(samples, neighbours, shape)
+    picture = grid(*(displayed(x, samples, "mnist", shape) for x in (samples, neighbours)))
     height, width = 3 + 2 * FRAME + 1, 4 + 2 * FRAME + 1
     assert picture.shape == (3, 4 * height + 1, 6 * width + 1)
 
@@ -264,15 +264,17 @@ def test_figure_2_is_laid_out_as_in_the_paper(shape):
 def test_colours_keep_their_channels():
     samples = torch.zeros(20, 3, 2, 2)
     samples[0, 1] = 0.5  # green
-    picture = grid(samples.flatten(1), torch.zeros(4, 12), (3, 2, 2))
+    picture = grid(samples, torch.zeros(4, 3, 2, 2))
     assert picture[:, 1 + FRAME, 1 + FRAME].tolist() == [0, 0.5, 0]
 
 
 def test_contrast_normalised_images_are_shown_by_the_largest_sample():
     samples = torch.tensor([[-4.0, 2, 0]])
-    assert displayed(samples, samples).tolist() == [[0, 0.75, 0.5]]
     neighbours = torch.tensor([[8.0, -8, 1]])  # beyond the samples: clipped
-    assert displayed(neighbours, samples).tolist() == [[1, 0, 0.625]]
+    for images, expected in ((samples, [0, 0.75, 0.5]), (neighbours, [1, 0, 0.625])):
+        shown = displayed(images, samples, "cifar10", (3, 1, 1))
+        assert shown.shape == (1, 3, 1, 1)
+        assert shown.flatten().tolist() == expected
 
 
 def test_column_6_belongs_to_each_row_s_fifth_sample(reported, workspace):

@@ -60,7 +60,24 @@ def test_a_jump_does_not_get_smaller_with_the_steps(sharpness, shrinks):
     assert found["shrinks_finer"] == pytest.approx(shrinks, rel=0.05)
 
 
-def test_the_stage_measures_a_trained_run(workspace, capsys):
+@pytest.fixture
+def diagnosed(workspace):
+    """The workspace with its run among those that are looked at closely."""
+    workspace.files["quick"]["presentation"] = {"diagnosed": ["mnist"]}
+    workspace.write()
+    return workspace
+
+
+def test_a_run_that_is_only_checked_has_no_lines(workspace):
+    train(workspace.key)
+    assert main(["sample_checks", workspace.key]) == 0
+    measured = read_json(workspace.run.folder / "sample_checks.json")
+    assert measured.keys() >= {"samples", "memorisation"}
+    assert "interpolation" not in measured
+
+
+def test_the_stage_measures_a_trained_run(diagnosed):
+    workspace = diagnosed
     train(workspace.key)
     assert main(["sample_checks", workspace.key]) == 0
     measured = read_json(workspace.run.folder / "sample_checks.json")
@@ -69,7 +86,8 @@ def test_the_stage_measures_a_trained_run(workspace, capsys):
     assert measured["interpolation"]["shrinks"] > 1
 
 
-def test_samples_that_are_all_alike_are_a_result(workspace):
+def test_samples_that_are_all_alike_are_a_result(diagnosed):
+    workspace = diagnosed
     train(workspace.key)
     tensors, record = load_tensors(model_path(workspace.key))
     for name, tensor in tensors.items():

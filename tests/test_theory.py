@@ -9,7 +9,6 @@ from scipy.stats import norm
 from paper_repro.theory.density import (
     density,
     integral,
-    moved,
     points,
     quantiles,
     total_variation,
@@ -31,6 +30,7 @@ from tests.section4 import (
     family,
     fit_discriminator,
     measure_family,
+    moved,
 )
 from tests.small import parse_values
 

@@ -29,7 +29,7 @@ from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
 # ours, since by them jobs are known again, find their log, wait for each other and train once.
 PASSED_ON = (
     *("-p/--partition", "-A/--account", "-q/--qos", "-C/--constraint", "-w/--nodelist"),
-    *("-x/--exclude", "-L/--licenses", "-M/--clusters", "-t/--time", "-G/--gpus", "--reservation"),
+    *("-x/--exclude", "-L/--licenses", "-t/--time", "-G/--gpus", "--reservation"),
     *("--gres", "--gpus-per-node", "--gpus-per-task", "--cpus-per-gpu", "--gpu-bind"),
     *("--mem", "--mem-per-cpu", "--mem-per-gpu", "--tmp", "--mail-type", "--mail-user"),
     *("--comment", "--begin", "--nice"),
@@ -150,7 +150,7 @@ def _options(
         allowed.add_argument(*names.split("/"), action="store_true")
     for text in sbatch:
         try:
-            words = shlex.split(text)
+            words = shlex.split(text) if text else ["--"]  # of which argparse leaves nothing
         except ValueError as error:
             raise UserError(f"--sbatch {text}: {error}") from None
         _, others = allowed.parse_known_args(words)

@@ -114,13 +114,24 @@ class Dataset:
         return torch.from_numpy(array)
 
 
-def displayed(images: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
-    """Return contrast-normalised images as they are shown: x / (2 max |samples|) + ½, in [0, 1].
+def displayed(
+    images: torch.Tensor, samples: torch.Tensor, name: str, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """Return images as they are shown, (n, 1 or 3, rows, columns) in [0, 1].
 
-    The released ``show_samples`` scripts: samples and neighbours alike, by the largest value of
-    the samples; the normalisation is not undone, because a sample has no mean and norm of its own.
+    Contrast-normalised ones as x / (2 max |samples|) + ½: so the released ``show_samples`` scripts
+    show samples and neighbours alike. The normalisation is not undone, because a sample has no mean
+    and norm of its own.
+
+    Parameters
+    ----------
+    images, samples : (n, d) and (m, d) as the networks see them.
+    name : of their data set.
+    shape : (rows, columns) or (3, rows, columns) of one image.
     """
-    return images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
+    if name in NORMALISED:
+        images = images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
+    return images.reshape(-1, *(shape if len(shape) == 3 else (1, *shape)))
 
 
 def processed_folder(profile: str, name: str) -> Path:

@@ -69,7 +69,7 @@ def _take(source: Source, stand_in: str) -> dict[str, str]:
         write_bytes(STAND_INS / source.name / file, content)
         print(f"fetch: stand-in {where}")
         return {file: sha256_bytes(content)}
-    names = " and ".join(name for name, _ in mirror.forms)
+    names = " or ".join(name for name, _ in mirror.forms)
     raise UserError(f"{MIRROR}: the stand-in {stand_in!r}: {mirror.name}: no {names}")
 
 

@@ -41,7 +41,7 @@ class ByImages(Closed):
     all_images: OneSet
 
 
-SampleSet = dict[str, ByImages]  # by grid of σ; `grids` in diagnostics/sample_sets.py has all
+SampleSet = dict[str, ByImages]  # by grid of σ; `grids` has all
 DEFAULT_GRID, FINE_GRID, GSN_GRID = "default", "log_91", "sigma_0.2"
 AUTHORS_GRIDS = (DEFAULT_GRID, "log_15", "linear_10")  # that their script has had
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torchvision.utils import make_grid
 
-from paper_repro.core.dataset import NORMALISED, Dataset, displayed
+from paper_repro.core.dataset import Dataset, displayed
 from paper_repro.core.records import Sealed, or_not_run, write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
@@ -43,22 +43,20 @@ def _framed(image: torch.Tensor, colour: tuple[float, float, float]) -> torch.Te
     return framed
 
 
-def grid(samples: torch.Tensor, neighbours: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+def grid(samples: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
     """Return the picture, (3, height, width) in [0, 1].
 
     Parameters
     ----------
-    samples : (20, d) in [0, 1]
-    neighbours : (4, d) the training image for each row's fifth sample.
-    shape : (rows, columns) or (3, rows, columns) of one image.
+    samples : (20, 1 or 3, rows, columns) in [0, 1]
+    neighbours : of the same form, (4, …): the training image for each row's fifth sample.
     """
-    shape = shape if len(shape) == 3 else (1, *shape)
     tiles = []
     for row in range(ROWS):
         first = row * SAMPLES_A_ROW
         own = samples[first : first + SAMPLES_A_ROW]
-        tiles += [_framed(image.reshape(shape), (0.0, 0.0, 0.0)) for image in own]
-        tiles.append(_framed(neighbours[row].reshape(shape), YELLOW))
+        tiles += [_framed(image, (0.0, 0.0, 0.0)) for image in own]
+        tiles.append(_framed(neighbours[row], YELLOW))
     picture: torch.Tensor = make_grid(
         torch.stack(tiles), nrow=SAMPLES_A_ROW + 1, padding=1, pad_value=1.0
     )
@@ -94,10 +92,9 @@ def figure2(key: str) -> None:
     samples = trained.sampler().sample(ROWS * SAMPLES_A_ROW, run.seed, "figure2")
     fifth = samples[SAMPLES_A_ROW - 1 :: SAMPLES_A_ROW]
     indices, distances = nearest(fifth, train)
-    neighbours = train[indices]
-    if dataset.name in NORMALISED:
-        neighbours, samples = displayed(neighbours, samples), displayed(samples, samples)
-    picture = grid(samples, neighbours, dataset.shape)
+    picture = grid(
+        *(displayed(x, samples, dataset.name, dataset.shape) for x in (samples, train[indices]))
+    )
     heading = title(run, dataset, trained.epoch)
     draw(picture, heading, run.folder / "figure2.png")
     write_record(

@@ -15,7 +15,7 @@ from paper_repro.core.files import replacing
 from paper_repro.core.runs import read_run
 from paper_repro.figures.canvas import drawing
 from paper_repro.training.checkpoint import CHECKPOINTS
-from paper_repro.training.film import FRAME, ROW
+from paper_repro.training.film import EPOCHS, FRAME, ROW
 
 MILLISECONDS = 1000  # of a frame in the GIF
 
@@ -31,8 +31,8 @@ def _frames(key: str) -> list[Path]:
     films = [path for path in (CHECKPOINTS / key).glob("film-*") if any(path.glob("epoch-*.png"))]
     if not films:
         raise UserError(
-            f"{CHECKPOINTS / key}: no film of {key} here: it is drawn in training, at epochs 1, 5, "
-            "20, 100, 500 and the last"
+            f"{CHECKPOINTS / key}: no film of {key} here: a generator's is drawn in training, "
+            f"at epochs {', '.join(map(str, sorted(EPOCHS)))} and the last"
         )
     return sorted(max(films, key=lambda path: path.stat().st_mtime).glob("epoch-*.png"))
 

@@ -2,7 +2,7 @@
 
 from torchvision.utils import make_grid
 
-from paper_repro.core.dataset import NORMALISED, displayed
+from paper_repro.core.dataset import displayed
 from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.figures.canvas import save_note
 from paper_repro.figures.figure2 import draw, title
@@ -18,8 +18,6 @@ def sheet(key: str) -> None:
         return
     run, dataset = trained.run, trained.dataset()
     samples = trained.sampler().sample(SIDE**2, run.seed, "sheet")
-    if dataset.name in NORMALISED:
-        samples = displayed(samples, samples)
-    shape = dataset.shape if len(dataset.shape) == 3 else (1, *dataset.shape)
-    picture = make_grid(samples.reshape(-1, *shape), nrow=SIDE, padding=1, pad_value=1.0)
+    images = displayed(samples, samples, dataset.name, dataset.shape)
+    picture = make_grid(images, nrow=SIDE, padding=1, pad_value=1.0)
     draw(picture, title(run, dataset, trained.epoch), run.folder / FILE)

@@ -149,7 +149,7 @@ def _written(profile: str) -> dict[Path, tuple[str, Path]]:
 
 
 def require_current_lists() -> None:
-    """Raise a `UserError` if a list of runs is not what its profile's parameters say.
+    """Raise a `UserError` if a list of runs, or a copy of the pipeline, is not what it should be.
 
     DVC would leave out a seed that is only in the parameters, without a word.
     """

@@ -37,13 +37,6 @@ def quantiles(mixture: Sequence[Gaussian], n: int, x: Array) -> Array:
     return np.interp((np.arange(n) + 0.5) / n, below, x)
 
 
-def moved(mixture: Sequence[Gaussian], shift: float, scale: float) -> tuple[Gaussian, ...]:
-    """Return the mixture that shift + scale·x follows if x follows `mixture`."""
-    return tuple(
-        Gaussian(weight=c.weight, mean=shift + scale * c.mean, std=scale * c.std) for c in mixture
-    )
-
-
 def integral(values: Array, x: Array) -> float:
     """Return ∫ f dx by the trapezoidal rule.
 

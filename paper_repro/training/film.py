@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from paper_repro.core.dataset import NORMALISED, displayed
+from paper_repro.core.dataset import displayed
 from paper_repro.core.files import replacing
 
 EPOCHS = {1, 5, 20, 100, 500}  # and the last
@@ -33,7 +33,6 @@ def write_frame(
     """
     from torchvision.utils import save_image  # takes a second to import, and few epochs need it
 
-    images = displayed(samples, samples) if dataset in NORMALISED else samples
-    images = images.reshape(-1, *(shape if len(shape) == 3 else (1, *shape)))
+    images = displayed(samples, samples, dataset, shape)
     with replacing(folder / f"epoch-{epoch:05}.png") as temporary:
         save_image(images, temporary, format="png", nrow=ROW, padding=1, pad_value=1.0)

@@ -130,6 +130,8 @@ class Loop:
     def _restore(self) -> None:
         saved = self.checkpoint.load(self.device)
         if saved is None:
+            for frame in self.checkpoint.film.glob("*"):  # of an earlier training
+                frame.unlink()
             return
         tensors, draws, self.progress = saved
         self._tell_threads()
