@@ -131,14 +131,14 @@ def trained_at(clone: Path, key: str) -> str:
         require_model(run)
     if record["status"] != "ok" or trained is None:
         sys.exit(f"carry: {clone}: {key} is not trained there")
-    commits = {start["commit"] for start in trained["starts"]}
-    if len(commits) > 1 or any(start["uncommitted_changes"] for start in trained["starts"]):
-        sys.exit(f"carry: {clone}: {key} was not trained by one commit's code")
+    starts = trained["starts"]  # of several commits if its epochs were raised
+    if len({s["code_sha256"] for s in starts}) > 1 or any(s["uncommitted_changes"] for s in starts):
+        sys.exit(f"carry: {clone}: {key} was not trained by one committed code")
     place = clone / run.folder / "training.json"
     alike = same_recipe(params, run.experiment, record, place)
     if not alike or record["data"] != read_dataset(run.profile, run.dataset).record():
         sys.exit(f"carry: {clone}: {key} is of another recipe or other data than are here")
-    return str(commits.pop())
+    return str(starts[-1]["commit"])
 
 
 def bring(clone: Path, key: str) -> None:
