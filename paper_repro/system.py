@@ -46,6 +46,13 @@ def problem() -> str:
     return ""
 
 
+def _schedulable() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def cores(root: str = "/sys/fs/cgroup") -> int:
     """Return how many cores this process may use: in a job the job's, in a container its share.
 
@@ -53,8 +60,7 @@ def cores(root: str = "/sys/fs/cgroup") -> int:
     ----------
     root : where Linux shows control groups, of version 2 or 1.
     """
-    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = affine or 1
+    found = _schedulable()
     for places in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         words = []
         for place in places:
@@ -77,8 +83,9 @@ def use_own_cores() -> None:
 
     They see which cores a process may run on, but not a container's share of their time.
     """
-    if hasattr(os, "sched_getaffinity") and cores() < len(os.sched_getaffinity(0)):
-        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    ours = cores()
+    if ours < _schedulable():
+        os.environ.setdefault("OMP_NUM_THREADS", str(ours))
 
 
 def other_checkout() -> str:

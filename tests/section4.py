@@ -16,6 +16,7 @@ from scipy.integrate import quad
 from scipy.special import log_expit, xlog1py, xlogy
 
 from paper_repro.core.params import Model, Positive
+from paper_repro.figures.figure1 import SUPPORT
 from paper_repro.gan import objectives
 from paper_repro.theory.density import Array, density, integral, points, total_variation
 from paper_repro.theory.optimal import optimal_discriminator
@@ -23,7 +24,6 @@ from paper_repro.theory.settings import Gaussian, Grid, Mixture
 from paper_repro.theory.toy import column
 
 LOG4 = math.log(4)
-SUPPORT = 0.01  # D is compared with D* where p_data + p_g exceeds this: elsewhere V hardly sees it
 GOLDEN = (np.sqrt(5) - 1) / 2
 ITERATIONS = 80  # the interval shrinks to 0.618**80, about 2e-17 of its width
 
