@@ -292,9 +292,7 @@ def values(
     gsn = chains.get("deep_gsn")
     audit = results.audit
     released = release.runs if release else []
-    not_run = [
-        row for row in results.rows if any(f.run and f.status == "not run" for f in row.failed)
-    ]
+    not_run = [row for row in results.rows if row.listed and row.status == "not run"]
     differences = content("deviations.yaml")
     mnist = results.row("mnist")
     means = by_grid(mnist) if mnist else {}

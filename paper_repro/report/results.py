@@ -192,6 +192,11 @@ class Row(Closed):
     verdict: Verdict
     alternatives: list[Alternative] = []
 
+    @property
+    def listed(self) -> bool:
+        """Whether its profile has a run of it, with a result or without."""
+        return bool(self.seeds) or any(failed.run for failed in self.failed)
+
 
 class Claim(Closed):
     """A statement of the paper, or a question of ours, as measured; its text is in claims.yaml.

@@ -139,7 +139,7 @@ def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
         row = results.row(name) if "panel" in about else None
         if row is None:
             continue
-        needs = f"; needs {about['needs']}" if any(failed.run for failed in row.failed) else ""
+        needs = f"; needs {about['needs']}" if row.listed else ""
         shown: object = f"{row.status}{needs}"
         if name in runs:
             shown = Markdown(f"![Figure 2 {about['panel']}](runs/{runs[name]}/figure2.png)")
@@ -553,7 +553,9 @@ def costs(results: Results, measured: dict[str, Any], release: Release | None) -
                 "Experiment": f"{about['title']} ({about['shows']})",
                 "Command": code(
                     f"dvc repro {measured_by(row)}@paper-{row.experiment}-{_seeds(row)}"
-                ),
+                )
+                if row.listed
+                else "–",
                 "Time of a run": _a_run(row, cost) if cost else "–",
                 "Released runs took": _took(row, release),
                 "Needs": about["needs"],
