@@ -54,18 +54,13 @@ $(READY): requirements.lock pyproject.toml
 	@touch $(READY)
 
 quick: $(READY)
-	@paper_repro plan quick
-	dvc repro profiles/quick/dvc.yaml
-	@echo "See reports/quick/index.html"
+	@paper_repro repro quick
 
 repro: $(READY)
-	@paper_repro plan paper
-	dvc repro
-	@echo "See reports/paper/index.html"
+	@paper_repro repro paper
 
 add: $(READY)
-	dvc repro --allow-missing
-	@echo "See reports/paper/index.html"
+	@paper_repro repro paper --allow-missing
 
 verify: $(READY)
 	paper_repro verify

@@ -85,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
+    command = add("repro", "forecast.repro", "run `dvc repro` of a profile, and say what came out")
+    command.add_argument("profile")
+    command.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="finished runs stay, even without their models",
+    )
     command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")

@@ -17,7 +17,7 @@ from paper_repro.report.escaping import latex
 from paper_repro.report.results import Verdict, read_results
 from tests.conftest import ROOT
 
-PROFILES = ("paper", "quick", "stand-in")
+PROFILES = ("paper", "stand-in")
 
 
 @pytest.fixture(params=PROFILES)

@@ -27,7 +27,7 @@ HOSTILE = (
     '$m$ {^} R&D &amp; it\'s "so" -- end --> <!-- end of stand-in results -->\n\n# second\r\n| line'
 )
 LINE = " ".join(HOSTILE.split())
-PROFILES = ("paper", "quick", "stand-in")
+PROFILES = ("paper", "stand-in")
 
 
 def spoiled(profile):

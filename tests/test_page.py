@@ -12,7 +12,7 @@ from paper_repro.report.results import read_results
 from paper_repro.report.templating import html as rendered
 from tests.conftest import ROOT
 
-PROFILES = ("paper", "quick", "stand-in")
+PROFILES = ("paper", "stand-in")
 REPORTS = (*PROFILES, "benchmarks", "ablations")
 PAGES = [f"reports/{name}/index.html" for name in REPORTS]
 TEXTS = sorted((ROOT / "paper_repro/report/texts").glob("*.j2"))

@@ -21,6 +21,7 @@ from paper_repro.report.results import (
     read_results,
 )
 from tests.small import ROOT
+from tests.spread import interval
 from tests.test_report import report_two_seeds
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -103,6 +104,36 @@ def test_runs_of_the_same_seed_and_recipe_are_compared_one_by_one(released):
     assert lines["paper-mnist-1"].kind == "another number"
     assert lines["paper-mnist-1"].difference == pytest.approx(0.5)
     assert lines["mnist"].released == 220.0
+
+
+@pytest.mark.parametrize(
+    ("data", "number", "kind"),
+    [
+        ("digits", 100.01, "same"),
+        ("digits", 90.5, "within the spread"),
+        ("digits", 121.0, "outside the spread"),
+        ("photographs", 41.0, "within the spread"),
+        ("photographs", 100.0, "outside the spread"),
+        ("others", 100.0, "no counterpart"),
+    ],
+)
+def test_a_number_is_held_against_the_spread_of_reruns_on_the_same_data(
+    released, data, number, kind
+):
+    path = release.release_path("paper")
+    made = read_release("paper")
+    entries = [
+        made.runs[0].model_copy(update={"recipe_sha256": name, "number": n, "spread": ends})
+        for name, n, ends in (("digits", 100.0, (90.0, 120.0)), ("photographs", 40.0, (39.0, 41.0)))
+    ]
+    write_record(path, made.model_copy(update={"runs": entries}).model_dump())
+    assert release.compared("paper", [row([number], recipe=data)])[0].kind == kind
+
+
+def test_the_spread_is_student_s_prediction_interval():
+    low, high = interval([0.0, 2.0])  # mean 1, SD √2; t(1) at .9995 is 636.62, from printed tables
+    assert (low + high) / 2 == pytest.approx(1)
+    assert (high - low) / 2 == pytest.approx(636.62 * 3**0.5, rel=1e-4)
 
 
 def test_fewer_seeds_are_another_result(released):

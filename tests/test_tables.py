@@ -12,7 +12,7 @@ from paper_repro.report.tables import panels
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("profile", ["paper", "quick", "stand-in"])
+@pytest.mark.parametrize("profile", ["paper", "stand-in"])
 def test_every_key_of_a_recipe_that_was_run_is_shown(profile, monkeypatch):
     monkeypatch.chdir(ROOT)
     results = read_results(profile)

@@ -10,8 +10,13 @@ from paper_repro.pipeline.presentation import report_stage
 from paper_repro.pipeline.run_list import require_current_lists
 
 
-def plan(profile: str) -> None:
+def plan(profile: str) -> dict[str, float]:
     """Print one line: what will run for the profile's report, and about how long it takes.
+
+    Returns
+    -------
+    dict
+        The seconds that each stage trains, by its name.
 
     Raises
     ------
@@ -27,8 +32,9 @@ def plan(profile: str) -> None:
         run for run in trainings(listed.values(), changed) if there[run.dataset] is not False
     ]
     absent = sorted(name for name, found in there.items() if found is False)
+    seconds: dict[str, float] = {}
     if training:
-        text = _training(params, training)
+        text = _training(params, training, seconds)
     elif changed:
         text = f"no training, {len(changed)} short stage(s); a minute or so."
     elif absent:
@@ -36,6 +42,7 @@ def plan(profile: str) -> None:
     else:
         text = "nothing to do but look at the data; all results are current."
     print(f"{report_stage(profile)}: {text}", flush=True)
+    return seconds
 
 
 def _is_there(params: Params, dataset: str) -> bool | None:
@@ -49,7 +56,8 @@ def _is_there(params: Params, dataset: str) -> bool | None:
     return read_record(path, STATUS, in_git=False)["status"] == "ok"
 
 
-def _training(params: Params, runs: list[Run]) -> str:
+def _training(params: Params, runs: list[Run], seconds: dict[str, float]) -> str:
+    """Return what is said of runs to train; note the time of each."""
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
     from paper_repro.core.dataset import processed_folder
@@ -59,14 +67,14 @@ def _training(params: Params, runs: list[Run]) -> str:
     from paper_repro.report.formatting import duration as shown
     from paper_repro.training.loop import resolve_device
 
-    parts, seconds = [], 0.0
+    parts = []
     for run in runs:
         where, recipe = params.where(run.experiment), recipe_of(params, run.experiment)
         family = family_in(params, run.experiment)
         device = resolve_device(recipe.device, f"{where}.device")
         size = data_size(params, run.dataset)
         source = SOURCES[run.dataset]
-        left, more = duration.remaining(
+        left, seconds[f"train@{run.key}"] = duration.remaining(
             run,
             recipe,
             family,
@@ -75,15 +83,15 @@ def _training(params: Params, runs: list[Run]) -> str:
             device,
             afresh=starts_from(run, runs),
         )
-        seconds += more
         # A stand-in may have fewer images than the data set.
         prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
         count = f"{'' if prepared else 'up to '}{left:,}"
         parts.append(f"train {run.key} ({count} updates to epoch {recipe.passes})")
     hardware = provenance.hardware(device)
     sure = all(_is_there(params, run.dataset) for run in runs)
+    about = shown(sum(seconds.values()) + 60)
     return (
-        f"{', '.join(parts)}, then measure, draw and report: about {shown(seconds + 60)} on "
+        f"{', '.join(parts)}, then measure, draw and report: about {about} on "
         f"this {hardware['device']} ({hardware['threads']} threads)"
         f"{'' if sure else ', if the data can be had'}."
     )

@@ -19,6 +19,7 @@ from paper_repro.report.crate import crate
 from paper_repro.report.published import PAPER, margin
 from paper_repro.report.results import (
     AgainstRelease,
+    Kind,
     Release,
     ReleasedRun,
     Results,
@@ -49,7 +50,8 @@ def read_release(profile: str) -> Release | None:
     return found if found.runs else None
 
 
-def _described(results: Results) -> Release:
+def described(results: Results) -> Release:
+    """Return what a release of some results says of them."""
     listed, found = runs(read_params(results.profile)), []
     for row, seed in results.seeds:
         trained = read_circumstances(listed[seed.run], "train")
@@ -83,10 +85,12 @@ def release() -> None:
         If a record is damaged.
     """
     for profile in profiles():
-        if profile == ABLATIONS or not results_path(profile).is_file():
+        published = read_release(profile)
+        measured = published and any(run.spread for run in published.runs)  # by tests/spread.py
+        if profile == ABLATIONS or measured or not results_path(profile).is_file():
             continue
         results, path = read_results(profile), release_path(profile)
-        write_record(path, _described(results).model_dump())
+        write_record(path, described(results).model_dump())
         present = (found for found in sorted(path.parent.rglob("[!.]*")) if found.is_file())
         files = [found for found in present if found.name != CRATE]
         write_json(path.with_name(CRATE), crate(results, path.parent, files))
@@ -94,27 +98,37 @@ def release() -> None:
 
 
 def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
-    """Return each run, and each experiment's mean, beside the release's; nothing of the release.
+    """Return what `compared` does; nothing if all of it is the release itself."""
+    lines, published = compared(profile, rows), read_release(profile)
+    complete = published and {run.run for run in published.runs} <= {line.name for line in lines}
+    return [] if complete and all(line.kind == "same" for line in lines) else lines
 
-    A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats.
-    A mean is the same if it is of the same runs. Else it agrees if Welch's 90 % interval of the
-    difference lies within the margin of the rule for numbers, differs if it lies outside, and is
-    undecided else.
+
+def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
+    """Return each run, and each experiment's mean, beside the release's.
+
+    A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats;
+    else it is within the spread of the release's own reruns or not, if that is known. A mean is the
+    same if it is of the same runs. Else it agrees if Welch's 90 % interval of the difference lies
+    within the margin of the rule for numbers, differs if it lies outside, and is undecided else.
     """
     published = read_release(profile)
     if published is None:
         return []
-    released = {run.run: run for run in published.runs}
     lines: list[AgainstRelease] = []
     for row in rows:
-        found = [_run(seed, released.get(seed.run)) for seed in row.seeds]
-        theirs = {run.run: run.number for run in published.runs if run.experiment == row.experiment}
+        recipes = {seed.recipe_sha256 for seed in row.seeds}
+        # The same run of other data is another entry; one of this recipe comes before it.
+        listed = [run for run in published.runs if run.experiment == row.experiment]
+        listed.sort(key=lambda run: run.recipe_sha256 in recipes)
+        theirs = {run.run: run for run in listed}
+        found = [_run(seed, theirs.get(seed.run)) for seed in row.seeds]
         lines += found
         if row.mean is not None and theirs:
             same = all(line.kind == "same" for line in found) and len(found) == len(theirs)
-            lines.append(_mean(row, row.mean, list(theirs.values()), same=same))
-    complete = released.keys() <= {line.name for line in lines}
-    return [] if complete and all(line.kind == "same" for line in lines) else lines
+            numbers = [run.number for run in theirs.values()]
+            lines.append(_mean(row, row.mean, numbers, same=same))
+    return lines
 
 
 def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
@@ -122,12 +136,12 @@ def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
     if theirs is None or theirs.recipe_sha256 != seed.recipe_sha256:
         return AgainstRelease(name=seed.run, ours=seed.number, released=None, kind="no counterpart")
     distance = seed.number - theirs.number
+    kind: Kind = "same" if abs(distance) < SAME else "another number"
+    if kind != "same" and theirs.spread is not None:
+        low, high = theirs.spread
+        kind = "within the spread" if low <= seed.number <= high else "outside the spread"
     return AgainstRelease(
-        name=seed.run,
-        ours=seed.number,
-        released=theirs.number,
-        kind="same" if abs(distance) < SAME else "another number",
-        difference=distance,
+        name=seed.run, ours=seed.number, released=theirs.number, kind=kind, difference=distance
     )
 
 

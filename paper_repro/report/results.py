@@ -270,7 +270,10 @@ class Inputs(Closed):
 
 
 class ReleasedRun(Closed):
-    """A run of the release; `seconds` of training in all."""
+    """A run of the release; `seconds` of training in all.
+
+    `spread`, if it was measured, is where its number may lie on another machine.
+    """
 
     run: str
     experiment: str
@@ -283,6 +286,7 @@ class ReleasedRun(Closed):
     torch: str
     commit: str | None
     seconds: float
+    spread: tuple[float, float] | None = None
 
 
 class Release(Closed):
@@ -294,17 +298,29 @@ class Release(Closed):
     content_sha256: str | None = None
 
 
+Kind = Literal[
+    "same",
+    "within the spread",
+    "outside the spread",
+    "another number",
+    "no counterpart",
+    "agrees",
+    "differs",
+    "undecided",
+]
+
+
 class AgainstRelease(Closed):
     """A run, or the mean over an experiment's, beside the published release's.
 
-    `kind`: a run of the same seed and recipe gave the same number or another one, or has none to
-    compare with; a mean agrees, differs, or neither can be said.
+    `kind`: a run of the same seed and recipe gave the same number or another one, within the spread
+    of reruns or not, or has none to compare with; a mean agrees, differs, or neither can be said.
     """
 
     name: str
     ours: float
     released: float | None
-    kind: Literal["same", "another number", "no counterpart", "agrees", "differs", "undecided"]
+    kind: Kind
     difference: float | None = None
     interval: tuple[float, float] | None = None
 

@@ -1,0 +1,136 @@
+"""What a repro shows while it runs, and with what it ends."""
+
+import sys
+
+import pytest
+
+from paper_repro.forecast import repro as reproing
+from paper_repro.forecast.repro import Progress
+from paper_repro.report import ending
+from paper_repro.report.results import AgainstRelease, Results
+from tests.test_release import row
+
+DVC = """\
+Running stage 'data/dvc.yaml:fetch':
+> python -m paper_repro fetch
+fetch: MNIST: official bytes
+
+Stage 'profiles/quick/dvc.yaml:prepare@quick-mnist' didn't change, skipping
+Running stage 'profiles/quick/dvc.yaml:train@quick-mnist-0':
+> python -m paper_repro train quick-mnist-0
+Updating lock file 'profiles/quick/dvc.lock'
+
+Running stage 'profiles/quick/dvc.yaml:evaluate@quick-mnist-0':
+> python -m paper_repro evaluate quick-mnist-0
+quick-mnist-0: 35.9 nats
+Updating lock file 'profiles/quick/dvc.lock'
+
+To track the changes with git, run:
+
+\tgit add profiles/quick/dvc.lock
+
+To enable auto staging, run:
+
+\tdvc config core.autostage true
+Use `dvc push` to send your updates to remote storage.
+"""
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by ten seconds whenever it is read."""
+    times = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(reproing.time, "monotonic", lambda: next(times))
+
+
+def test_progress_counts_stages_and_leaves_out_advice(clock, capsys):
+    progress = Progress(4, {"train@quick-mnist-0": 120.0}, rewrite=False)
+    for line in DVC.splitlines():
+        progress.see(line)
+    progress.end()
+    assert capsys.readouterr().out.splitlines() == [
+        "1/4 fetch, about 2.2 min left",  # 120 s of training, 3 stages of 5 s
+        "fetch: MNIST: official bytes",
+        "3/4 train quick-mnist-0, about 2.2 min left",  # the first took 10 s; one more is to come
+        "4/4 evaluate quick-mnist-0, about 10 s left",
+    ]
+
+
+def test_on_a_terminal_one_line_is_rewritten(clock, capsys):
+    progress = Progress(4, {"train@quick-mnist-0": 120.0}, rewrite=True)
+    for line in DVC.splitlines()[:7]:
+        progress.see(line)
+    progress.end()
+    assert capsys.readouterr().out == (
+        "\r\x1b[K1/4 fetch, about 2.2 min left\r\x1b[Kfetch: MNIST: official bytes\n"
+        # a training's bar is on the next line
+        "\r\x1b[K3/4 train quick-mnist-0, about 2.2 min left\n\r\x1b[K"
+    )
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+def test_lines_are_plain_where_no_terminal_rewrites_them(variable, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    if variable:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(reproing, "plan", lambda profile: {})
+    monkeypatch.setattr(reproing, "needed_stages", lambda target: {"fetch"})
+    code = f"print({DVC!r})"
+    monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
+    monkeypatch.setattr(reproing, "ending", lambda profile: print(f"the end of {profile}"))
+    reproing.repro("quick")
+    said = capsys.readouterr().out
+    assert "\r" not in said
+    assert said.endswith("the end of quick\n")
+
+
+def test_what_dvc_could_not_do_ends_with_its_exit_code_and_no_numbers(monkeypatch, capfd):
+    monkeypatch.setattr(reproing, "plan", lambda profile: {})
+    monkeypatch.setattr(reproing, "needed_stages", lambda target: {"fetch"})
+    code = "import sys; sys.exit('ERROR: a stage failed') if sys.argv[1:] else 0"
+    monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
+    with pytest.raises(SystemExit) as ended:
+        reproing.repro("quick", allow_missing=True)
+    assert ended.value.code == 1
+    assert "ERROR: a stage failed" in capfd.readouterr().err
+
+
+def results(monkeypatch, *lines):
+    """A profile's results, of one run an experiment, that compare with the release like that."""
+    rows = [row([100.0], f"x{i}") for i, _ in enumerate(lines)]
+    found = [
+        AgainstRelease(
+            name=f"paper-x{i}-0", ours=100.0, released=100.0 - gap, kind=kind
+        ).model_copy(update={"difference": gap})
+        for i, (kind, gap) in enumerate(lines)
+    ]
+    monkeypatch.setattr(ending, "compared", lambda profile, rows: found)
+    return Results.model_construct(profile="paper", rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([("same", 0.0), ("same", 0.01)], "All 2 numbers agree with the release, 1 to the last"),
+        ([("within the spread", 5.0)], "All 1 numbers agree with the release, 0 to the last"),
+        (
+            [("same", 0.0), ("outside the spread", 9.0), ("differs", 9.0)],
+            "1 of 3 numbers agree with the release; they differ for x1, x2.",
+        ),
+        ([("another number", 1.0)], "0 of 1 numbers agree with the release."),
+        ([("no counterpart", 0.0)], "The release has no number of these data and recipes."),
+    ],
+)
+def test_the_last_line_says_whether_the_numbers_agree(lines, said, monkeypatch):
+    assert ending.table(results(monkeypatch, *lines))[-1].startswith(said)
+
+
+def test_the_ending_has_ten_lines_and_begins_with_what_differs(monkeypatch):
+    made = results(monkeypatch, *[("same", 0.0)] * 11, ("outside the spread", -50.0))
+    head, first, *_, last = text = ending.table(made)
+    assert len(text) == 10
+    assert head.split() == ["experiment", "nats", "release"]
+    assert first.split() == ["x11", "100.0", "150.0", "outside", "the", "spread"]
+    assert last.endswith("they differ for x11 (4 more are in the report).")
