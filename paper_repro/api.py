@@ -115,7 +115,8 @@ class Score:
         and ``test_se``, and the σ chosen; ``default`` is the grid of the released script.
     table_1 : the paper's mean and standard error, by model.
     references : what images that no model made score, by the default grid.
-    copies : samples' L2 distances to their nearest training images, beside those of test images.
+    copies : samples' L2 distances to their nearest training images, beside those of test images,
+        by the names that ``sample_checks.json`` gives them.
     """
 
     data: str
@@ -141,7 +142,7 @@ class Score:
         for name, (mean, se) in self.table_1.items():
             yield _line(mean, se, None, name)
         if self.references:
-            yield "The measure is weak. By its first grid score"
+            yield "The measure is weak: by the first grid it gives"
         for name, mean in self.references.items():
             yield _line(mean, None, None, name)
         if self.copies:

@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 import paper_repro
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, read_dataset, write_dataset, write_not_run
-from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import Measure
 from paper_repro.core.params import read_params
 from paper_repro.diagnostics.parzen_audit import AuditSettings, references
@@ -350,8 +349,7 @@ def test_on_mnist_a_released_number_and_the_audit_s_are_found_again(monkeypatch)
     name, drawn = next(references(train, 10_000, chosen, generator.seed))
     row = json.loads((RUN / "parzen_audit.json").read_text())["rows"][1]
     assert row["samples"] == name == "training images"
-    with fast_float32():
-        found = paper_repro.score(drawn).grids["default"]
+    found = paper_repro.score(drawn).grids["default"]
     assert found["test_mean"] == pytest.approx(row["test_mean"], abs=1e-3)
     assert found["test_se"] == pytest.approx(row["test_se"], abs=1e-3)
     for name in CHAINS:
