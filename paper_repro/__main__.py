@@ -83,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--all", action="store_true", dest="every_set", help="every set of samples, not the first"
     )
+    command = add("score", "api", "measure samples of any model as the paper measures its own")
+    command.set_defaults(function="print_score")
+    command.add_argument("samples", help=".npy, .npz or .safetensors, or a folder of PNGs")
+    command.add_argument("--data", default="mnist", help="the data set (mnist)")
+    command.add_argument("--copies", action="store_true", help="look for training images, too")
+    command.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
     command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
     command.add_argument("profile")
     command = add("repro", "forecast.repro", "run `dvc repro` of a profile, and say what came out")

@@ -69,7 +69,7 @@ def test_every_link_and_picture_of_a_page_is_there(name):
 
 def test_the_readme_takes_a_minute():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= 150
+    assert len(text.splitlines()) < 160
     assert text.count("filled by `make readme`") == 1
 
 

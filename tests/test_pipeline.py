@@ -117,10 +117,10 @@ def test_no_folder_imports_one_above_it():
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
-def test_imports_are_absolute_and_packages_hold_only_a_docstring(path):
+def test_imports_are_absolute_and_folders_packages_hold_only_a_docstring(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert not [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
-    if path.name == "__init__.py":
+    if path.name == "__init__.py" and path.parent != PACKAGE:  # the library's is in test_api.py
         assert len(tree.body) == 1
         assert isinstance(tree.body[0], ast.Expr)
 
