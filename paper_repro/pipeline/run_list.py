@@ -115,10 +115,11 @@ def run_list(params: Params) -> str:
             if name in {run.dataset for run in listed.values()}
         },
         "runs": entries,
-        "independent": {
+        "independent": {  # a study's page shows one run of each experiment
             key: opened(key)
             for key, run in listed.items()
             if family_in(params, run.experiment).independent
+            and not (studied and key != first[run.experiment])
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
         "checked": {
