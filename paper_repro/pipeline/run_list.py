@@ -122,9 +122,11 @@ def run_list(params: Params) -> str:
             and not (studied and key != first[run.experiment])
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
-        "checked": {
-            first[name]: opened(first[name])
+        "checked": {  # all whose weights are published, else the first
+            key: opened(key)
             for name in dict.fromkeys((*shown.diagnosed, *shown.checked))
+            for key, run in listed.items()
+            if run.experiment == name and (key in shown.published or key == first[name])
         },
         "sheets": {first[name]: opened(first[name]) for name in shown.checked},
         "published": {key: opened(key) for key in shown.published},
