@@ -157,9 +157,6 @@ def _read(address: str, form: Form) -> bytes:
             message = f"{address}: a web page and not the file expected"
             raise Unavailable(message) if "://" in address else UserError(message)
         stream.seek(0)
-        if form.glance:
-            form.glance(stream, address)
-            stream.seek(0)
         if form.packed:
             return decompress(stream, form.largest, address)
         return stream.read(os.fstat(stream.fileno()).st_size)  # known: no buffer grows
