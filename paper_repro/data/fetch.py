@@ -62,9 +62,6 @@ def _look(
 ) -> tuple[dict[str, bytes], list[UserError]]:
     """Return those of the wanted files that a place has, and why others there can't be taken.
 
-    On the disk every form is looked at, so that a damaged or partial one is named even where
-    another serves.
-
     Raises
     ------
     UserError
@@ -72,33 +69,23 @@ def _look(
     """
     found: dict[str, bytes] = {}
     damaged: list[tuple[Form, UserError]] = []
-    there: set[str] = set()  # the folders of the forms that are there
-    absent: dict[str, tuple[Form, str]] = {}  # the reason, by name
+    absent: list[str] = []
     for name, form in place.forms:
-        serves = not wanted.isdisjoint(set(form.gives) - found.keys())
-        if not serves and not place.local:
+        if wanted.isdisjoint(set(form.gives) - found.keys()):
             continue
         try:
-            content = _checked(source, place, name, form)
-            if serves:
-                files = form.files(content)
-                found |= {file: files[file] for file in wanted & files.keys()}
-                print(f"fetch: {place.name}{name}")
+            files = form.files(_checked(source, place, name, form))
+            found |= {file: files[file] for file in wanted & files.keys()}
+            print(f"fetch: {place.name}{name}")
         except Missing as error:
-            absent[name] = form, str(error)
-            continue
+            absent.append(f"{place.name}{name}: {error}")
         except Unavailable as error:
             tell(f"{source.name}: {error}")
             return found, []  # its time-outs count once
         except UserError as error:
             damaged.append((form, error))
-        there.add(os.path.dirname(name))
-    for name, (form, reason) in absent.items():
-        if os.path.dirname(form.path) and os.path.dirname(name) in there:
-            tell(f"{source.name}: {place.name}{name}: {reason}, beside others of its kind")
-    if not there and absent and not place.silent:
-        name, (_, reason) = next(iter(absent.items()))
-        tell(f"{source.name}: {place.name}{name}: {reason}, nor another form of it")
+    if absent and not found and not damaged and not place.silent:
+        tell(f"{source.name}: {absent[0]}, nor another form of it")
     lost = [problem for form, problem in damaged if not found.keys() >= wanted & set(form.gives)]
     fatal = lost[0] if lost and place.own else None
     for _, problem in damaged:

@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urljoin
+from typing import BinaryIO
 from urllib.request import getproxies, url2pathname
 
 import requests
@@ -62,7 +61,6 @@ class Place:
     # what can't be the file expected.
     read: Callable[[str, Form], bytes]
     own: bool = False  # the user named it: a bad file from there is an error at once
-    local: bool = False  # on this machine's disk
     silent: bool = False  # that it has nothing goes without saying
     advice: str = ""  # what its owner can do about a bad file
 
@@ -72,18 +70,9 @@ def tell(problem: str) -> None:
     print(f"fetch: {problem}", file=sys.stderr)
 
 
-def _stay_secure(response: requests.Response, **_: Any) -> None:
-    """Refuse to be redirected from https to anything else."""
-    if response.is_redirect and response.url.startswith("https://"):
-        target = urljoin(response.url, response.headers["location"])
-        if not target.startswith("https://"):
-            raise requests.exceptions.InvalidSchema(f"redirected from https to {target}")
-
-
 def _ask(method: str, address: str, seconds: float) -> requests.Response:
     with requests.Session() as session:
         session.verify = ssl.get_default_verify_paths().cafile or True  # follows SSL_CERT_FILE
-        session.hooks["response"] = [_stay_secure]
         encoding = {"Accept-Encoding": "identity"}  # the file as it is
         timeout = PROBE_SECONDS, seconds  # to connect, and without a byte
         return session.request(method, address, headers=encoding, timeout=timeout, stream=True)
@@ -169,8 +158,7 @@ def _reader(base: str) -> Callable[[str, Form], bytes]:
 def _folder(base: str, source: Source, advice: str, *, silent: bool = False) -> Place:
     """Return a folder on the disk, or an address, that the user named."""
     forms = tuple((folder + form.path, form) for form in source.forms for folder in source.folders)
-    local = "://" not in base
-    return Place(base, forms, _reader(base), own=True, local=local, silent=silent, advice=advice)
+    return Place(base, forms, _reader(base), own=True, silent=silent, advice=advice)
 
 
 def own_copies(source: Source) -> Place:
