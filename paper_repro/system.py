@@ -20,8 +20,6 @@ def _numbers(version: str) -> "tuple[int, ...]":
 def problem() -> str:
     """Return what keeps the locked versions from this system and what to do, or ''."""
     system, machine = platform.system(), platform.machine()
-    if check.__doc__ is None:
-        return "docstrings are needed, and PYTHONOPTIMIZE=2 or -OO takes them away: unset it"
     if system == "Windows":
         return "Windows is not supported: use WSL, the Linux inside Windows"
     if machine not in MACHINES.get(system, ()):

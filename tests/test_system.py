@@ -127,18 +127,6 @@ def test_cores_are_the_least_of_affinity_and_quota(tmp_path, monkeypatch, files,
     assert system.cores(str(tmp_path)) == expected
 
 
-def test_without_docstrings_it_is_one_line():
-    answer = subprocess.run(
-        [sys.executable, "-OO", "-m", "paper_repro", "runs"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 2
-    assert answer.stderr.startswith("paper_repro: docstrings are needed")
-    assert answer.stderr.count("\n") == 1
-
-
 def test_the_code_of_one_checkout_does_not_run_in_another(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert system.other_checkout() == ""
