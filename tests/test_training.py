@@ -389,19 +389,6 @@ def test_damaged_data_is_one_line_that_names_the_file(workspace):
         train(KEY)
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"precision": "bfloat16"}, "precision: Input should be 'float32'"),
-        ({"noise_dimension": 0}, "noise_dimension"),
-    ],
-)
-def test_parameters_that_can_t_be_run_name_their_key(workspace, keys, message):
-    workspace.change(**keys)
-    with pytest.raises(UserError, match=message):
-        train(KEY)
-
-
 def test_a_generator_of_another_size_than_the_images_names_both(workspace):
     workspace.experiment["generator"][-1]["units"] = 21
     workspace.write()
