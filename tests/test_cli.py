@@ -7,6 +7,7 @@ import pytest
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder
 from tests.conftest import ROOT
+from tests.small import rewrite
 
 
 def test_help_does_not_import_torch():
@@ -40,6 +41,15 @@ def test_outside_the_repository_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "paper-mnist-0"]) == 2
     assert "run from the repository's root" in capsys.readouterr().err
+
+
+def test_a_model_of_another_network_is_named(workspace, capsys):
+    assert main(["train", workspace.key]) == 0
+    path = workspace.run.folder / "training.json"
+    rewrite(path, lambda made: made["experiment_parameters"]["generator"][0].update(units=12))
+    capsys.readouterr()
+    assert main(["evaluate", workspace.key]) == 2
+    assert "not the network of its recipe" in capsys.readouterr().err
 
 
 def test_a_missing_or_damaged_model_is_named(workspace, capsys):
