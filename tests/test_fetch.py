@@ -504,24 +504,6 @@ def test_prepared_images_are_the_files_in_unit_range(prepared):
     assert quick.load_labels().tolist() == labels[:20].tolist()
 
 
-@pytest.mark.parametrize(
-    ("name", "array", "message"),
-    [
-        ("train-labels-idx1-ubyte", np.zeros(59, np.uint8), "59 labels for 60 images"),
-        (FIRST, np.zeros((60, 14, 56), np.uint8), "images of 14 x 56, expected 28 x 28"),
-    ],
-)
-def test_images_or_labels_of_another_kind_are_refused(prepared, name, array, message):
-    fetching.fetch()
-    path = Path("data/raw/mnist/status.json")
-    record = json.loads(path.read_text())
-    record["sha256"][name] = sha256_bytes(idx(array))
-    path.write_text(json.dumps(record))
-    path.with_name(name).write_bytes(idx(array))
-    with pytest.raises(UserError, match=message):
-        prepare("paper", "mnist")
-
-
 def test_a_raw_file_that_was_changed_is_not_prepared(prepared):
     fetching.fetch()
     path = Path("data/raw/mnist", FIRST)
