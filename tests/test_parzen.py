@@ -121,6 +121,8 @@ def test_the_estimate_chooses_on_validation_and_measures_on_test():
     assert found.bandwidth.sigma == best
     on_test = log_likelihoods(test, samples, [best])[0]
     assert (found.mean, found.se) == mean_and_standard_error(on_test)
+    in_blocks = estimate(lambda: iter(samples.split(7)), grid, valid, test)
+    assert in_blocks.mean == pytest.approx(found.mean, abs=1e-3)
 
 
 def test_the_grid_of_sigmas_is_the_one_that_was_published(params):
