@@ -124,6 +124,7 @@ def test_a_bad_value_names_file_and_key_in_one_line(files, path, keys, value, na
         (*MNIST, "parzen", "samples"),
         ("data", "mnist"),
         ("measure",),
+        ("parzen_audit", "kmeans_centroids"),
         ("seeds",),
         ("presentation",),
     ],
