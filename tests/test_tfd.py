@@ -1,6 +1,6 @@
 """``TFD_48x48.mat``: what is taken, what is refused, and what damage does.
 
-Most is tested within this process (`read_tfd`); damage in one of its own, as it is in use.
+Most is tested within this process; damage in one of its own, as it is in use.
 """
 
 import io
@@ -43,7 +43,11 @@ def mat(compressed=True, **changed):
     return packed.getvalue()
 
 
-def error(content, read=read_tfd):
+def read(content, name="x"):
+    return read_tfd(io.BytesIO(content), name)
+
+
+def error(content, read=read):
     with pytest.raises(UserError) as caught:
         read(content, "some-file")
     message = str(caught.value)
@@ -62,7 +66,7 @@ def same(found):
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "u4", "f4", "f8", "i8", "u8"])
 def test_it_reads_whole_numbers_of_any_type(compressed, kind):
-    same(read_tfd(mat(compressed, images=VARIABLES["images"].astype(kind)), "x"))
+    same(read(mat(compressed, images=VARIABLES["images"].astype(kind)), "x"))
 
 
 def test_a_process_of_its_own_reads_the_same():
@@ -76,7 +80,7 @@ def test_images_may_be_last_and_values_in_a_row(compressed):
         "labs_ex": VARIABLES["labs_ex"].T.astype(float),
         "labs_id": VARIABLES["labs_id"][:, 0],
     }
-    same(read_tfd(mat(compressed, **changed), "x"))
+    same(read(mat(compressed, **changed), "x"))
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -87,11 +91,11 @@ def test_other_variables_are_passed_over(compressed):
         "c": np.array([1, "x"], object),
         "d": np.eye(3) * 1j,
     }
-    same(read_tfd(mat(compressed, **others), "x"))
+    same(read(mat(compressed, **others), "x"))
 
 
 def test_parts_are_those_of_the_fold():
-    found = read_tfd(mat(), "x")
+    found = read(mat(), "x")
     images, folds = VARIABLES["images"], VARIABLES["folds"]
     assert np.array_equal(found.unlabelled(), images[LABELLED:])
     for fold in range(5):
@@ -100,7 +104,7 @@ def test_parts_are_those_of_the_fold():
 
 
 def test_counts_that_are_not_the_official_ones_are_told():
-    message = structure_problem(read_tfd(mat(), "x"))
+    message = structure_problem(read(mat(), "x"))
     assert message == (
         "16 images, 10 unlabelled and 6 labelled, instead of 102,236, 98,058 and 4,178"
     )
@@ -291,4 +295,4 @@ def test_any_number_is_an_error_or_harmless(kind, raw, name):
     """Signalling NaNs and the like must not be warnings."""
     array = VARIABLES[name].astype(kind)
     array.reshape(-1)[1] = np.frombuffer(raw, kind)[0]
-    outcome(mat(compressed=False, **{name: array}), read_tfd)
+    outcome(mat(compressed=False, **{name: array}), read)

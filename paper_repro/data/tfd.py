@@ -4,14 +4,13 @@
 check, so that one damaged byte can end the process.
 """
 
-import io
 import math
 import subprocess
 import sys
 import tempfile
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -70,14 +69,16 @@ def structure_problem(tfd: Tfd) -> str | None:
     )
 
 
-def _require_level_5(content: bytes, name: str) -> None:
+def _require_level_5(stream: BinaryIO, name: str) -> None:
     """Raise a `UserError` unless a file begins as MATLAB files of level 5 do."""
-    if content.startswith((HDF5, b"MATLAB 7.3")) or content[512:].startswith(HDF5):
+    header = stream.read(520)
+    stream.seek(0)
+    if header.startswith((HDF5, b"MATLAB 7.3")) or header[512:] == HDF5:
         raise UserError(
             f"{name}: a MATLAB 7.3 (HDF5) file; convert it in MATLAB: load it, then "
             f"save('TFD_48x48.mat', {', '.join(map(repr, VARIABLES))}, '-v7')"
         )
-    if content[124:128] not in LEVEL_5 or 0 in content[:4]:  # 0 marks level 4
+    if header[124:128] not in LEVEL_5 or 0 in header[:4]:  # 0 marks level 4
         raise UserError(f"{name}: not a MATLAB file of level 5; save it in MATLAB with '-v7'")
 
 
@@ -85,14 +86,14 @@ def _damaged(name: str, problem: str) -> UserError:
     return UserError(f"{name}: damaged or truncated MATLAB file ({problem})")
 
 
-def _load(content: bytes, name: str) -> dict[str, npt.NDArray[Any]]:
+def _load(stream: BinaryIO, name: str) -> dict[str, npt.NDArray[Any]]:
     """Return the variables as they are stored (`UserError` unless they are full and real)."""
     from scipy.io import loadmat  # here, because every repro waits for the stage fetch's imports
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # scipy warns of what it can't read
-            found = loadmat(io.BytesIO(content), variable_names=VARIABLES)
+            found = loadmat(stream, variable_names=VARIABLES)
     except Exception as error:  # damage shows in errors of many types
         problem = " ".join(str(error).split()) or type(error).__name__
         raise _damaged(name, problem) from None
@@ -178,10 +179,10 @@ def _check_folds(folds: npt.NDArray[np.uint8], where: str) -> None:
                 raise UserError(f"{where}: column {fold + 1}: no {part} image (code {code})")
 
 
-def read_tfd(content: bytes, name: str) -> Tfd:
+def read_tfd(stream: BinaryIO, name: str) -> Tfd:
     """Do as `parse_tfd`, in this process, which some damaged files end."""
-    _require_level_5(content, name)
-    found = _load(content, name)
+    _require_level_5(stream, name)
+    found = _load(stream, name)
     _check_shapes(found, name)
     if not _whole_numbers(found["labs_ex"], f"{name}: labs_ex", -1, 7).all():
         raise UserError(f"{name}: labs_ex: holds 0, expected 1 to 7, or -1 for unlabelled")
@@ -242,7 +243,7 @@ def deviation(content: bytes, name: str) -> str | None:
 def _child(name: str) -> None:
     """Read the file on standard input and leave its arrays on standard output."""
     try:
-        found = read_tfd(sys.stdin.buffer.read(), name)
+        found = read_tfd(sys.stdin.buffer, name)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
