@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.files import read_json
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.diagnostics.parzen_audit import (
@@ -93,10 +92,3 @@ def test_the_stage_writes_numbers_and_the_report_a_picture(workspace, capsys):
     assert (workspace.folder / "reports/quick/curves/parzen_audit.png").stat().st_size > 5000
     assert len(tables.audit(results).splitlines()) > 3
     assert tables.audit(results) in page
-
-
-def test_a_run_that_was_not_made_is_passed_on(workspace):
-    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
-    train(workspace.key)
-    assert main(["parzen_audit", workspace.key]) == 0
-    assert read_json(workspace.run.folder / "parzen_audit.json")["reason"] == "no data"

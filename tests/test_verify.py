@@ -272,15 +272,6 @@ def test_what_is_absent_is_named(published):
         verify(published.key)
 
 
-def test_a_run_that_was_not_made_publishes_its_record_only(workspace, capsys):
-    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
-    train(workspace.key)
-    weights(workspace.key)
-    tensors, record = load_tensors(weights_path(workspace.run))
-    assert not tensors
-    assert record["reason"] == "no data"
-
-
 def test_data_that_an_earlier_verify_could_not_have_are_asked_for_again(published, monkeypatch):
     folder = processed_folder("quick", "mnist")
     write_not_run(folder, "mnist", "MNIST is not there", "try again")
