@@ -234,8 +234,7 @@ def test_nothing_waits_for_the_device_within_an_epoch(workspace, monkeypatch, up
     # On a GPU each of these would stop the queue of work until it is empty.
     waits = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
     workspace.change(epochs=1, update=update)
-    originals = {name: getattr(torch.Tensor, name) for name in waits}
-    count, step = 0, Trainer.update
+    count, step, patch = 0, Trainer.update, pytest.MonkeyPatch()
 
     def waiting(*arguments):
         raise AssertionError("waits for the device")
@@ -243,21 +242,19 @@ def test_nothing_waits_for_the_device_within_an_epoch(workspace, monkeypatch, up
     def watched(self, *arguments, **options):
         nonlocal count
         count += 1
-        for name in waits:
-            setattr(torch.Tensor, name, waiting)
+        for name in waits if count == 1 else ():
+            patch.setattr(torch.Tensor, name, waiting)
         try:
             return step(self, *arguments, **options)
         finally:
             if count == UPDATES:
-                for name, original in originals.items():
-                    setattr(torch.Tensor, name, original)
+                patch.undo()
 
     monkeypatch.setattr(Trainer, "update", watched)
     try:
         train(KEY)
     finally:
-        for name, original in originals.items():
-            setattr(torch.Tensor, name, original)
+        patch.undo()
     assert count == UPDATES
 
 
