@@ -12,6 +12,11 @@ endif
 # DVC's stages call `python`: let it be the environment's, with no other packages than its own.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONHOME PYTHONPATH
+# Whatever a user sets pip to for other projects, the locked packages go into the environment.
+export PIP_USER := 0
+export PIP_REQUIRE_HASHES := 0
+export PIP_CONSTRAINT := /dev/null
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT
 
 .PHONY: help install quick repro add verify bench test lint readme carry lock
 
@@ -48,8 +53,8 @@ environment:
 	@touch $(VENV)/.paper_repro
 
 $(READY): requirements.lock pyproject.toml
-	$(VENV)/bin/python paper_repro/install.py --requirement requirements.lock
-	$(VENV)/bin/python paper_repro/install.py --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/pip --disable-pip-version-check install --requirement requirements.lock
+	$(VENV)/bin/pip --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@[ -e .git ] || dvc config --local core.no_scm true  # a tarball: DVC must not look for git
 	@touch $(READY)
 

@@ -1,40 +1,26 @@
-"""Section 4's propositions and theorem, each as numbers and a bound, by routes of their own.
+"""Section 4's propositions and theorem by routes of their own, slow and plain.
 
 C(G) by golden-section search, which knows nothing of D*; JSD by entropies, in which there is no D;
 a discriminator trained by L-BFGS; proposition 2's procedure. They test our understanding and our
 code, not the paper, which proves these statements.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.integrate import quad
-from scipy.special import log_expit, xlog1py, xlogy
+from scipy.special import xlog1py, xlogy
 
-from paper_repro.core.params import Model, Positive
-from paper_repro.figures.figure1 import SUPPORT
 from paper_repro.gan import objectives
-from paper_repro.theory.density import Array, density, integral, points, total_variation
+from paper_repro.theory.density import Array, integral
 from paper_repro.theory.optimal import optimal_discriminator
-from paper_repro.theory.settings import Gaussian, Grid, Mixture
+from paper_repro.theory.settings import Gaussian
 from paper_repro.theory.toy import column
 
-LOG4 = math.log(4)
 GOLDEN = (np.sqrt(5) - 1) / 2
 ITERATIONS = 80  # the interval shrinks to 0.618**80, about 2e-17 of its width
-
-
-class Family(Model):
-    """Theorem 1's family of p_g: p_data moved by each shift and stretched by each scale."""
-
-    grid: Grid
-    p_data: Mixture
-    shifts: tuple[float, ...]
-    scales: tuple[Positive, ...]
 
 
 def moved(mixture: Sequence[Gaussian], shift: float, scale: float) -> tuple[Gaussian, ...]:
@@ -154,130 +140,3 @@ def descend(
         p_g = p_g / integral(p_g, x)
         curve.append(criterion(p_data, p_g, x))
     return p_g, curve
-
-
-@dataclass(frozen=True)
-class Check:
-    """One claim of the paper: it holds if `value`, a distance from it, is within `tolerance`."""
-
-    id: str
-    value: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the claim was met; a value that is no number meets nothing."""
-        return self.value <= self.tolerance
-
-
-@dataclass(frozen=True)
-class Member:
-    """One p_g of theorem 1's family."""
-
-    name: str
-    criterion: float  # C(G), nats
-    jsd: float  # nats
-    total_variation: float
-
-
-def check_maximum() -> Check:
-    """Check where a·log y + b·log(1 − y) peaks, for a and b over six decades."""
-    a, b = (side.ravel() for side in np.meshgrid(*[np.logspace(-3, 3, 25)] * 2))
-    found = maximise(a, b)[0]
-    return Check("pointwise_maximum", float(np.abs(found - a / (a + b)).max()), 1e-6)
-
-
-def check_discriminator(d: Array, p_data: Array, p_g: Array, x: Array) -> Check:
-    """Check a trained D against D*, at the points where there is any density to speak of.
-
-    Parameters
-    ----------
-    d, p_data, p_g, x : (n,)
-    """
-    supported = p_data + p_g > SUPPORT
-    deviation = np.abs(d - optimal_discriminator(p_data, p_g))[supported].max()
-    return Check("trained_discriminator", float(deviation), 0.02)
-
-
-def check_value(logits: Array, p_data: Array, p_g: Array, x: Array) -> Check:
-    """Check V of a trained D against C(G).
-
-    Parameters
-    ----------
-    logits, p_data, p_g, x : (n,)
-    """
-    value = integral(p_data * log_expit(logits) + p_g * log_expit(-logits), x)
-    return Check("trained_value", abs(criterion(p_data, p_g, x) - value), 1e-3)
-
-
-def family(checks: Family) -> dict[str, Mixture]:
-    """Return theorem 1's family: p_data moved and stretched, and its components alone."""
-    members = {
-        f"shift {shift:g}, scale {scale:g}": moved(checks.p_data, shift, scale)
-        for shift in checks.shifts
-        for scale in checks.scales
-    }
-    for i, component in enumerate(checks.p_data):
-        alone = component.model_copy(update={"weight": 1.0})
-        members[f"component {i} alone"] = (alone,)
-    return members
-
-
-def measure_family(checks: Family) -> list[Member]:
-    """Return C(G), JSD and total variation of every member of the family."""
-    x = points(checks.grid)
-    p_data = density(checks.p_data, x)
-    members = []
-    for name, mixture in family(checks).items():
-        p_g = density(mixture, x)
-        divergence = jsd(
-            lambda at: density(checks.p_data, at),
-            lambda at, mixture=mixture: density(mixture, at),  # type: ignore[misc]
-            checks.grid.low,
-            checks.grid.high,
-        )
-        distance = total_variation(p_data, p_g, x)
-        members.append(Member(name, criterion(p_data, p_g, x), divergence, distance))
-    return members
-
-
-def check_identity(members: list[Member]) -> Check:
-    """Check C(G) = −log 4 + 2·JSD over the family."""
-    return Check(
-        "criterion_and_jsd",
-        max(abs(member.criterion + LOG4 - 2 * member.jsd) for member in members),
-        1e-7,
-    )
-
-
-def check_minimum(p_data: Array, x: Array) -> Check:
-    """Check that C(G) = −log 4 if p_g = p_data (n,)."""
-    return Check("minimum_value", abs(criterion(p_data, p_data, x) + LOG4), 1e-9)
-
-
-def check_only_minimum(members: list[Member]) -> Check:
-    """Check that C(G) stays above −log 4 by as much as p_g differs from p_data.
-
-    JSD is the mean of two Kullback–Leibler divergences to the mixture, each at least half the
-    squared total variation (Pinsker), so that C(G) + log 4 ≥ TV²: 0 only where p_g = p_data.
-    """
-    return Check(
-        "minimum_only_there",
-        max(m.total_variation**2 - (m.criterion + LOG4) for m in members),
-        1e-9,
-    )
-
-
-def check_descent(p_data: Array, p_g: Array, curve: list[float], x: Array) -> list[Check]:
-    """Check the end of proposition 2's procedure, and that C never rose on the way.
-
-    Parameters
-    ----------
-    p_data, p_g, x : (n,) `p_g` at the end.
-    curve : C(G) in nats, step by step.
-    """
-    return [
-        Check("descent_reaches_data", total_variation(p_data, p_g, x), 1e-4),
-        Check("descent_value", abs(curve[-1] + LOG4), 1e-8),
-        Check("descent_improves", max(after - before for before, after in pairwise(curve)), 1e-12),
-    ]

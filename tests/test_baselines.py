@@ -145,31 +145,6 @@ RECIPES = {
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_what_goes_on_from_its_state_is_as_if_never_stopped(name):
-    model, module, values = RECIPES[name]
-    recipe = parse_values(model.RECIPE, values)
-    images = torch.rand(23, 25, generator=rng())
-    per_epoch = recipe.updates_per_epoch(23)
-    total, stop = recipe.passes * per_epoch, (recipe.passes - 1) * per_epoch + 2
-    whole = trained(recipe, images, module, total)
-    first = trained(recipe, images, module, stop)
-    second = module.training(recipe, (5, 5), images, images[:9], 0)
-    for tensor_name, tensor in second.state().items():
-        tensor.copy_(first.state()[tensor_name])
-    second.rng.set_state(first.rng.get_state())
-    second.begin(recipe.passes, first.sums())
-    for index in range(2, per_epoch):
-        second.update(recipe.passes, index)
-    assert second.state().keys() == whole.state().keys()
-    for tensor_name, tensor in second.state().items():
-        assert torch.equal(tensor, whole.state()[tensor_name]), tensor_name
-    assert second.row(recipe.passes, total) == whole.row(recipe.passes, total)
-    assert tuple(whole.row(recipe.passes, total)) == module.CURVE
-    assert tuple(whole.validate(recipe.passes)) == module.VALIDATION
-    assert whole.validate(recipe.passes) == second.validate(recipe.passes)
-
-
-@pytest.mark.parametrize("name", RECIPES)
 def test_last_bits_of_another_machine_make_no_other_chain(name):
     model, module, values = RECIPES[name]
     recipe = parse_values(model.RECIPE, values)

@@ -15,7 +15,6 @@ from paper_repro.core.circumstances import (
     MEASURING,
     circumstances_path,
     read_circumstances,
-    write_circumstances,
 )
 from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
@@ -163,12 +162,6 @@ def test_damaged_circumstances_are_one_line(workspace, capsys, damage, message):
     assert main(["circumstances", "quick"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"paper_repro: {path}: ")
-
-
-def test_a_training_without_a_start_is_refused(workspace):
-    write_circumstances(workspace.run, "train", {"seconds": 0.0, "starts": []})
-    with pytest.raises(UserError, match="starts: List should have at least 1 item"):
-        read_circumstances(workspace.run, "train")
 
 
 # Keys of dates, durations, machines and versions.

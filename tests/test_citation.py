@@ -85,18 +85,6 @@ def test_a_second_reference_and_a_date_in_quotes_are_welcome(tmp_path, monkeypat
     assert bibliography() == expected
 
 
-def test_the_metadata_has_its_replication_block(results):
-    text = metadata(results)
-    found = YAML(typ="safe", pure=True).load(text)
-    replication = {key: value for item in found["replication"] for key, value in item.items()}
-    assert set(replication) == {"cite", "bib", "url", "doi"}
-    assert replication["url"].endswith("1406.2661")
-    assert f"@inproceedings{{{replication['bib']}," in bibliography()
-    mnist = results.row("mnist")
-    assert f"{mnist.mean:.1f} nats" in found["abstract"]
-    assert f"status: {mnist.verdict.kind}." in found["abstract"]
-
-
 # What ReScience C's article.py reads for yaml-to-latex.py and yaml-to-bibtex.py: it stops at a key
 # that is not there, and shows a None as "None" where it is no optional text.
 TEXTS = ("title", "abstract", "keywords", "type", "domain", "language", "bibliography")

@@ -1,7 +1,6 @@
 """The page that draws in the browser: what it draws is what PyTorch draws."""
 
 import html
-import html.parser
 import json
 import math
 import re
@@ -210,49 +209,11 @@ class TestInABrowser:
         assert '<div id="play" hidden="">' in document
 
 
-class Elements(html.parser.HTMLParser):
-    """All elements of a page: names and attributes; the texts of labels by what they are for."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-
-def elements(*tags):
-    return [(t, a) for t, a in Elements((COMMITTED / PAGE).read_text()).found if t in tags]
-
-
 def test_the_page_names_no_address_but_in_links():
     text = (COMMITTED / PAGE).read_text()
-    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
-    assert addresses == {a["href"] for _, a in elements("a") if ":" in a["href"]}
-    assert [a["src"] for _, a in elements("script", "img", "iframe") if "src" in a] == [WEIGHTS]
-    assert [a["href"] for _, a in elements("link")] == ["data:,"]
+    assert "://" not in re.sub(r'<a [^>]*href="[^"]*"', "", text)
+    assert re.findall(r'<(?:script|img|iframe)[^>]* src="([^"]*)"', text) == [WEIGHTS]
     assert not re.search(r"fetch\(|XMLHttpRequest|import|url\(|WebSocket|sendBeacon", text)
-
-
-def test_the_links_to_files_lead_somewhere():
-    links = {a["href"] for _, a in elements("a") if ":" not in a["href"]}
-    assert {"index.html", WEIGHTS} < links
-    assert all((COMMITTED / link).is_file() for link in links)
-    assert 'href="explore.html"' in (COMMITTED / "index.html").read_text()
-
-
-def test_all_controls_are_native_and_have_names():
-    labelled = {a["for"] for _, a in elements("label") if "for" in a}
-    inputs = [a for _, a in elements("input")]
-    assert sorted(a["type"] for a in inputs) == ["number"] * 2 + ["radio"] * 2 + ["range"]
-    for a in inputs:
-        assert a["id"] in labelled or a["type"] == "radio"  # those lie within their label
-    assert all(a["type"] == "button" for _, a in elements("button"))
-    for _, a in elements("canvas"):
-        assert a["role"] == "img"
-        assert "aria-label" in a or a["id"] in ("left-image", "right-image")  # set by the script
-    assert "tabindex" not in (COMMITTED / PAGE).read_text()
 
 
 def test_the_committed_files_are_what_the_command_writes(tmp_path, monkeypatch):
@@ -274,13 +235,6 @@ def test_the_page_names_the_epoch_that_is_published(workspace):
     assert "after epoch 1 of 2" in Path("reports/quick", PAGE).read_text()
 
 
-def test_the_page_says_which_network_it_is():
-    text = (COMMITTED / PAGE).read_text()
-    record = json.loads((COMMITTED / "runs/paper-mnist-4/training.json").read_text())
-    assert "<code>paper-mnist-4</code>" in text
-    assert f"after epoch {record['epochs']} of {record['epochs']}" in text
-
-
 def test_the_page_s_weights_are_the_published_ones_to_the_bit(monkeypatch):
     monkeypatch.chdir(ROOT)
     exact, rounded, z = published_generator("paper-mnist-4")
@@ -291,16 +245,18 @@ def test_the_page_s_weights_are_the_published_ones_to_the_bit(monkeypatch):
 @pytest.mark.parametrize(
     ("change", "trouble"),
     [
-        (lambda made: made["generator"][1].update(layer="linear"), "not linear;"),
-        (lambda made: made.update(noise="gaussian"), "not gaussian;"),
+        (lambda made: made["experiment_parameters"]["generator"][1].update(layer="linear"),
+         "not linear;"),
+        (lambda made: made["experiment_parameters"].update(noise="gaussian"), "not gaussian;"),
+        (lambda made: made["data"].update(shape=[3, 4, 5]), "not images of shape [3, 4, 5]"),
     ],
-)
+)  # fmt: skip
 def test_a_generator_that_the_page_can_t_draw_is_one_line(workspace, capsys, change, trouble):
     publish(workspace)
     train(workspace.key)
     weights(workspace.key)
     path = workspace.run.folder / "training.json"
-    rewrite(path, lambda made: change(made["experiment_parameters"]))
+    rewrite(path, change)
     capsys.readouterr()
     assert main(["explore", "quick"]) == 2
     error = capsys.readouterr().err.strip()
@@ -308,16 +264,6 @@ def test_a_generator_that_the_page_can_t_draw_is_one_line(workspace, capsys, cha
     assert trouble in error
     assert "\n" not in error
     assert not list(Path("reports/quick").glob("explore*"))
-
-
-def test_colour_images_are_one_line(workspace, capsys):
-    publish(workspace)
-    train(workspace.key)
-    weights(workspace.key)
-    path = workspace.run.folder / "training.json"
-    rewrite(path, lambda made: made["data"].update(shape=[3, 4, 5]))
-    assert main(["explore", "quick"]) == 2
-    assert "not images of shape [3, 4, 5]" in capsys.readouterr().err
 
 
 def test_a_profile_that_publishes_nothing_is_one_line(workspace, capsys):

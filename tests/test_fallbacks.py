@@ -16,6 +16,15 @@ def test_each_digit_has_its_label():
     assert set(labels) == set(range(10))
 
 
+def test_digits_are_framed_as_mnist_s_are():
+    images = digits()
+    assert images.shape == (1797, 28, 28)
+    assert images.max() == 255
+    assert not images[:, :2].any()
+    assert not images[:, :, -2:].any()
+    assert images[:, 2:26, 2:26].mean() > 50
+
+
 def test_photographs_are_varied_crops_in_cifar_10_s_form():
     crops = photographs(300)
     assert crops.shape == (300, 3, 32, 32)

@@ -8,7 +8,6 @@ import zipfile
 
 import pytest
 
-from paper_repro import install
 from tests.conftest import ROOT
 
 
@@ -67,9 +66,9 @@ def installed(tmp_path_factory):
     copy(folder)
     settings = base / "pip.conf"
     settings.write_text(
-        f"[global]\nno-index = true\nuser = true\nprefix = {base}/prefix\nrequire-hashes = true\n"
+        "[global]\nno-index = true\nuser = true\nrequire-hashes = true\n"
         f"[install]\nfind-links = {(folder.parent / 'links').as_uri()}\n"
-        f"target = {base}/target\nroot = {base}/root\nconstraint = {base}/absent.txt\n"
+        f"constraint = {base}/absent.txt\n"
     )
     (base / "astray").mkdir()
     (base / "astray" / "pip.py").write_text("raise SystemExit('from PYTHONPATH')")
@@ -81,6 +80,7 @@ def installed(tmp_path_factory):
         PIP_USER=1,
         PIP_TARGET=base / "target",
         PIP_PREFIX=base / "prefix",
+        PIP_ROOT=base / "root",
         PIP_REQUIRE_VIRTUALENV=1,
         PIP_CONSTRAINT=base / "absent.txt",
         PYTHONPATH=base / "astray",
@@ -166,46 +166,6 @@ def test_a_python_that_will_not_do_is_one_line_before_anything_is_made(tmp_path,
     assert told in lines[0]
     assert len(lines) == 2  # the second is make's
     assert not (folder / ".venv").exists()
-
-
-def test_pip_gets_the_user_s_sources_and_no_other_setting(tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    settings = tmp_path / "pip.conf"
-    settings.write_text(
-        "[global]\nindex-url = https://global.example/simple\nproxy = http://proxy.example:1\n"
-        "timeout = 7\ncert = /global.pem\nuser = true\n"
-        "[install]\nindex-url = https://install.example/simple\nno-deps = true\n"
-        "extra-index-url =\n    https://one.example/simple\n    https://two.example/simple\n"
-        "[download]\nretries = 9\n"
-    )
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
-    monkeypatch.setenv("PIP_CERT", "/variable.pem")
-    monkeypatch.setenv("PIP_NO_DEPS", "1")
-    found = install.environment()
-    pips = {name: value for name, value in found.items() if name.startswith("PIP_")}
-    assert pips.pop("PIP_EXTRA_INDEX_URL").split() == [
-        "https://one.example/simple",
-        "https://two.example/simple",
-    ]
-    assert pips == {
-        "PIP_INDEX_URL": "https://install.example/simple",
-        "PIP_PROXY": "http://proxy.example:1",
-        "PIP_TIMEOUT": "7",
-        "PIP_CERT": "/variable.pem",
-        "PIP_CONFIG_FILE": os.devnull,
-    }
-    assert found["PATH"] == os.environ["PATH"]
-
-
-def test_settings_that_pip_can_not_read_are_its_own_one_line(tmp_path, monkeypatch, capfd):
-    settings = tmp_path / "pip.conf"
-    settings.write_text("index-url = https://no.section.example\n")
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
-    with pytest.raises(SystemExit) as end:
-        install.environment()
-    assert end.value.code
-    assert str(settings) in capfd.readouterr().err
 
 
 def test_an_environment_of_another_tool_is_left_alone(tmp_path):

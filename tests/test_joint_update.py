@@ -46,50 +46,38 @@ def difference(one, other):
     )
 
 
-def variants(params):
-    relu = {"layer": "relu", "units": 9, "init": {"uniform": 0.2}}
-    linear = {"layer": "linear", "units": 9, "init": {"uniform": 0.2}}
-    values = small_values()
-    first, second, last = values["discriminator"]
-    tfd = dict(values["sgd"], max_column_norm=0.8)
-    return {
-        "the paper's": {},
-        "minimax": {"generator_loss": "minimax"},
-        "sum": {"discriminator_loss": "sum"},
-        "column norms": {"sgd": tfd},
-        "other layers": {
-            "generator": [
-                relu,
-                {**linear, "layer": "sigmoid", "bias": -0.5},
-                linear,
-                {**linear, "units": 20},
-            ],
-            "discriminator": [
-                first,
-                {**relu, "keep": 0.5, "scale": 2.0},
-                {**linear, "layer": "sigmoid"},
-                linear,
-                {**second, "keep": 1.0, "scale": 1.5},
-                last,
-            ],
-        },
-        "no dropout at first": {
-            "discriminator": [{**first, "keep": 1.0, "scale": 1.0}, second, last]
-        },
-        "one layer": {
-            "generator": [{**linear, "units": 20}],
-            "discriminator": [{**last, "keep": 0.8, "scale": 1.25}],
-        },
-    }
-
-
-VARIANTS = ["the paper's", "minimax", "sum", "column norms", "other layers", "no dropout at first",
-            "one layer"]  # fmt: skip
+SMALL = small_values()
+FIRST, SECOND, LAST = SMALL["discriminator"]
+LINEAR = {"layer": "linear", "units": 9, "init": {"uniform": 0.2}}
+RELU = LINEAR | {"layer": "relu"}
+SIGMOID = LINEAR | {"layer": "sigmoid"}
+VARIANTS = {
+    "the paper's": {},
+    "minimax": {"generator_loss": "minimax"},
+    "sum": {"discriminator_loss": "sum"},
+    "column norms": {"sgd": SMALL["sgd"] | {"max_column_norm": 0.8}},
+    "other layers": {
+        "generator": [RELU, SIGMOID | {"bias": -0.5}, LINEAR, LINEAR | {"units": 20}],
+        "discriminator": [
+            FIRST,
+            RELU | {"keep": 0.5, "scale": 2.0},
+            SIGMOID,
+            LINEAR,
+            SECOND | {"keep": 1.0, "scale": 1.5},
+            LAST,
+        ],
+    },
+    "no dropout at first": {"discriminator": [FIRST | {"keep": 1.0, "scale": 1.0}, SECOND, LAST]},
+    "one layer": {
+        "generator": [LINEAR | {"units": 20}],
+        "discriminator": [LAST | {"keep": 0.8, "scale": 1.25}],
+    },
+}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_it_is_the_plain_step(params, float64, name):
-    experiment = small_experiment(**variants(params)[name])
+def test_it_is_the_plain_step(float64, name):
+    experiment = small_experiment(**VARIANTS[name])
     assert joint.serves(experiment)
     step, plain = twins(experiment)
     start = {name: tensor.clone() for name, tensor in plain.state().items()}
@@ -105,7 +93,7 @@ def test_it_is_the_plain_step(params, float64, name):
     assert max(moved) > 0.1
 
 
-def test_batches_of_two_sizes_take_turns(params, float64):
+def test_batches_of_two_sizes_take_turns(float64):
     step, plain = twins(small_experiment())
     for size in (10, 3, 10, 4, 10, 1):
         train((step, plain), steps=2, size=size)
@@ -113,7 +101,7 @@ def test_batches_of_two_sizes_take_turns(params, float64):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_in_float32_it_stays_near_the_plain_step(params, seed):
+def test_in_float32_it_stays_near_the_plain_step(seed):
     step, plain = twins(small_experiment(), seed)
     train((step, plain))
     assert 0 < difference(step, plain) < FLOAT32
@@ -133,7 +121,7 @@ def test_the_paper_s_own_networks_agree_in_float64(params, float64):
     assert difference(*made) < 1e-11
 
 
-def test_a_tie_of_the_maximum_goes_to_one_piece(params, float64):
+def test_a_tie_of_the_maximum_goes_to_one_piece(float64):
     # Zero images and zero biases: every piece of every unit is 0, and none but one may learn.
     experiment = small_experiment()
     images = torch.zeros(20, 20)
@@ -145,13 +133,12 @@ def test_a_tie_of_the_maximum_goes_to_one_piece(params, float64):
             trainer.generator.parameters[-1].fill_(-1e4)  # samples are 0 too
         trainer.update(images[:10], 0.1, 0.5)
     bias = step.gan.discriminator.stack[0].bias.view(-1, 5)
-    assert (bias.abs() > 1e-6).sum(1).max() == 1
     assert (bias.abs() > 1e-12).sum(1).max() == 1
     for name, tensor in step.state().items():
         torch.testing.assert_close(tensor, plain.state()[name], rtol=1e-9, atol=1e-15)
 
 
-def test_gradient_norms_are_the_plain_step_s_and_change_nothing(params, float64):
+def test_gradient_norms_are_the_plain_step_s_and_change_nothing(float64):
     experiment = small_experiment()
     step, plain = twins(experiment)
     with torch.no_grad():
@@ -173,14 +160,10 @@ def test_gradient_norms_are_the_plain_step_s_and_change_nothing(params, float64)
         assert torch.equal(tensor, silent.state()[name]), name
 
 
-def new_pair(experiment):
-    return [new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu")) for _ in range(2)]
-
-
 @pytest.mark.parametrize("name", ["the paper's", "minimax", "column norms"])
-def test_a_rate_in_memory_is_the_rate(params, name):
-    experiment = small_experiment(**variants(params)[name])
-    one, other = new_pair(experiment)
+def test_a_rate_in_memory_is_the_rate(name):
+    experiment = small_experiment(**VARIANTS[name])
+    one, other = (new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu")) for _ in "12")
     for step in range(STEPS):
         x, rate = data()[(step * 7) % 150 :][:10], 0.5 / (1 + step) ** 0.5
         drawn = [(t.draws.noise(10), t.draws.masks(20)) for t in (one, other)]
@@ -197,30 +180,14 @@ def test_what_it_does_not_serve(params):
         assert joint.serves(recipe.experiment(params, name))
 
 
-def after(steps, experiment, seed, device):
-    """The difference from the plain, float32 updates."""
-    trainers = [new_trainer(experiment, (4, 5), data(), seed, torch.device(device)) for _ in "12"]
-    trainers[1] = Trainer(experiment, trainers[1].gan, trainers[1].draws, plain=True)
-    train(trainers, steps=steps, images=data().to(device))
-    return difference(*trainers)
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_it_runs_on_a_gpu(params):
-    assert after(10, small_experiment(), 3, "cuda") < 1e-4
-
-
-DEVICES = [
-    "cpu",
-    pytest.param(
-        "cuda",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-        ],
-    ),
-]
+def test_it_runs_on_a_gpu():
+    gpu = torch.device("cuda")
+    one, other = (new_trainer(small_experiment(), (4, 5), data(), 3, gpu) for _ in range(2))
+    other = Trainer(other.experiment, other.gan, other.draws, plain=True)
+    train((one, other), steps=10, images=data().cuda())
+    assert difference(one, other) < 1e-4
 
 
 @pytest.mark.gpu

@@ -121,6 +121,14 @@ def test_the_estimate_chooses_on_validation_and_measures_on_test():
     assert found.bandwidth.sigma == best
     on_test = log_likelihoods(test, samples, [best])[0]
     assert (found.mean, found.se) == mean_and_standard_error(on_test)
+    in_blocks = estimate(lambda: iter(samples.split(7)), grid, valid, test)
+    assert in_blocks.mean == pytest.approx(found.mean, abs=1e-3)
+
+
+def test_the_grid_of_sigmas_is_the_one_that_was_published(params):
+    published = [0.1, 0.1292, 0.1668, 0.2154, 0.2783, 0.3594, 0.4642, 0.5995, 0.7743, 1]
+    found = recipe.experiment(params, "mnist").parzen.sigmas()
+    assert found == pytest.approx(published, abs=5e-5)
 
 
 def test_the_error_is_the_population_s_over_root_n():

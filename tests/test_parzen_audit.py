@@ -1,13 +1,8 @@
-import math
-
 import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import processed_folder, write_not_run
-from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
-from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.diagnostics.parzen_audit import (
     AuditSettings,
@@ -17,8 +12,6 @@ from paper_repro.diagnostics.parzen_audit import (
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures.figure2 import figure2
-from paper_repro.parzen.bandwidth import estimate
-from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import tables
 from paper_repro.report.report import report
 from paper_repro.report.results import read_results
@@ -34,18 +27,6 @@ def images():
     centres = torch.rand(3, 12, generator=draw)
     chosen = torch.randint(3, (600,), generator=draw)
     return (centres[chosen] + 0.1 * torch.randn(600, 12, generator=draw)).clamp(0, 1)
-
-
-def test_the_estimate_is_the_measure_s(images):
-    samples, valid, test, sigmas = images[:200], images[200:300], images[300:], [0.1, 0.2, 0.5]
-    best = int(log_likelihoods(valid, samples, sigmas).mean(1).argmax())
-    expected = log_likelihoods(test, samples, [sigmas[best]])[0]
-    found = estimate(lambda: samples, sigmas, valid, test)
-    assert found.bandwidth.sigma == sigmas[best]
-    assert found.mean == pytest.approx(float(expected.mean()))
-    assert found.se == pytest.approx(float(expected.std(correction=0)) / math.sqrt(300))
-    in_blocks = estimate(lambda: iter(samples.split(70)), sigmas, valid, test)
-    assert in_blocks.mean == pytest.approx(found.mean, abs=1e-3)
 
 
 def test_the_references_are_what_their_names_say(images):
@@ -111,22 +92,3 @@ def test_the_stage_writes_numbers_and_the_report_a_picture(workspace, capsys):
     assert (workspace.folder / "reports/quick/curves/parzen_audit.png").stat().st_size > 5000
     assert len(tables.audit(results).splitlines()) > 3
     assert tables.audit(results) in page
-
-
-def test_a_run_that_was_not_made_is_passed_on(workspace):
-    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
-    train(workspace.key)
-    assert main(["parzen_audit", workspace.key]) == 0
-    assert read_json(workspace.run.folder / "parzen_audit.json")["reason"] == "no data"
-
-
-def test_a_bad_setting_names_its_file_and_key(workspace):
-    workspace.files["quick"]["parzen_audit"] = {"draws": 1}
-    workspace.write()
-    with pytest.raises(UserError, match=r"profiles/quick/params\.yaml: parzen_audit\.draws"):
-        read_params("quick").parse(AuditSettings, "parzen_audit")
-    workspace.files["quick"]["parzen_audit"] = {}
-    del workspace.files["paper"]["parzen_audit"]["kmeans_centroids"]
-    workspace.write()
-    with pytest.raises(UserError, match=r"^params\.yaml: parzen_audit\.kmeans_centroids"):
-        read_params("quick").parse(AuditSettings, "parzen_audit")

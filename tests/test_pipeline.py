@@ -125,13 +125,6 @@ def test_imports_are_absolute_and_folders_packages_hold_only_a_docstring(path):
         assert isinstance(tree.body[0], ast.Expr)
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-def test_each_folder_says_what_it_reads_and_leaves(folder):
-    text = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text()))
-    assert 3 <= len(text.splitlines()) <= 6
-    assert "leave" in text
-
-
 def test_the_closure_follows_every_form_of_import():
     closure = {
         p.relative_to(ROOT).as_posix() for p in provenance.import_closure(*modules("train", GAN))

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.runs import model_path
@@ -99,10 +98,3 @@ def test_samples_that_are_all_alike_are_a_result(diagnosed):
     assert main(["sample_checks", workspace.key]) == 0
     measured = read_json(workspace.run.folder / "sample_checks.json")
     assert measured["interpolation"]["shrinks_finer"] is None
-
-
-def test_a_run_that_was_not_made_is_passed_on(workspace):
-    write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
-    train(workspace.key)
-    assert main(["sample_checks", workspace.key]) == 0
-    assert read_json(workspace.run.folder / "sample_checks.json")["reason"] == "no data"

@@ -1,11 +1,15 @@
+"""Section 4 of the paper in numbers: what it proves holds for our densities and our D."""
+
 import math
 
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
+from scipy.special import log_expit
 from scipy.stats import norm
 
+from paper_repro.figures.figure1 import SUPPORT
 from paper_repro.theory.density import (
     density,
     integral,
@@ -16,45 +20,14 @@ from paper_repro.theory.density import (
 from paper_repro.theory.optimal import optimal_discriminator
 from paper_repro.theory.settings import Gaussian, Grid
 from paper_repro.theory.toy import apply, mlp, probabilities
-from tests import section4
-from tests.section4 import (
-    Family,
-    check_descent,
-    check_discriminator,
-    check_identity,
-    check_maximum,
-    check_minimum,
-    check_only_minimum,
-    check_value,
-    descend,
-    family,
-    fit_discriminator,
-    measure_family,
-    moved,
-)
-from tests.small import parse_values
+from tests.section4 import criterion, descend, entropy, fit_discriminator, jsd, maximise, moved
 
 LOG4 = math.log(4)
 GRID = Grid(low=-12.0, high=12.0, points=1201)
 X = points(GRID)
 NORMAL = (Gaussian(weight=1.0, mean=0.0, std=1.0),)
 MIXTURE = (Gaussian(weight=0.3, mean=-1.0, std=0.5), Gaussian(weight=0.7, mean=2.0, std=1.0))
-
-VALUES = {
-    "grid": {"low": -12.0, "high": 12.0, "points": 1201},
-    "p_data": [
-        {"weight": 0.6, "mean": -1.0, "std": 0.6},
-        {"weight": 0.4, "mean": 1.5, "std": 0.8},
-    ],
-    "shifts": [-1.0, 0.0, 1.0],
-    "scales": [0.5, 1.0],
-}
 P_G = (Gaussian(weight=1.0, mean=0.5, std=1.2),)
-
-
-@pytest.fixture
-def chosen():
-    return parse_values(Family, VALUES)
 
 
 # Densities
@@ -86,13 +59,12 @@ def test_total_variation_of_two_normals_has_a_closed_form():
 # The optimal discriminator
 
 
-def test_golden_section_finds_the_ratio_and_the_ends():
-    a, b = np.array([1.0, 3.0, 0.0, 2.0]), np.array([1.0, 1.0, 1.0, 0.0])
-    y, value = section4.maximise(a, b)
-    np.testing.assert_allclose(y, [0.5, 0.75, 0, 1], atol=1e-7)
-    np.testing.assert_allclose(value[2:], 0, atol=1e-12)
-    assert value[0] == pytest.approx(-LOG4)
-    assert check_maximum().holds
+def test_a_log_y_plus_b_log_1_minus_y_peaks_at_a_over_a_plus_b():
+    a, b = (side.ravel() for side in np.meshgrid(*[np.logspace(-3, 3, 25)] * 2))
+    np.testing.assert_allclose(maximise(a, b)[0], a / (a + b), rtol=0, atol=1e-6)
+    y, value = maximise(np.array([0.0, 2.0, 1.0]), np.array([1.0, 0.0, 1.0]))
+    np.testing.assert_allclose(y[:2], [0, 1], atol=1e-7)
+    assert value == pytest.approx([0, 0, -LOG4], abs=1e-12)
 
 
 def test_the_optimal_discriminator_is_a_half_where_there_is_nothing():
@@ -103,20 +75,21 @@ def test_the_optimal_discriminator_is_a_half_where_there_is_nothing():
 
 
 def test_the_entropy_of_a_normal_has_a_closed_form():
-    value = section4.entropy(lambda x: density(NORMAL, x), -12, 12)
+    value = entropy(lambda x: density(NORMAL, x), -12, 12)
     assert value == pytest.approx(0.5 * math.log(2 * math.pi * math.e), abs=1e-10)
 
 
-def jsd(p, q):
-    return section4.jsd(lambda x: density(p, x), lambda x: density(q, x), GRID.low, GRID.high)
+def divergence(p, q):
+    """JSD of two mixtures, nats."""
+    return jsd(lambda x: density(p, x), lambda x: density(q, x), GRID.low, GRID.high)
 
 
 def test_jsd_is_0_for_equal_and_log_2_for_disjoint_densities():
     far = moved(NORMAL, 8.0, 0.1), moved(NORMAL, -8.0, 0.1)
-    assert jsd(MIXTURE, MIXTURE) == pytest.approx(0, abs=1e-10)
-    assert jsd(*far) == pytest.approx(math.log(2), abs=1e-9)
+    assert divergence(MIXTURE, MIXTURE) == pytest.approx(0, abs=1e-10)
+    assert divergence(*far) == pytest.approx(math.log(2), abs=1e-9)
     p, q = (density(mixture, X) for mixture in far)
-    assert section4.criterion(p, q, X) == pytest.approx(0, abs=1e-9)
+    assert criterion(p, q, X) == pytest.approx(0, abs=1e-9)
 
 
 def test_jsd_is_the_mean_of_two_divergences():
@@ -128,64 +101,49 @@ def test_jsd_is_the_mean_of_two_divergences():
         quad(to_mixture, -9, 9, (p, q), epsabs=1e-11)[0]
         + quad(to_mixture, -9, 9, (q, p), epsabs=1e-11)[0]
     ) / 2
-    assert jsd(NORMAL, moved(NORMAL, 1.5, 0.8)) == pytest.approx(expected, abs=1e-8)
+    assert divergence(NORMAL, moved(NORMAL, 1.5, 0.8)) == pytest.approx(expected, abs=1e-8)
 
 
 # Theorem 1
 
+# p_data moved and stretched, and its components alone.
+FAMILY = [moved(MIXTURE, shift, scale) for shift in (-1.0, 0.0, 1.0) for scale in (0.5, 1.0)]
+FAMILY += [(part.model_copy(update={"weight": 1.0}),) for part in MIXTURE]
+
 
 def test_the_criterion_is_minus_log_4_at_equality():
     p = density(MIXTURE, X)
-    assert section4.criterion(p, p, X) == pytest.approx(-LOG4, abs=1e-12)
-    assert check_minimum(p, X).holds
-    assert not check_minimum(p / 2, X).holds
+    assert criterion(p, p, X) == pytest.approx(-LOG4, abs=1e-9)
 
 
-def test_theorem_1_over_a_family(chosen):
-    members = measure_family(chosen)
-    assert len(members) == len(family(chosen)) == 3 * 2 + 2
-    assert check_identity(members).holds
-    assert check_only_minimum(members).holds
-    closest = min(members, key=lambda member: member.criterion)
-    assert closest.name == "shift 0, scale 1"
-    assert closest.criterion == pytest.approx(-LOG4, abs=1e-9)
-
-
-def test_a_wrong_constant_fails_theorem_1(chosen):
-    members = measure_family(chosen)
-    wrong = [type(m)(m.name, m.criterion - 0.01, m.jsd, m.total_variation) for m in members]
-    assert not check_identity(wrong).holds
-    assert not check_only_minimum(wrong).holds
+@pytest.mark.parametrize("p_g", FAMILY)
+def test_the_criterion_is_twice_jsd_less_log_4_and_least_at_the_data_alone(p_g):
+    p, q = density(MIXTURE, X), density(p_g, X)
+    above = criterion(p, q, X) + LOG4
+    assert above == pytest.approx(2 * divergence(MIXTURE, p_g), abs=1e-7)
+    # JSD is the mean of two Kullback–Leibler divergences to the mixture, each at least half the
+    # squared total variation (Pinsker): 0 only where p_g = p_data.
+    assert above >= total_variation(p, q, X) ** 2 - 1e-9
+    assert (above < 1e-9) == (p_g == MIXTURE)
 
 
 # Proposition 1
 
 
-def test_the_optimal_discriminator_passes_and_a_wrong_one_fails(chosen):
-    p, q = density(chosen.p_data, X), density(P_G, X)
-    d = optimal_discriminator(p, q)
-    logits = np.log(p) - np.log(q)
-    assert check_discriminator(d, p, q, X).value == 0
-    assert check_value(logits, p, q, X).value == pytest.approx(0, abs=1e-9)
-    swapped = check_discriminator(1 - d, p, q, X)
-    assert not swapped.holds
-    assert not check_value(-logits, p, q, X).holds
-
-
-def test_what_is_no_number_does_not_hold(chosen):
-    p, q = density(chosen.p_data, X), density(P_G, X)
-    assert not check_discriminator(np.full_like(X, np.nan), p, q, X).holds
-
-
-def test_a_network_learns_the_optimal_discriminator(chosen):
-    p, q = density(chosen.p_data, X), density(P_G, X)
+def test_a_network_learns_the_optimal_discriminator_and_then_v_is_the_criterion():
+    p, q = density(MIXTURE, X), density(P_G, X)
     network = mlp([16], torch.Generator().manual_seed(0))
-    data, samples = (quantiles(mixture, 2048, X) for mixture in (chosen.p_data, P_G))
-    untrained = check_discriminator(probabilities(network, X), p, q, X)
-    fit_discriminator(network, data, samples, 150)
-    trained = check_discriminator(probabilities(network, X), p, q, X)
-    assert trained.value < 0.03 < 0.2 < untrained.value
-    assert check_value(apply(network, X), p, q, X).holds
+    supported = p + q > SUPPORT
+
+    def deviation():
+        return np.abs(probabilities(network, X) - optimal_discriminator(p, q))[supported].max()
+
+    assert deviation() > 0.2
+    fit_discriminator(network, *(quantiles(m, 2048, X) for m in (MIXTURE, P_G)), 150)
+    assert deviation() < 0.03
+    logits = apply(network, X)
+    value = integral(p * log_expit(logits) + q * log_expit(-logits), X)
+    assert value == pytest.approx(criterion(p, q, X), abs=1e-3)
 
 
 # Proposition 2
@@ -198,21 +156,13 @@ def test_the_procedure_lowers_the_criterion_and_reaches_the_data():
     assert max(np.diff(curve)) < 1e-12
     assert curve[0] > -1.2
     assert curve[-1] == pytest.approx(-LOG4, abs=1e-8)
-    assert all(check.holds for check in check_descent(p, end, curve, X))
+    assert total_variation(p, end, X) < 1e-4
     assert integral(end, X) == pytest.approx(1)
 
 
 def test_the_data_are_where_the_procedure_stays():
     p = density(MIXTURE, X)
     np.testing.assert_allclose(descend(p, p, X, 0.5, 3)[0], p, rtol=1e-12)
-
-
-def test_a_start_without_tails_does_no_harm():
-    p, narrow = density(MIXTURE, X), density(moved(NORMAL, 0.0, 0.2), X)
-    assert np.any(narrow == 0)
-    end, curve = descend(p, narrow, X, 0.2, 20)
-    assert np.all(np.isfinite(end))
-    assert max(np.diff(curve)) < 0
 
 
 def test_a_step_of_1_is_the_mean_with_the_data():

@@ -28,30 +28,26 @@ def bare_products(
     `joint_update`.
     """
     n = experiment.batch_size
-    sizes: list[tuple[int, int, int, int]] = []  # inputs, columns, examples, those sent back
-    for layers, inputs, m in (
-        (experiment.generator, experiment.noise_dimension, n),
-        (experiment.discriminator, d, 2 * n),
-    ):
-        before = inputs
-        for index, layer in enumerate(layers):
-            if not isinstance(layer, recipe.FullyConnected):
-                raise ValueError(f"{layer.layer} is no fully connected layer")
-            columns = layer.units * (layer.pieces if isinstance(layer, recipe.Maxout) else 1)
-            first_of_g = index == 0 and m == n
-            back = 0 if first_of_g else n if index == 0 else m
-            sizes.append((before, columns, m, back))
-            before = layer.units
     factors = []
 
     def new(rows: int, columns: int) -> torch.Tensor:
         return torch.randn(rows, columns, device=device)
 
-    for inputs, columns, m, back in sizes:
-        weight, h, a = new(inputs, columns), new(inputs, m), new(columns, m)
-        factors += [(weight.T, h), (h, a.T)]
-        if back:
-            factors.append((weight, a[:, :back]))
+    for layers, inputs, examples in (
+        (experiment.generator, experiment.noise_dimension, n),
+        (experiment.discriminator, d, 2 * n),
+    ):
+        for index, layer in enumerate(layers):
+            if not isinstance(layer, recipe.FullyConnected):
+                raise ValueError(f"{layer.layer} is no fully connected layer")
+            columns = layer.units * (layer.pieces if isinstance(layer, recipe.Maxout) else 1)
+            weight, h, a = new(inputs, columns), new(inputs, examples), new(columns, examples)
+            factors += [(weight.T, h), (h, a.T)]
+            if index:
+                factors.append((weight, a))
+            elif layers is experiment.discriminator:
+                factors.append((weight, a[:, :n]))
+            inputs = layer.units
     outs = [torch.empty(a.shape[0], b.shape[1], device=device) for a, b in factors]
     flop = sum(2 * a.shape[0] * a.shape[1] * b.shape[1] for a, b in factors)
 

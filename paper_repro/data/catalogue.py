@@ -5,7 +5,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
 
 from paper_repro.core.titles import TITLES
 from paper_repro.data import cifar10, tfd
@@ -40,7 +39,6 @@ class Form:
     packed: bool = False  # whether it is a gzip file of the bytes
     hosted: bool = False  # whether public hosts have it
     unpack: Callable[[bytes], dict[str, bytes]] | None = None  # None: it is the file that it gives
-    glance: Callable[[BinaryIO, str], None] | None = None  # a first check, of a few bytes
 
     def files(self, content: bytes) -> dict[str, bytes]:
         """Return the kept files that its bytes give, by name."""
@@ -202,7 +200,7 @@ TFD = Source(
     shape=(48, 48),
     train=tfd.OFFICIAL_UNLABELLED,
     files={TFD_FILE: None},
-    forms=(Form(TFD_FILE, (TFD_FILE,), tfd.LARGEST_FILE, None, glance=tfd.check_variables),),
+    forms=(Form(TFD_FILE, (TFD_FILE,), tfd.LARGEST_FILE, None),),
     folders=("tfd/", ""),
     todo=(
         "ask its authors for TFD_48x48.mat, put it into data/incoming/tfd/ and run again "

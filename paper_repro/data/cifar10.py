@@ -11,8 +11,6 @@ import tarfile
 import numpy as np
 import numpy.typing as npt
 
-from paper_repro.core.errors import UserError
-
 BATCHES = (*(f"data_batch_{batch}" for batch in range(1, 6)), "test_batch")
 FILES = tuple(f"{batch}.bin" for batch in BATCHES)  # as they are kept
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"  # folders, in archives too
@@ -62,18 +60,6 @@ def from_python_archive(archive: bytes) -> dict[str, bytes]:
     return found
 
 
-def parse_batch(content: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """Return the images of a batch of the binary version, (n, 3, 32, 32).
-
-    Parameters
-    ----------
-    name : what errors call the file.
-
-    Raises
-    ------
-    UserError
-        If it is not made of records.
-    """
-    if not content or len(content) % RECORD:
-        raise UserError(f"{name}: {len(content)} bytes, expected records of {RECORD}; truncated?")
+def parse_batch(content: bytes) -> npt.NDArray[np.uint8]:
+    """Return the images of a batch of the binary version, (n, 3, 32, 32)."""
     return np.frombuffer(content, np.uint8).reshape(-1, RECORD)[:, 1:].reshape(-1, *IMAGE)

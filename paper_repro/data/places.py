@@ -15,12 +15,10 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urljoin
+from typing import BinaryIO
 from urllib.request import getproxies, url2pathname
 
 import requests
@@ -72,18 +70,9 @@ def tell(problem: str) -> None:
     print(f"fetch: {problem}", file=sys.stderr)
 
 
-def _stay_secure(response: requests.Response, **_: Any) -> None:
-    """Refuse to be redirected from https to anything else."""
-    if response.is_redirect and response.url.startswith("https://"):
-        target = urljoin(response.url, response.headers["location"])
-        if not target.startswith("https://"):
-            raise requests.exceptions.InvalidSchema(f"redirected from https to {target}")
-
-
 def _ask(method: str, address: str, seconds: float) -> requests.Response:
     with requests.Session() as session:
         session.verify = ssl.get_default_verify_paths().cafile or True  # follows SSL_CERT_FILE
-        session.hooks["response"] = [_stay_secure]
         encoding = {"Accept-Encoding": "identity"}  # the file as it is
         timeout = PROBE_SECONDS, seconds  # to connect, and without a byte
         return session.request(method, address, headers=encoding, timeout=timeout, stream=True)
@@ -126,43 +115,39 @@ def _download(address: str, limit: int, stream: BinaryIO) -> None:
     raise Unavailable(f"{address}: {problem}")
 
 
-@contextmanager
-def _opened(address: str, limit: int) -> Iterator[BinaryIO]:
-    """Open the file at a path or an address, of at most `limit` bytes.
+def _content(stream: BinaryIO, address: str, form: Form) -> bytes:
+    """Return what a file holds, decompressed (`UserError` if it can't be the one expected)."""
+    if stream.read(512).lstrip()[:1] == b"<":
+        message = f"{address}: a web page and not the file expected"
+        raise Unavailable(message) if "://" in address else UserError(message)
+    stream.seek(0)
+    if form.packed:
+        return decompress(stream, form.largest, address)
+    return stream.read(os.fstat(stream.fileno()).st_size)  # known: no buffer grows
+
+
+def _read(address: str, form: Form) -> bytes:
+    """Return the decompressed bytes of the file at a path or an address.
 
     Raises
     ------
     UserError
-        If what is on the disk can't be read, is no regular file (a pipe would block) or too large.
+        If what is on the disk can't be read, is no regular file (a pipe would block) or too large,
+        or as `_content`.
     Unavailable
         If there is none or it can't be downloaded.
     """
+    limit = form.largest + (GZIP_MARGIN if form.packed else 0)
     if "://" in address:
         with tempfile.TemporaryFile() as downloaded:
             _download(address, limit, downloaded)
             downloaded.seek(0)
-            yield downloaded
-        return
-    with ExitStack() as stack:
-        try:
-            stream = stack.enter_context(open_regular(address, limit))
-        except FileNotFoundError:
-            raise Missing("no such file") from None
-        yield stream
-
-
-def _read(address: str, form: Form) -> bytes:
-    with _opened(address, form.largest + (GZIP_MARGIN if form.packed else 0)) as stream:
-        if stream.read(512).lstrip()[:1] == b"<":
-            message = f"{address}: a web page and not the file expected"
-            raise Unavailable(message) if "://" in address else UserError(message)
-        stream.seek(0)
-        if form.glance:
-            form.glance(stream, address)
-            stream.seek(0)
-        if form.packed:
-            return decompress(stream, form.largest, address)
-        return stream.read(os.fstat(stream.fileno()).st_size)  # known: no buffer grows
+            return _content(downloaded, address, form)
+    try:
+        with open_regular(address, limit) as stream:
+            return _content(stream, address, form)
+    except FileNotFoundError:
+        raise Missing("no such file") from None
 
 
 def _reader(base: str) -> Callable[[str, Form], bytes]:

@@ -62,25 +62,16 @@ def split_tfd(tfd: Tfd) -> Split:
 
 
 def _mnist(files: dict[str, tuple[bytes, str]]) -> Split:
-    arrays = {
-        name: parse_idx(content, where, 3 if "images" in name else 1)
-        for name, (content, where) in files.items()
-    }
-    labels = arrays["train-labels-idx1-ubyte"]
-    train = arrays["train-images-idx3-ubyte"]
-    test = arrays["t10k-images-idx3-ubyte"]
-    if len(labels) != len(train):
-        where = files["train-labels-idx1-ubyte"][1]
-        raise UserError(f"{where}: {len(labels)} labels for {len(train)} images")
-    for name, images in (("train-images-idx3-ubyte", train), ("t10k-images-idx3-ubyte", test)):
-        if images.shape[1:] != SOURCES["mnist"].shape:
-            size = " x ".join(map(str, images.shape[1:]))
-            raise UserError(f"{files[name][1]}: images of {size}, expected 28 x 28")
-    return split_mnist(train, test, labels)
+    arrays = {name: parse_idx(content) for name, (content, _) in files.items()}
+    return split_mnist(
+        arrays["train-images-idx3-ubyte"],
+        arrays["t10k-images-idx3-ubyte"],
+        arrays["train-labels-idx1-ubyte"],
+    )
 
 
 def _cifar10(files: dict[str, tuple[bytes, str]]) -> Split:
-    *train, test = (parse_batch(*file) for file in files.values())
+    *train, test = (parse_batch(content) for content, _ in files.values())
     return split_cifar10(np.concatenate(train), test)
 
 
