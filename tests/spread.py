@@ -1,15 +1,16 @@
 """How much the numbers of `make quick` vary: writes what it is held against.
 
-    python -m tests.spread FOLDER
+    python -m tests.spread FOLDER [--only data|fallbacks]
 
 trains and measures the runs of the profile quick in subfolders of FOLDER, on the data that are in
 ``data/raw`` and on what stands in for them without: with three seeds, with one thread, and as
 processors with fewer instructions do. What FOLDER has already is kept, so that it may be
-interrupted; on two cores it takes about an hour. Then it writes ``reports/quick/release.json``:
-each number of seed 0, with the 99.9 % prediction interval of one more of these reruns, by
-Student's t.
+interrupted; two cores take some two minutes for each rerun. Then it writes
+``reports/quick/release.json``: each number of seed 0, with the 99.9 % prediction interval of one
+more of these reruns, by Student's t.
 """
 
+import argparse
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ from tests.small import ROOT
 
 QUICK = "quick"
 RAW = Path("data/raw")
+DATA, FALLBACKS = "data", "fallbacks"
 VARIANTS: dict[str, tuple[int, dict[str, str]]] = {  # seed, environment
     "seed_0": (0, {}),
     "seed_1": (1, {}),
@@ -87,13 +89,16 @@ def interval(numbers: list[float]) -> tuple[float, float]:
 
 def spread() -> None:
     """Make those reruns that are not there, and write the release."""
-    folder = Path(sys.argv[1]).resolve()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", choices=(DATA, FALLBACKS))
+    options = parser.parse_args()
     found: dict[tuple[str, str], list[ReleasedRun]] = {}
-    for data in (True, False):
+    for images in [options.only] if options.only else [DATA, FALLBACKS]:
         for name, (seed, changes) in VARIANTS.items():
-            place = folder / ("data" if data else "fallbacks") / name
+            place = options.folder.resolve() / images / name
             if not (place / "found.json").exists():
-                write_folder(place, seed, data=data)
+                write_folder(place, seed, data=images == DATA)
                 print(f"spread: {place}", flush=True)
                 command = [sys.executable, "-m", "tests.spread"]
                 environment = os.environ | changes | {"PYTHONPATH": str(ROOT)}
