@@ -5,7 +5,7 @@ import pytest
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.benchmarks import epoch_seconds
-from paper_repro.report.collect import _length_lacked
+from paper_repro.report.collect import length_lacked
 from paper_repro.report.content import content
 from paper_repro.report.results import Failed, Results, Row, Seed, Verdict, read_results
 from paper_repro.report.tables import panels
@@ -87,9 +87,9 @@ def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypa
 )
 def test_a_run_is_interim_until_it_has_all_epochs(experiment, whole):
     short, full = ([Seed.model_construct(epochs=epochs)] for epochs in (whole - 1, whole))
-    assert _length_lacked(experiment, short) == _length_lacked(experiment, full + short) == whole
-    assert _length_lacked(experiment, full) is None
-    assert _length_lacked("mnist", short) is None
+    assert length_lacked(experiment, short) == length_lacked(experiment, full + short) == whole
+    assert length_lacked(experiment, full) is None
+    assert length_lacked("mnist", short) is None
 
 
 def test_figure_2_has_its_panels_side_by_side_and_says_what_an_absent_one_needs():
