@@ -147,11 +147,6 @@ class Collected:
                 f"{self.own}: presentation.published: lacks {run.key}, whose number is the mean "
                 "over sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
             )
-        if epoch not in in_training.index:
-            raise UserError(
-                f"{run.folder / 'validation.csv'}: has no epoch {epoch}, of which training.json "
-                f"tells; restore it with git, or run `{repro(run.profile, f'train@{run.key}')}`"
-            )
         found = on_test.loc[[epoch]]  # all folds together, then each
         whole, folds = found.iloc[0], _as(Fold, found.iloc[1:])
         last = on_test.loc[[training["epochs"]]].iloc[0]

@@ -1,6 +1,5 @@
 """What the stages left of a run in its folder in ``reports/``, checked as it is read."""
 
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, read_text
+from paper_repro.core.files import read_json
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import family_in
 from paper_repro.core.records import NotRun, Trained, read_record, read_training
@@ -25,10 +24,6 @@ STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
 CHECKED = frozenset({"sample_checks.json"})  # if checked
 CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
-# What the tables of every run begin with; a family of models has columns of its own beside.
-CURVE = ("epoch", "updates")
-VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma")
-COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 
 
@@ -107,7 +102,9 @@ class RunFiles:
         return path
 
     def _absent(self, path: Path, stage: str) -> UserError:
-        return UserError(f"{path}: no such file; run `{self._again(stage)}`")
+        return UserError(
+            f"{path}: no such file; restore it with git, or run `{self._again(stage)}`"
+        )
 
     def _again(self, stage: str) -> str:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
@@ -137,26 +134,12 @@ class RunFiles:
         measured: R = found
         return measured
 
-    def table(self, name: str) -> pd.DataFrame:
-        """Return one of a trained run's tables, ``curve.csv`` or ``validation.csv``.
-
-        Raises
-        ------
-        UserError
-            If the file is absent or holds no such table.
-        """
-        path, trouble, first = self.run.folder / name, "no such table", COLUMNS[name]
-        try:
-            table = pd.read_csv(io.StringIO(read_text(path)))
-        except FileNotFoundError:
-            trouble = "no such file"
-        except (OSError, ValueError):  # among them what pandas can't parse
-            pass
-        else:
-            numbers = tuple(table.select_dtypes("number").columns)
-            if numbers == tuple(table.columns) and numbers[: len(first)] == first and len(table):
-                return table
-        raise UserError(f"{path}: {trouble}; restore it with git, or run `{self._again('train')}`")
+    def table(self, name: Literal["curve.csv", "validation.csv"]) -> pd.DataFrame:
+        """Return one of a trained run's tables, whose hash its `record` has checked."""
+        path = self.run.folder / name
+        if not path.is_file():
+            raise self._absent(path, "train")
+        return pd.read_csv(path)
 
 
 def run_files(params: Params) -> list[RunFiles]:

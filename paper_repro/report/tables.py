@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.core.titles import TITLES
-from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.report import escaping
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
@@ -47,13 +46,18 @@ def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
     return Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells))
 
 
+def over_runs(mean: float | None, sd: float | None, runs: int, error: float) -> str:
+    """Return a mean over runs as shown, with their standard deviation; of one run, with its ±."""
+    if runs == 1:
+        return f"{number(mean, error)} (1 run)"
+    return f"{number(mean)} ({runs} runs, SD {number(sd)})"
+
+
 def ours(row: Row) -> str:
     """Return an experiment's number as shown: the error of one run, or the spread over several."""
     if not row.seeds:
         return row.status
-    if len(row.seeds) == 1:
-        return f"{number(row.mean, row.seeds[0].test_se)} (1 run)"
-    return f"{number(row.mean)} ({len(row.seeds)} runs, SD {number(row.seed_sd)})"
+    return over_runs(row.mean, row.seed_sd, len(row.seeds), row.seeds[0].test_se)
 
 
 def thinned(row: Row) -> str:
@@ -61,9 +65,7 @@ def thinned(row: Row) -> str:
     first = row.seeds[0].thinned if row.seeds else None
     if first is None:
         return "–"
-    if len(row.seeds) == 1:
-        return f"{number(row.thinned_mean, first.test_se)} (1 run)"
-    return f"{number(row.thinned_mean)} ({len(row.seeds)} runs, SD {number(row.thinned_sd)})"
+    return over_runs(row.thinned_mean, row.thinned_sd, len(row.seeds), first.test_se)
 
 
 def both(row: Row) -> str:
@@ -221,34 +223,19 @@ def thinned_seeds(results: Results) -> Markdown:
 
 def folds(results: Results) -> Markdown:
     """Return the estimate fold by fold, and what the folds make together."""
-    lines = []
-    for _, seed in results.seeds:
+    lines: list[tuple[object, ...]] = []
+    for seed in (seed for _, seed in results.seeds if seed.folds):
         count = len(seed.folds)
-        lines += [
-            {
-                "Run": code(seed.run),
-                "Fold": str(index),
-                "σ": f"{fold.sigma:.4f}",
-                "Test": number(fold.test_mean, fold.test_se),
-                "± is of": f"{fold.test_images} test images",
-            }
-            for index, fold in enumerate(seed.folds, 1)
-        ]
-        lines += [
-            {
-                "Run": code(seed.run),
-                "Fold": "mean",
-                "σ": "",
-                "Test": number(seed.test_mean, error),
-                "± is of": f"{count} folds, standard deviation with divisor {divisor}",
-            }
-            for error, divisor in (
-                (seed.test_se, count - 1),
-                (seed.test_se_population, count),
-            )
-            if count
-        ]
-    return markdown(lines)
+        for index, fold in enumerate(seed.folds, 1):
+            estimate = number(fold.test_mean, fold.test_se)
+            over = f"{fold.test_images} test images"
+            lines.append((code(seed.run), index, f"{fold.sigma:.4f}", estimate, over))
+        for error, divisor in ((seed.test_se, count - 1), (seed.test_se_population, count)):
+            estimate = number(seed.test_mean, error)
+            over = f"{count} folds, standard deviation with divisor {divisor}"
+            lines.append((code(seed.run), "mean", "", estimate, over))
+    columns = ("Run", "Fold", "σ", "Test", "± is of")
+    return markdown(dict(zip(columns, line, strict=True)) for line in lines)
 
 
 def lengths(results: Results) -> Markdown:
@@ -347,12 +334,7 @@ def alternatives(results: Results) -> Markdown:
 
 def opposite(row: Row) -> list[str]:
     """Return the protocol's grids of σ by which a verdict would be the opposite one."""
-    others = {"reproduced", "not reproduced"} - {row.verdict.kind}
-    return [
-        GRIDS[other.grid]["short"]
-        for other in row.alternatives
-        if other.answer in others and other.grid != GSN_GRID
-    ]
+    return [GRIDS[other.grid]["short"] for other in row.opposite]
 
 
 def variants(results: Results) -> Markdown:
