@@ -14,11 +14,11 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.model import recipe
-from paper_repro.report import tables
 from paper_repro.report.collect import Collected
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.results import read_results
 from paper_repro.report.run_files import run_files
+from paper_repro.report.templating import text as render
 from paper_repro.training.train import train
 from tests.small import read_from_root, rewrite
 
@@ -124,8 +124,8 @@ def test_the_page_shows_the_study(study):
     results, folder = read_results("ablations"), study.folder / "reports/ablations"
     assert [seed.run for _, seed in results.seeds] == STUDIED
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert tables.variants(results) in text
-    assert tables.seeds(results) in text
+    assert render("variants.md.j2", results=results).strip() in text
+    assert render("runs.md.j2", results=results).strip() in text
     assert text.count("figure2.png") == 2  # of each experiment's first run
     assert {path.name for path in (folder / "curves").iterdir()} == {
         "ablations.png",

@@ -22,11 +22,12 @@ from paper_repro.gan.update import Trainer
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import collect as collecting
 from paper_repro.report import formatting as nats
-from paper_repro.report import readme, tables
+from paper_repro.report import readme
 from paper_repro.report.collect import comparable, trend
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.report import report
 from paper_repro.report.results import json_schema, read_results
+from paper_repro.report.templating import text
 from paper_repro.report.weights import weights
 from paper_repro.training.train import train
 from tests.conftest import ROOT
@@ -384,7 +385,7 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     assert one.original_valid_mean == pytest.approx(sum(measured[workspace.key]) / 2)
     assert variant.difference == pytest.approx(one.valid_mean - one.original_valid_mean)
     assert variant.interval is None  # of one seed
-    assert nats.signed(variant.difference) in tables.variants(results)
+    assert nats.signed(variant.difference) in text("variants.md.j2", results=results)
 
 
 def test_a_second_report_has_the_same_bytes(reported, workspace):

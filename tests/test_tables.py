@@ -9,6 +9,7 @@ from paper_repro.report.collect import length_lacked
 from paper_repro.report.content import content
 from paper_repro.report.results import Failed, Fold, Results, Row, Seed, Verdict, read_results
 from paper_repro.report.tables import panels
+from paper_repro.report.templating import table, text
 from tests.conftest import ROOT
 
 
@@ -34,6 +35,12 @@ def test_every_key_of_a_recipe_that_was_run_is_shown(monkeypatch):
             assert shown.get(f"{player}.{len(recipe[player])}", "–") == "–"
 
 
+def test_a_table_in_a_text_is_a_line_a_column():
+    rows = "\na: 1: 2\nb:\n\na: x | y\nb: **z**\n\n"
+    assert table(rows) == "| a | b |\n| --- | --- |\n| 1: 2 |  |\n| x \\| y | **z** |\n"
+    assert table("\n\n").strip() == ""
+
+
 def seed(**values):
     """A run of the paper with some of its numbers."""
     return Seed.model_construct(**{"run": "r", "folds": [], "thinned": None, "sets": None} | values)
@@ -50,7 +57,7 @@ def test_a_run_s_numbers_are_each_in_their_column():
     numbers |= {"curve_mean": 5.0, "curve_se": 6.0, "valid_mean": 7.0}
     chosen = {"best_epoch": 8, "epochs": 9, "selected": "best"}
     grid = {"sigma": [0.2, 0.1, 0.2], "sigma_at_end_of_grid": True}
-    (line,) = cells(tables.seeds(results_of(seed(**numbers, **chosen, **grid))))
+    (line,) = cells(text("runs.md.j2", results=results_of(seed(**numbers, **chosen, **grid))))
     assert line == {
         "Run": "`r`",
         "Epoch": "8 of 9, best on validation",
@@ -65,7 +72,7 @@ def test_a_run_s_numbers_are_each_in_their_column():
 def test_folds_and_both_errors_of_their_mean_have_a_line_each():
     folds = [Fold(sigma=0.1 * i, test_mean=10.0 * i, test_se=i, test_images=i) for i in (1, 2)]
     measured = seed(folds=folds, test_mean=15.0, test_se=5.0, test_se_population=3.5)
-    lines = cells(tables.folds(results_of(measured, seed())))
+    lines = cells(text("folds.md.j2", results=results_of(measured, seed())))
     assert [line["Fold"] for line in lines] == ["1", "2", "mean", "mean"]
     assert [line["σ"] for line in lines] == ["0.1000", "0.2000", "", ""]
     shown = ["10.0 ± 1.0", "20.0 ± 2.0", "15.0 ± 5.0", "15.0 ± 3.5"]

@@ -236,7 +236,7 @@ class Collected:
                 if experiment == name and (original, seed) in trained
             ]
             seeds = [one for pair in pairs if (one := self._against(*pair))]
-            differences = [one.valid_mean - one.original_valid_mean for one in seeds]
+            differences = [one.difference for one in seeds]
             if differences:
                 found.append(
                     Variant(

@@ -29,7 +29,7 @@ from paper_repro.report.collect import collect
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
-from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
+from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1, margin
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
@@ -273,7 +273,7 @@ class Pictures:
 
 def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
-    claims = dict(grouped(results.claims))
+    claims, deviations = dict(grouped(results.claims)), content("deviations.yaml")
     return {
         "results": results,
         "release": release,
@@ -286,7 +286,9 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
             row.dataset for row in results.rows if row.listed and row.status == "not run"
         ),
         "same": SAME,
-        "unstated": [d["topic"] for d in content("deviations.yaml") if "not stated" in d["text"]],
+        "context": CONTEXT,
+        "deviations": deviations,
+        "unstated": [one["topic"] for one in deviations if "not stated" in one["text"]],
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
         **_on_the_rule(results),
         **_on_grids(results),

@@ -194,6 +194,11 @@ class Row(Closed):
     alternatives: list[Alternative] = []
 
     @property
+    def data(self) -> str:
+        """The data that its runs saw: the data set, or what stood in for it."""
+        return self.stand_in or self.dataset
+
+    @property
     def by_grid(self) -> dict[str, list[float]]:
         """By grid of σ, the mean over sets of samples of each seed that was so measured."""
         sets = [seed.sets.grids for seed in self.seeds if seed.sets]
@@ -248,6 +253,11 @@ class Against(Closed):
     epoch: int
     valid_mean: float
     original_valid_mean: float
+
+    @property
+    def difference(self) -> float:
+        """The run's minus the original's."""
+        return self.valid_mean - self.original_valid_mean
 
 
 class Variant(Closed):
