@@ -1,7 +1,6 @@
 """The page that draws in the browser: what it draws is what PyTorch draws."""
 
 import html
-import html.parser
 import json
 import math
 import re
@@ -210,49 +209,20 @@ class TestInABrowser:
         assert '<div id="play" hidden="">' in document
 
 
-class Elements(html.parser.HTMLParser):
-    """All elements of a page: names and attributes; the texts of labels by what they are for."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-
-def elements(*tags):
-    return [(t, a) for t, a in Elements((COMMITTED / PAGE).read_text()).found if t in tags]
-
-
 def test_the_page_names_no_address_but_in_links():
     text = (COMMITTED / PAGE).read_text()
-    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
-    assert addresses == {a["href"] for _, a in elements("a") if ":" in a["href"]}
-    assert [a["src"] for _, a in elements("script", "img", "iframe") if "src" in a] == [WEIGHTS]
-    assert [a["href"] for _, a in elements("link")] == ["data:,"]
+    addresses = re.findall(r"https?://[^\s\"'<]+", text)
+    assert set(addresses) == set(re.findall(r'<a [^>]*href="(https?:[^"]+)"', text))
+    assert re.findall(r'<(?:script|img|iframe)[^>]* src="([^"]+)"', text) == [WEIGHTS]
+    assert re.findall(r'<link [^>]*href="([^"]+)"', text) == ["data:,"]
     assert not re.search(r"fetch\(|XMLHttpRequest|import|url\(|WebSocket|sendBeacon", text)
 
 
 def test_the_links_to_files_lead_somewhere():
-    links = {a["href"] for _, a in elements("a") if ":" not in a["href"]}
+    links = set(re.findall(r'<a [^>]*href="([^":]+)"', (COMMITTED / PAGE).read_text()))
     assert {"index.html", WEIGHTS} < links
     assert all((COMMITTED / link).is_file() for link in links)
     assert 'href="explore.html"' in (COMMITTED / "index.html").read_text()
-
-
-def test_all_controls_are_native_and_have_names():
-    labelled = {a["for"] for _, a in elements("label") if "for" in a}
-    inputs = [a for _, a in elements("input")]
-    assert sorted(a["type"] for a in inputs) == ["number"] * 2 + ["radio"] * 2 + ["range"]
-    for a in inputs:
-        assert a["id"] in labelled or a["type"] == "radio"  # those lie within their label
-    assert all(a["type"] == "button" for _, a in elements("button"))
-    for _, a in elements("canvas"):
-        assert a["role"] == "img"
-        assert "aria-label" in a or a["id"] in ("left-image", "right-image")  # set by the script
-    assert "tabindex" not in (COMMITTED / PAGE).read_text()
 
 
 def test_the_committed_files_are_what_the_command_writes(tmp_path, monkeypatch):
@@ -272,13 +242,6 @@ def test_the_page_names_the_epoch_that_is_published(workspace):
     rewrite(workspace.run.folder / "training.json", lambda record: record.update(best_epoch=2))
     explore("quick")
     assert "after epoch 1 of 2" in Path("reports/quick", PAGE).read_text()
-
-
-def test_the_page_says_which_network_it_is():
-    text = (COMMITTED / PAGE).read_text()
-    record = json.loads((COMMITTED / "runs/paper-mnist-4/training.json").read_text())
-    assert "<code>paper-mnist-4</code>" in text
-    assert f"after epoch {record['epochs']} of {record['epochs']}" in text
 
 
 def test_the_page_s_weights_are_the_published_ones_to_the_bit(monkeypatch):

@@ -1,7 +1,6 @@
 """From the runs' own files to ``results.json``: one row an experiment."""
 
-import math
-from statistics import fmean, pstdev, stdev
+from statistics import fmean, stdev
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -148,7 +147,7 @@ class Collected:
                 "over sets of samples; add it, then type `paper_repro runs` and `dvc repro`"
             )
         found = on_test.loc[[epoch]]  # all folds together, then each
-        whole, folds = found.iloc[0], _as(Fold, found.iloc[1:])
+        whole, folds = found.iloc[0].dropna(), _as(Fold, found.iloc[1:])
         last = on_test.loc[[training["epochs"]]].iloc[0]
         curve = in_training.loc[[epoch]].iloc[0]
         return Seed(
@@ -167,7 +166,7 @@ class Collected:
             valid_trend=trend(in_training.valid_mean),
             test_mean=whole.test_mean,
             test_se=whole.test_se,
-            test_se_population=_se_population(folds),
+            test_se_population=whole.get("test_se_population"),
             folds=folds,
             last_test_mean=last.test_mean,
             last_test_se=last.test_se,
@@ -323,13 +322,6 @@ def _sets(files: RunFiles, rows: pd.DataFrame, epoch: int) -> Sets | None:
     return Sets(
         epoch=epoch, count=len(numbers), mean=fmean(numbers), sd=stdev(numbers), grids=grids
     )
-
-
-def _se_population(folds: list[Fold]) -> float | None:
-    """Return the error of the mean over folds by the standard deviation with divisor n."""
-    if not folds:
-        return None
-    return pstdev(fold.test_mean for fold in folds) / math.sqrt(len(folds))
 
 
 def _alternatives(row: Row, number: float, margin: float) -> list[Alternative]:

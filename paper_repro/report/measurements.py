@@ -16,7 +16,8 @@ fold        of the test data, counted from 1; none for all folds together, or fo
 sigma       bandwidth σ in pixels' units; none for all folds together
 end_of_grid whether σ is the least or the largest of its grid: a better one may lie beyond
 valid_mean  mean over validation images, in nats, and `valid_se` its error, of the training curve
-test_mean   mean over test images, in nats, and `test_se` its error: over images, or over folds
+test_mean   mean over test images, in nats, and `test_se` its error: over images, or over folds, by
+            divisor n − 1; `test_se_population` by n
 test_images how many these are
 =========== ========================================================================================
 
@@ -41,7 +42,8 @@ FIRST_IMAGES = "first_images"
 COUNTS = ("set", "chain", "fold", "test_images")  # whole numbers, where a row has them
 COLUMNS = (
     *("run", "epoch", "sampling", "set", "chain", "grid", "images", "fold", "sigma"),
-    *("end_of_grid", "valid_mean", "valid_se", "test_mean", "test_se", "test_images"),
+    *("end_of_grid", "valid_mean", "valid_se", "test_mean", "test_se", "test_se_population"),
+    "test_images",
 )
 DEFAULT = {"sampling": CONSECUTIVE, "grid": DEFAULT_GRID, "images": FIRST_IMAGES}
 Row = dict[str, Any]

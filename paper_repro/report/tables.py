@@ -225,21 +225,6 @@ def _seconds(seconds: float) -> str:
     return f"{seconds / 1e-6:.0f} µs"
 
 
-def thinning(results: Results) -> Markdown:
-    """Return each model's likelihood by how many steps lie between its samples."""
-    return markdown(
-        {
-            "Steps between samples": model_of(results, found.experiment),
-            "Samples": f"{results.inputs[found.run].parameters['parzen']['samples']:,}",
-        }
-        | {
-            str(by["every"]): number(by["test_mean"], by["test_se"])
-            for by in found.measured["thinning"]
-        }
-        for found in results.mixing
-    )
-
-
 def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
     """Return what each run of the stacked CAE scores on validation images by its walk's σ, in nats.
 
