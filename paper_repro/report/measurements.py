@@ -1,6 +1,7 @@
-"""The table of measurements: every log-likelihood that a profile's runs have, a row an estimate.
+"""The table of measurements: what each run's model was found to give in nats, a row an estimate.
 
-Rows, tables, verdicts and figures select from it and take means. Its columns, where a row has them:
+What ``results.json`` says of runs and experiments are selections from it, and means. (What
+``mixing.json`` and ``parzen_audit.json`` hold goes there as it is.) Columns, where a row has them:
 
 =========== ========================================================================================
 run         the run's key
@@ -23,7 +24,7 @@ test_images how many these are
 
 What Table 1 shows of a run is a selection; so are ten chains of each run, once all have them::
 
-    chains = measured[measured.chain.notna() & measured.set.notna() & by_default(measured)]
+    chains = measured[measured.chain.notna() & measured["set"].notna() & by_default(measured)]
     by_run = chains.groupby("run").test_mean.agg(["mean", "std"])  # over the chains of each run
     by_run["mean"].agg(["mean", "std"])  # over runs
 """
