@@ -10,7 +10,7 @@ from paper_repro.core.runs import RANDOM, Run
 from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.gan import family
 from paper_repro.report import claims
-from paper_repro.report.claims import NUMBERS, RULES, ledger
+from paper_repro.report.claims import NUMBERS, ledger
 from paper_repro.report.content import content
 from paper_repro.report.formatting import filled
 from paper_repro.report.published import PAPER, margin
@@ -126,10 +126,6 @@ def verdicts(tmp_path, monkeypatch):
         return {line.id: line for line in lines}
 
     return judged
-
-
-def test_every_claim_has_a_rule_and_every_rule_a_claim():
-    assert list(content("claims.yaml")) == list(RULES)
 
 
 def test_the_texts_name_only_numbers_that_were_measured(verdicts):

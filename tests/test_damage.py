@@ -184,8 +184,11 @@ def changed(name, **values):
         (lambda: changed("generator.json", epoch="2"), "yaml:weights@quick-mnist-0`"),
         (lambda: changed("evaluation.json", last={}), "yaml:evaluate@quick-mnist-0`"),
         (lambda: (RUN / "sample_sets.json").unlink(), "sample_sets.json: no such file; run `dvc"),
-        (lambda: (RUN / "generator.safetensors").unlink(), "safetensors: no such file; run `dvc"),
-        (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; run `dvc repro"),
+        (
+            lambda: (RUN / "generator.safetensors").unlink(),
+            "safetensors: no such file; restore it",
+        ),
+        (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; restore it"),
         (
             lambda: (RUN / "figure2.png").write_bytes(b"x"),
             "figure2.png: not the file that reports/quick/runs/quick-mnist-0/figure2.json is of",

@@ -31,7 +31,10 @@ def row(numbers, experiment="mnist", recipe="r", first=0):
     """An experiment's row of seeds with these numbers."""
     seeds = [
         Seed.model_construct(
-            run=f"paper-{experiment}-{first + i}", number=number, recipe_sha256=recipe
+            run=f"paper-{experiment}-{first + i}",
+            number=number,
+            test_se=2.0,
+            recipe_sha256=recipe,
         )
         for i, number in enumerate(numbers)
     ]

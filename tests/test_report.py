@@ -11,7 +11,6 @@ from paper_repro.core.dataset import displayed, processed_folder, read_dataset, 
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
-from paper_repro.core.runs import read_run
 from paper_repro.diagnostics.nearest import nearest
 from paper_repro.diagnostics.sample_checks import sample_checks
 from paper_repro.diagnostics.sample_sets import sample_sets
@@ -23,11 +22,12 @@ from paper_repro.gan.update import Trainer
 from paper_repro.parzen.likelihood import log_likelihoods
 from paper_repro.report import collect as collecting
 from paper_repro.report import formatting as nats
-from paper_repro.report import readme, tables
+from paper_repro.report import readme
 from paper_repro.report.collect import comparable, trend
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.report import report
 from paper_repro.report.results import json_schema, read_results
+from paper_repro.report.templating import text
 from paper_repro.report.weights import weights
 from paper_repro.training.train import train
 from tests.conftest import ROOT
@@ -180,25 +180,14 @@ def test_seeds_that_saw_other_images_are_not_averaged(reported, workspace):
         collect("quick")
 
 
-@pytest.mark.parametrize(
-    ("content", "trouble"),
-    [
-        (None, "no such file"),
-        ("", "no such table"),
-        ("\n\n", "no such table"),
-        ("epoch,value\n1,x\n", "no such table"),
-    ],
-)
 @pytest.mark.parametrize("name", ["curve.csv", "validation.csv"])
-def test_a_table_that_is_missing_or_empty_is_one_line(reported, workspace, name, content, trouble):
+def test_a_table_that_is_missing_or_another_is_one_line(reported, workspace, name):
     path = workspace.folder / "reports/quick/runs/quick-mnist-1" / name
+    path.write_text("epoch,value\n1,x\n")
+    with pytest.raises(UserError, match=rf"{name}: not the file that .*training.json is of"):
+        report("quick")
     path.unlink()
-    if content is not None:
-        path.write_text(content)
-        with pytest.raises(UserError, match=rf"{name}: not the file that .*training.json is of"):
-            report("quick")
-        rewrite(path.with_name("training.json"))  # as if it had been written so
-    with pytest.raises(UserError, match=rf"quick-mnist-1/{name}: {trouble}.*dvc repro .*:train@"):
+    with pytest.raises(UserError, match=rf"1/{name}: no such file; restore .*dvc repro .*:train@"):
         report("quick")
 
 
@@ -327,7 +316,7 @@ def test_committed_results_agree_with_their_runs(monkeypatch):
 def test_what_the_page_would_leave_out_without_a_word_is_missed(measured, name):
     (measured.run.folder / f"{name}.json").unlink()
     again = rf"dvc repro profiles/quick/dvc.yaml:{name}@{measured.key}"
-    with pytest.raises(UserError, match=rf"{name}\.json: no such file; run `{again}`"):
+    with pytest.raises(UserError, match=rf"{name}\.json: no such file; .*run `{again}`"):
         report("quick")
 
 
@@ -359,23 +348,6 @@ def test_the_schema_refuses_other_forms(reported, change):
 
 def test_results_are_read_as_they_were_collected(reported):
     assert read_results("quick").model_copy(update={"content_sha256": None}) == collect("quick")
-
-
-def test_results_hold_no_sentence(reported):
-    """But for what the data border said, and names."""
-    told = ("reason", "todo", "stand_in", "name", "file", "rule", "claim", "measure", "where")
-
-    def walk(value, key=""):
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                walk(inner, name)
-        elif isinstance(value, list):
-            for inner in value:
-                walk(inner, key)
-        elif isinstance(value, str) and key not in told:
-            assert len(value.split()) <= 4, (key, value)
-
-    walk(reported | {"figure1": None})
 
 
 def test_only_the_paper_s_recipe_on_its_data_is_comparable():
@@ -413,18 +385,7 @@ def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
     assert one.original_valid_mean == pytest.approx(sum(measured[workspace.key]) / 2)
     assert variant.difference == pytest.approx(one.valid_mean - one.original_valid_mean)
     assert variant.interval is None  # of one seed
-    assert nats.signed(variant.difference) in tables.variants(results)
-
-
-def test_a_best_epoch_that_no_table_has_is_one_line(workspace):
-    workspace.once(two_noises)
-    folder = read_run("quick-mnist_gaussian-0")[1].folder
-    whole = pd.read_csv(folder / "validation.csv")
-    best = json.loads((folder / "metrics.json").read_text())["best_epoch"]
-    whole[whole.epoch != best].to_csv(folder / "validation.csv", index=False)
-    rewrite(folder / "training.json")
-    with pytest.raises(UserError, match=rf"validation\.csv: has no epoch {best}, of which train"):
-        collect("quick")
+    assert nats.signed(variant.difference) in text("variants.md.j2", results=results)
 
 
 def test_a_second_report_has_the_same_bytes(reported, workspace):
@@ -496,8 +457,6 @@ def test_what_was_not_run_is_reported_with_its_reason(workspace, capsys):
         }
     ]
     assert row["mean"] is None
-    page = (folder / "README.md").read_text()
-    assert "**MNIST: not run.** MNIST is not there. To run it, set a mirror." in page
     assert "mnist: not run; MNIST is not there; set a mirror\n" in capsys.readouterr().out
     assert not list((folder / "curves").iterdir())
     assert (workspace.run.folder / "figure2.png").stat().st_size > 1000
@@ -520,9 +479,8 @@ def test_a_run_that_diverged_is_reported_as_such(workspace, monkeypatch):
     folder = workspace.folder / "reports/quick"
     row = json.loads((folder / "results.json").read_text())["rows"][0]
     assert (row["status"], row["verdict"]["kind"], row["mean"]) == ("diverged", "diverged", None)
-    page = (folder / "README.md").read_text()
-    assert "**MNIST: diverged.** training diverged: NaN or infinity in epoch 1" in page
-    assert "*Stand-in data:* in place of MNIST, Random dots." in page
+    assert row["failed"][0]["reason"].startswith("training diverged: NaN or infinity in epoch 1")
+    assert row["stand_in"] == "Random dots"
 
 
 def test_a_seed_that_diverged_stands_beside_those_that_did_not(reported, workspace, monkeypatch):
@@ -595,9 +553,6 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     row = collect("paper").row("mnist")
     assert (row.comparable, row.verdict.kind) == (False, "not comparable")
     assert {"batch_size", "data.train", "parzen.samples"} <= set(row.changed)
-    page = (workspace.folder / "reports/paper/README.md").read_text()
-    assert "not comparable; differs in batch_size, data.test" in page
-    assert "nats here, not comparable with the paper's 225\xa0±\xa02.**" in page
 
 
 def test_a_run_removed_from_the_list_leaves_the_report(reported, workspace):
@@ -623,11 +578,10 @@ def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, report
 
 
 def test_the_trend_is_the_slope_of_the_last_third():
-    epochs = pd.Series(range(5, 305, 5), dtype=float)  # 60 estimates
-    nats = pd.Series(
-        [1000.0 * (-1) ** i for i in range(40)] + [200 + 0.01 * e for e in epochs[40:]]
-    )
-    found = trend(epochs, nats)
+    epochs = range(5, 305, 5)  # 60 estimates
+    falling = [1000.0 * (-1) ** i for i in range(40)] + [200 + 0.01 * e for e in epochs[40:]]
+    nats = pd.Series(falling, index=epochs)
+    found = trend(nats)
     assert found.slope == pytest.approx(1)
     assert found.se == pytest.approx(0, abs=1e-4)
-    assert trend(epochs[:29], nats[:29]) is None
+    assert trend(nats[:29]) is None

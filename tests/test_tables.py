@@ -1,46 +1,95 @@
-"""The tables that no page's test looks into."""
+"""The pages' tables: each number in its column."""
 
 import pytest
 
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.benchmarks import epoch_seconds
-from paper_repro.report.collect import _length_lacked
+from paper_repro.report.collect import length_lacked
 from paper_repro.report.content import content
-from paper_repro.report.results import Failed, Results, Row, Seed, Verdict, read_results
+from paper_repro.report.results import Failed, Fold, Results, Row, Seed, Verdict, read_results
 from paper_repro.report.tables import panels
+from paper_repro.report.templating import table, text
 from tests.conftest import ROOT
 
 
-@pytest.mark.parametrize("profile", ["paper", "stand-in"])
-def test_every_key_of_a_recipe_that_was_run_is_shown(profile, monkeypatch):
+def cells(table):
+    """Return a table in Markdown as its lines, each by column."""
+    head, _, *lines = (line.strip("| ").split(" | ") for line in table.splitlines())
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def test_every_key_of_a_recipe_that_was_run_is_shown(monkeypatch):
     monkeypatch.chdir(ROOT)
-    results = read_results(profile)
-    head, _, *lines = (
-        [cell.strip() for cell in line.strip("|").split(" | ")]
-        for line in tables.recipes(results).splitlines()
-    )
-    rows = [row for row in results.rows if row.seeds]
-    assert head == ["Key", *(row.experiment for row in rows)]
-    table = {line[0].strip("`"): dict(zip(head[1:], line[1:], strict=True)) for line in lines}
-    for row in rows:
+    results = read_results("paper")
+    table = {line["Key"].strip("`"): line for line in cells(tables.recipes(results))}
+    for row in (row for row in results.rows if row.seeds):
         recipe = results.inputs[row.seeds[0].run].parameters
-        shown = {key: cells[row.experiment] for key, cells in table.items()}
+        shown = {key: line[row.experiment] for key, line in table.items()}
         assert shown["batch_size"] == str(recipe["batch_size"])
-        assert shown["epochs"] == str(recipe["epochs"])
         assert shown["parzen.sigma_points"] == str(recipe["parzen"]["sigma_points"])
-        if "generator" not in recipe:  # another model of Table 1
-            assert shown["family"] == recipe["family"]
-            continue
-        for player in ("generator", "discriminator"):
+        for player in {"generator", "discriminator"} & recipe.keys():
             for index, layer in enumerate(recipe[player]):
                 assert f"layer: {layer['layer']}" in shown[f"{player}.{index}"]
                 assert f"keep: {layer['keep']}" in shown[f"{player}.{index}"]
             assert shown.get(f"{player}.{len(recipe[player])}", "–") == "–"
-        rate = (recipe["sgd"] or recipe["adam"])["learning_rate"]
-        used, other = ("sgd", "adam") if recipe["sgd"] else ("adam", "sgd")
-        assert shown[f"{used}.learning_rate"] == str(rate)
-        assert shown.get(f"{other}.learning_rate", "–") == "–"
+
+
+def test_a_table_in_a_text_is_a_line_a_column():
+    rows = "\na: 1: 2\nb:\n\na: x | y\nb: **z**\n\n"
+    assert table(rows) == "| a | b |\n| --- | --- |\n| 1: 2 |  |\n| x \\| y | **z** |\n"
+    assert table("\n\n").strip() == ""
+
+
+def seed(**values):
+    """A run of the paper with some of its numbers."""
+    return Seed.model_construct(**{"run": "r", "folds": [], "thinned": None, "sets": None} | values)
+
+
+def results_of(*seeds, **values):
+    row = Row(experiment="tfd", dataset="TFD", status="ok", verdict=Verdict(kind="interim"))
+    made = row.model_copy(update={"seeds": list(seeds)} | values)
+    return Results.model_construct(rows=[made], against_release=[])
+
+
+def test_a_run_s_numbers_are_each_in_their_column():
+    numbers = {"test_mean": 1.0, "test_se": 2.0, "last_test_mean": 3.0, "last_test_se": 4.0}
+    numbers |= {"curve_mean": 5.0, "curve_se": 6.0, "valid_mean": 7.0}
+    chosen = {"best_epoch": 8, "epochs": 9, "selected": "best"}
+    grid = {"sigma": [0.2, 0.1, 0.2], "sigma_at_end_of_grid": True}
+    (line,) = cells(text("runs.md.j2", results=results_of(seed(**numbers, **chosen, **grid))))
+    assert line == {
+        "Run": "`r`",
+        "Epoch": "8 of 9, best on validation",
+        "σ": "0.1000, 0.2000, end of grid",
+        "Test": "1.0\xa0±\xa02.0",
+        "Last epoch, test": "3.0\xa0±\xa04.0",
+        "Validation, in training": "5.0\xa0±\xa06.0",
+        "Validation, fresh samples": "7.0",
+    }
+
+
+def test_folds_and_both_errors_of_their_mean_have_a_line_each():
+    folds = [Fold(sigma=0.1 * i, test_mean=10.0 * i, test_se=i, test_images=i) for i in (1, 2)]
+    measured = seed(folds=folds, test_mean=15.0, test_se=5.0, test_se_population=3.5)
+    lines = cells(text("folds.md.j2", results=results_of(measured, seed())))
+    assert [line["Fold"] for line in lines] == ["1", "2", "mean", "mean"]
+    assert [line["σ"] for line in lines] == ["0.1000", "0.2000", "", ""]
+    shown = ["10.0 ± 1.0", "20.0 ± 2.0", "15.0 ± 5.0", "15.0 ± 3.5"]
+    assert [line["Test"].replace("\xa0", " ") for line in lines] == shown
+    assert [line["± is of"].split()[-1] for line in lines[2:]] == ["1", "2"]  # divisors
+
+
+@pytest.mark.parametrize(
+    ("seeds", "sd", "shown"),
+    [(1, None, "15.0\xa0±\xa05.0 (1 run)"), (2, 7.0, "15.0 (2 runs, SD 7.0)")],
+)
+def test_table_1_has_the_mean_with_the_error_of_one_run_or_the_spread_of_several(seeds, sd, shown):
+    results = results_of(*[seed(test_se=5.0)] * seeds, mean=15.0, seed_sd=sd)
+    line = next(line for line in cells(tables.table1(results)) if line["Ours"] != "–")
+    assert (line["Model"], line["Data"]) == ("Adversarial nets", "TFD")
+    assert line["Paper"] == "2057\xa0±\xa026"
+    assert line["Ours"] == shown
 
 
 def test_a_model_that_was_not_trained_to_its_end_says_so_wherever_it_is_named():
@@ -87,9 +136,9 @@ def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypa
 )
 def test_a_run_is_interim_until_it_has_all_epochs(experiment, whole):
     short, full = ([Seed.model_construct(epochs=epochs)] for epochs in (whole - 1, whole))
-    assert _length_lacked(experiment, short) == _length_lacked(experiment, full + short) == whole
-    assert _length_lacked(experiment, full) is None
-    assert _length_lacked("mnist", short) is None
+    assert length_lacked(experiment, short) == length_lacked(experiment, full + short) == whole
+    assert length_lacked(experiment, full) is None
+    assert length_lacked("mnist", short) is None
 
 
 def test_figure_2_has_its_panels_side_by_side_and_says_what_an_absent_one_needs():

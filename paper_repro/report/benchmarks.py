@@ -7,8 +7,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
 from paper_repro.report import tables
 from paper_repro.report.content import content
-from paper_repro.report.escaping import Markdown, code
-from paper_repro.report.formatting import duration
+from paper_repro.report.escaping import Markdown
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
@@ -63,35 +62,6 @@ def ratios(parts: dict[str, Any], name: str) -> Markdown:
     )
 
 
-def experiments(parts: dict[str, Any]) -> Markdown:
-    """Return what each experiment of the paper takes on this machine."""
-    return tables.markdown(
-        {
-            "Experiment": code(row["experiment"]),
-            "Parameters": f"{row['parameters'] / 1e6:.1f} M",
-            "An update": _seconds(row["seconds_an_update"]),
-            "Against its autograd twin": _ratio(row["against_autograd_twin"])
-            if row["against_autograd_twin"]
-            else "no faster update",
-            "The whole": f"{duration(row['hours'] * 3600)} for {row['epochs']} epochs",
-            "Peak memory": f"{row['peak_memory_bytes'] / 2**30:.1f} GiB",
-        }
-        for row in parts["experiments"]["rows"]
-    )
-
-
-def throughput(parts: dict[str, Any]) -> Markdown:
-    """Return what several runs at once make together."""
-    return tables.markdown(
-        {
-            "Runs at once": str(row["runs"]),
-            "Threads of each": str(row["threads"]),
-            "Updates a second, all together": _ratio(row["updates_a_second"], 0),
-        }
-        for row in parts["throughput"]["rows"]
-    )
-
-
 def sampling_seconds() -> dict[str, dict[str, float]]:
     """Return the median seconds of a step of sampling, by experiment and number of chains."""
     path = FOLDER / "sampling.json"
@@ -113,15 +83,6 @@ def epoch_seconds() -> dict[str, float]:
     }
 
 
-def sampling(parts: dict[str, Any]) -> Markdown:
-    """Return what a step of each model's sampling takes."""
-    return tables.markdown(
-        {"Experiment": code(name)}
-        | {f"{chains} at once": _seconds(spread) for chains, spread in by_chains.items()}
-        for name, by_chains in parts["sampling"]["seconds_a_step"].items()
-    )
-
-
 def benchmarks_page() -> None:
     """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()
@@ -136,9 +97,8 @@ def benchmarks_page() -> None:
         update_ratios=ratios(parts, "update"),
         parzen=times(parts, "parzen"),
         parzen_ratios=ratios(parts, "parzen"),
-        sampling=sampling(parts),
-        throughput=throughput(parts),
-        experiments=experiments(parts),
+        seconds=_seconds,
+        ratio=_ratio,
         errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),
         gib=f"{parts['many_samples']['peak_memory_bytes'] / 2**30:.2f}",
     )

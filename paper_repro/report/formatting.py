@@ -31,8 +31,10 @@ def interval(ends: Sequence[float] | None, show: Any = number) -> str:
     return "–" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """Return a time in the unit that suits it."""
+    if seconds is None:
+        return "–"
     for unit, size, least in (("days", 86400, 2), ("h", 3600, 1), ("min", 60, 1)):
         if seconds >= least * size:
             return f"{seconds / size:.1f} {unit}"

@@ -29,7 +29,7 @@ from paper_repro.report.collect import collect
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
-from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1, margin
+from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1, margin
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
@@ -108,15 +108,6 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     return marks
 
 
-def by_grid(row: Row) -> dict[str, float]:
-    """Return what each grid of σ gives, in nats: the mean over the seeds that are published."""
-    sets = [seed.sets for seed in row.seeds if seed.sets]
-    return {
-        grid: fmean(one.grids[grid]["first_images"] for one in sets)
-        for grid in (sets[0].grids if sets else ())
-    }
-
-
 def forest_marks(results: Results, row: Row) -> list[Mark]:
     """Return the lines of the forest plot of MNIST."""
 
@@ -131,8 +122,8 @@ def forest_marks(results: Results, row: Row) -> list[Mark]:
         marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
     marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
     marks += [
-        mark("Mean over seeds, by grid of σ", tables.GRIDS[grid]["short"], mean, "grid")
-        for grid, mean in by_grid(row).items()
+        mark("Mean over seeds, by grid of σ", tables.GRIDS[grid]["short"], fmean(means), "grid")
+        for grid, means in row.by_grid.items()
     ]
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
@@ -280,64 +271,80 @@ class Pictures:
         draw_variants(pd.concat(curves) if curves else None, self.path("ablations"))
 
 
-def values(
-    results: Results,
-    release: Release | None,
-    pictures: dict[str, Any],
-) -> dict[str, Any]:
+def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
-    claims = dict(grouped(results.claims))
-    sets = [seed.sets for _, seed in results.seeds if seed.sets]
-    chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
-    gsn = chains.get("deep_gsn")
-    audit = results.audit
-    released = release.runs if release else []
-    not_run = [row for row in results.rows if row.listed and row.status == "not run"]
-    differences = content("deviations.yaml")
-    mnist = results.row("mnist")
-    means = by_grid(mnist) if mnist else {}
+    claims, deviations = dict(grouped(results.claims)), content("deviations.yaml")
     return {
         "results": results,
         "release": release,
-        "devices": list(dict.fromkeys(tables.machine(run) for run in released)),
+        "devices": list(dict.fromkeys(map(tables.machine, release.runs if release else []))),
         "pictures": pictures,
+        "claims": {name: group for name, group in claims.items() if name != OURS},
+        "own_questions": claims.get(OURS, []),
+        "comparable": any(row.comparable for row in results.rows),
+        "missing": dict.fromkeys(
+            row.dataset for row in results.rows if row.listed and row.status == "not run"
+        ),
+        "same": SAME,
+        "context": CONTEXT,
+        "deviations": deviations,
+        "unstated": [one["topic"] for one in deviations if "not stated" in one["text"]],
+        "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
+        **_on_the_rule(results),
+        **_on_grids(results),
+        **_on_chains(results),
+        **_on_the_audit(results),
+    }
+
+
+def _on_the_rule(results: Results) -> dict[str, Any]:
+    """Return what the rule for verdicts names, and where it is seen from the page."""
+    return {
         "protocol": presentation(read_params(results.profile)).protocol,
         "last": {
             row.experiment: explore([s.last_test_mean for s in row.seeds], row.paper.mean)
             for row in results.own
             if row.verdict.kind == "exploration" and row.paper
         },
-        "claims": {name: group for name, group in claims.items() if name != OURS},
-        "own_questions": claims.get(OURS, []),
-        "sets": sets,
-        "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
-        "by_fine_grid": means.get(FINE_GRID),
-        "chain_sds": [
-            f"{tables.MODELS[name]} {number(found.sd)}" for name, found in chains.items()
-        ],
-        "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
-        "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
-        "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
-        "thinned": next(
-            (
-                made.parameters["parzen"]["thinned"]
-                for made in results.inputs.values()
-                if made.parameters["parzen"].get("thinned")
-            ),
-            None,
-        ),
-        "missing": dict.fromkeys(row.dataset for row in not_run),
-        "comparable": any(row.comparable for row in results.rows),
-        "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
-        "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
         "margins": {name: f"{margin(name):g}" for name in PAPER},
         "rounding": ROUNDING,
         "seeds": SEEDS,
         "here": "",
         "rule": "#the-rule-for-verdicts",
-        "same": SAME,
-        "unstated": [item["topic"] for item in differences if "not stated" in item["text"]],
-        "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
+    }
+
+
+def _on_grids(results: Results) -> dict[str, Any]:
+    """Return whether other grids of σ were tried, and what MNIST's mean is by the authors'."""
+    mnist = results.row("mnist")
+    means = {grid: fmean(found) for grid, found in (mnist.by_grid if mnist else {}).items()}
+    return {
+        "sets": any(seed.sets for _, seed in results.seeds),
+        "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
+        "by_fine_grid": means.get(FINE_GRID),
+    }
+
+
+def _on_chains(results: Results) -> dict[str, Any]:
+    """Return how the other models of Table 1 were sampled, and how far their chains differ."""
+    chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
+    gsn = chains.get("deep_gsn")
+    measures = [made.parameters["parzen"] for made in results.inputs.values()]
+    return {
+        "chain_sds": [f"{tables.MODELS[name]} {number(made.sd)}" for name, made in chains.items()],
+        "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
+        "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
+        "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
+        "thinned": next((m["thinned"] for m in measures if m.get("thinned")), None),
+    }
+
+
+def _on_the_audit(results: Results) -> dict[str, Any]:
+    """Return the audit of the measure, by samples, and the estimates of its draws."""
+    audit = results.audit
+    return {
+        "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
+        "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
     }
 
 

@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from paper_repro.core.records import DataRecord, read_record
 from paper_repro.diagnostics.parzen_audit import Audit
+from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.figures.figure1 import Figure1
 from paper_repro.figures.mixing import Mixing
 
@@ -193,6 +194,25 @@ class Row(Closed):
     alternatives: list[Alternative] = []
 
     @property
+    def data(self) -> str:
+        """The data that its runs saw: the data set, or what stood in for it."""
+        return self.stand_in or self.dataset
+
+    @property
+    def by_grid(self) -> dict[str, list[float]]:
+        """By grid of σ, the mean over sets of samples of each seed that was so measured."""
+        sets = [seed.sets.grids for seed in self.seeds if seed.sets]
+        return {grid: [one[grid]["first_images"] for one in sets] for grid in (sets or [{}])[0]}
+
+    @property
+    def opposite(self) -> list[Alternative]:
+        """The grids of σ, among those that the protocol names, by which the answer would turn."""
+        turned = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
+        said = turned.get(self.verdict.kind)
+        named = [other for other in self.alternatives if other.grid != GSN_GRID]
+        return [other for other in named if said and other.answer == said]
+
+    @property
     def listed(self) -> bool:
         """Whether its profile has a run of it, with a result or without."""
         return bool(self.seeds) or any(failed.run for failed in self.failed)
@@ -233,6 +253,11 @@ class Against(Closed):
     epoch: int
     valid_mean: float
     original_valid_mean: float
+
+    @property
+    def difference(self) -> float:
+        """The run's minus the original's."""
+        return self.valid_mean - self.original_valid_mean
 
 
 class Variant(Closed):

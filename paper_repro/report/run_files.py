@@ -1,7 +1,7 @@
-"""What the stages left of a run in its folder in ``reports/``, each file read once."""
+"""What the stages left of a run in its folder in ``reports/``, checked as it is read."""
 
-import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json, read_text
+from paper_repro.core.files import read_json
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import family_in
 from paper_repro.core.records import NotRun, Trained, read_record, read_training
@@ -24,35 +24,28 @@ STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
 CHECKED = frozenset({"sample_checks.json"})  # if checked
 CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
-# What the tables of every run begin with; a family of models has columns of its own beside.
-CURVE = ("epoch", "updates")
-VALIDATION = ("epoch", "valid_nats", "valid_se", "sigma")
-COLUMNS = {"curve.csv": CURVE, "validation.csv": VALIDATION}
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RunFiles:
     """A run's files; each of its methods raises a `UserError` if one is absent or damaged."""
 
     run: Run
     published: bool = False  # whether its generator is in git, with what was measured of it
     due: frozenset[str] = frozenset()  # records that stages of its own leave, beside the usual ones
-    _read: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    chains: bool = False  # whether its samples are steps of Markov chains
 
-    @property
+    @cached_property
     def record(self) -> Trained | NotRun:
         """What training recorded; of a run that was not trained, why."""
-        if "training.json" not in self._read:
-            found = read_training(self.run)
-            if {k: found[k] for k in Run.model_fields} != self.run.model_dump():  # type: ignore[literal-required]
-                raise UserError(
-                    f"{self.run.folder / 'training.json'}: the record of another run; restore it "
-                    f"with git, or run `{self._again('train')}`"
-                )
-            self._read["training.json"] = found
-        record: Trained | NotRun = self._read["training.json"]
-        return record
+        found = read_training(self.run)
+        if {k: found[k] for k in Run.model_fields} != self.run.model_dump():  # type: ignore[literal-required]
+            raise UserError(
+                f"{self.run.folder / 'training.json'}: the record of another run; restore it "
+                f"with git, or run `{self._again('train')}`"
+            )
+        return found
 
     @property
     def trained(self) -> bool:
@@ -67,19 +60,17 @@ class RunFiles:
             raise UserError(f"{self.run.key}: {record['status']}: {record['reason']}")
         return record
 
-    @property
+    @cached_property
     def evaluation(self) -> Evaluation:
         """What was measured of a trained run on test images."""
-        if "evaluation.json" not in self._read:
-            found = self.measured("evaluation.json", EVALUATION)
-            short = self.run.folder / "metrics.json"
-            if read_json(short) != metrics(self.training, found):
-                raise UserError(
-                    f"{short}: states other numbers than evaluation.json and training.json; "
-                    f"restore all with git, or run `{self._again('evaluate')}`"
-                )
-        evaluation: Evaluation = self._read["evaluation.json"]
-        return evaluation
+        found = self.measured("evaluation.json", EVALUATION)
+        short = self.run.folder / "metrics.json"
+        if read_json(short) != metrics(self.training, found):
+            raise UserError(
+                f"{short}: states other numbers than evaluation.json and training.json; "
+                f"restore all with git, or run `{self._again('evaluate')}`"
+            )
+        return found
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -111,7 +102,9 @@ class RunFiles:
         return path
 
     def _absent(self, path: Path, stage: str) -> UserError:
-        return UserError(f"{path}: no such file; run `{self._again(stage)}`")
+        return UserError(
+            f"{path}: no such file; restore it with git, or run `{self._again(stage)}`"
+        )
 
     def _again(self, stage: str) -> str:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
@@ -131,45 +124,22 @@ class RunFiles:
         UserError
             If the file is absent or damaged, or was written when there was no model yet.
         """
-        if name not in self._read:
-            again = self._again(STAGES.get(name, name.removesuffix(".json")))
-            self._read[name] = read_record(self.run.folder / name, kind, again)
-        found: Any = self._read[name]
+        path = self.run.folder / name
+        found: Any = read_record(path, kind, self._again(STAGES.get(name, path.stem)))
         if found["status"] != "ok":
             raise UserError(
-                f"{self.run.folder / name}: says {found['status']!r}, but {self.run.key} is "
-                f"trained; run `{repro(self.run.profile, report_stage(self.run.profile))}`"
+                f"{path}: says {found['status']!r}, but {self.run.key} is trained; run "
+                f"`{repro(self.run.profile, report_stage(self.run.profile))}`"
             )
         measured: R = found
         return measured
 
-    def table(self, name: str) -> pd.DataFrame:
-        """Return one of a trained run's tables, ``curve.csv`` or ``validation.csv``.
-
-        Raises
-        ------
-        UserError
-            If the file is absent or holds no such table.
-        """
+    def table(self, name: Literal["curve.csv", "validation.csv"]) -> pd.DataFrame:
+        """Return one of a trained run's tables, whose hash its `record` has checked."""
         path = self.run.folder / name
-        trouble = "no such table"
-        try:
-            if name not in self._read:
-                table = pd.read_csv(io.StringIO(read_text(path)))
-                numbers = tuple(table.select_dtypes("number").columns)
-                first = numbers[: len(COLUMNS[name])]
-                if numbers == tuple(table.columns) and first == COLUMNS[name] and len(table):
-                    self._read[name] = table
-        except FileNotFoundError:
-            trouble = "no such file"
-        except (pd.errors.EmptyDataError, pd.errors.ParserError, ValueError, OSError):
-            pass
-        if name not in self._read:
-            raise UserError(
-                f"{path}: {trouble}; restore it with git, or run `{self._again('train')}`"
-            )
-        found: pd.DataFrame = self._read[name]
-        return found
+        if not path.is_file():
+            raise self._absent(path, "train")
+        return pd.read_csv(path)
 
 
 def run_files(params: Params) -> list[RunFiles]:
@@ -178,12 +148,11 @@ def run_files(params: Params) -> list[RunFiles]:
     first = {run.experiment: key for key, run in reversed(listed.items())}
     closely = {first.get(name) for name in shown.diagnosed}
     checked = {first.get(name) for name in shown.checked}
-    return [
-        RunFiles(
-            run,
-            key in shown.published,
-            (INDEPENDENT if family_in(params, run.experiment).independent else frozenset())
-            | (CLOSELY if key in closely else CHECKED if key in checked else frozenset()),
-        )
-        for key, run in listed.items()
-    ]
+    found = []
+    for key, run in listed.items():
+        due = CLOSELY if key in closely else CHECKED if key in checked else frozenset()
+        independent = family_in(params, run.experiment).independent
+        if independent:
+            due |= INDEPENDENT
+        found.append(RunFiles(run, key in shown.published, due, chains=not independent))
+    return found

@@ -1,19 +1,21 @@
-"""The reports' tables, in Markdown; every number comes from ``results.json`` or another record."""
+"""What the texts need for their tables; every number comes from ``results.json`` or another record.
+
+Most tables stand in the texts, a line a column. Here are those whose columns depend on the results.
+"""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from paper_repro.core.titles import TITLES
-from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.report import escaping
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
-from paper_repro.report.formatting import duration, interval, number, printed, signed
-from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1
-from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row
+from paper_repro.report.formatting import duration, number, printed, signed
+from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1
+from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row, Seed
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
@@ -47,13 +49,18 @@ def markdown(rows: Iterable[Mapping[str, object]]) -> Markdown:
     return Markdown("\n".join(f"| {' | '.join(line)} |" for line in cells))
 
 
+def over_runs(mean: float | None, sd: float | None, runs: int, error: float) -> str:
+    """Return a mean over runs as shown, with their standard deviation; of one run, with its ±."""
+    if runs == 1:
+        return f"{number(mean, error)} (1 run)"
+    return f"{number(mean)} ({runs} runs, SD {number(sd)})"
+
+
 def ours(row: Row) -> str:
     """Return an experiment's number as shown: the error of one run, or the spread over several."""
     if not row.seeds:
         return row.status
-    if len(row.seeds) == 1:
-        return f"{number(row.mean, row.seeds[0].test_se)} (1 run)"
-    return f"{number(row.mean)} ({len(row.seeds)} runs, SD {number(row.seed_sd)})"
+    return over_runs(row.mean, row.seed_sd, len(row.seeds), row.seeds[0].test_se)
 
 
 def thinned(row: Row) -> str:
@@ -61,9 +68,7 @@ def thinned(row: Row) -> str:
     first = row.seeds[0].thinned if row.seeds else None
     if first is None:
         return "–"
-    if len(row.seeds) == 1:
-        return f"{number(row.thinned_mean, first.test_se)} (1 run)"
-    return f"{number(row.thinned_mean)} ({len(row.seeds)} runs, SD {number(row.thinned_sd)})"
+    return over_runs(row.thinned_mean, row.thinned_sd, len(row.seeds), first.test_se)
 
 
 def both(row: Row) -> str:
@@ -98,7 +103,7 @@ def table1(results: Results) -> Markdown:
             paper = getattr(model, dataset)
             line = {
                 "Model": model.name,
-                "Data": (row.stand_in if row else None) or TITLES[dataset],
+                "Data": row.data if row else TITLES[dataset],
                 "Paper": printed(paper),
             }
             if results.against_release:
@@ -112,19 +117,6 @@ def table1(results: Results) -> Markdown:
                 apart = {"Model": f"{model.name}, thinned", "Release": "–", "Ours": thinned(row)}
                 lines.append(line | {key: value for key, value in apart.items() if key in line})
     return markdown(lines)
-
-
-def adversarial(results: Results) -> Markdown:
-    """Return the numbers that the paper gives for adversarial nets, and ours."""
-    return markdown(
-        {
-            "Data set": row.dataset,
-            "Paper": printed(row.paper) if row.paper else "–",
-            "Ours": ours(row),
-            "Status": status(row),
-        }
-        for row in results.own
-    )
 
 
 def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
@@ -147,35 +139,8 @@ def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
     return markdown([found] if found else [])
 
 
-def against_release(results: Results) -> Markdown:
-    """Return each run and mean of a rerun beside the release's."""
-    return markdown(
-        {
-            "Run or mean": code(line.name),
-            "Ours": number(line.ours),
-            "Release": number(line.released),
-            "Difference": signed(line.difference),
-            "Agreement": line.kind,
-        }
-        for line in results.against_release
-    )
-
-
-def experiments(results: Results) -> Markdown:
-    """Return the profile's experiments, a line each."""
-    return markdown(
-        {
-            "Experiment": code(row.experiment),
-            "What": title_of(row.experiment),
-            "Data": row.stand_in or row.dataset,
-            "Ours (nats)": both(row),
-            "Status": _remark(row),
-        }
-        for row in results.rows
-    )
-
-
-def _remark(row: Row) -> str:
+def remark(row: Row) -> str:
+    """Return the verdict with what keeps the number from being compared, or from being there."""
     parts = [status(row)]
     if row.stand_in:
         parts.append("stand-in data")
@@ -185,85 +150,10 @@ def _remark(row: Row) -> str:
     return "; ".join(parts)
 
 
-def sigmas(values: Sequence[float]) -> str:
+def sigmas(seed: Seed) -> str:
     """Return the bandwidths chosen, each once."""
-    return ", ".join(f"{sigma:.4f}" for sigma in sorted(set(values)))
-
-
-def seeds(results: Results) -> Markdown:
-    """Return every run: the generator that was selected, and the last one beside it."""
-    return markdown(
-        {
-            "Run": code(seed.run),
-            "Epoch": f"{seed.best_epoch} of {seed.epochs}, {CHOSEN[seed.selected]}",
-            "σ": sigmas(seed.sigma) + (", end of grid" if seed.sigma_at_end_of_grid else ""),
-            "Test": number(seed.test_mean, seed.test_se),
-            "Last epoch, test": number(seed.last_test_mean, seed.last_test_se),
-            "Validation, in training": number(seed.curve_mean, seed.curve_se),
-            "Validation, fresh samples": number(seed.valid_mean),
-        }
-        for _, seed in results.seeds
-    )
-
-
-def thinned_seeds(results: Results) -> Markdown:
-    """Return every run of a Markov chain by samples that lie apart."""
-    return markdown(
-        {
-            "Run": code(seed.run),
-            "σ": sigmas([seed.thinned.sigma]),
-            "Test, thinned": number(seed.thinned.test_mean, seed.thinned.test_se),
-        }
-        for _, seed in results.seeds
-        if seed.thinned
-    )
-
-
-def folds(results: Results) -> Markdown:
-    """Return the estimate fold by fold, and what the folds make together."""
-    lines = []
-    for _, seed in results.seeds:
-        count = len(seed.folds)
-        lines += [
-            {
-                "Run": code(seed.run),
-                "Fold": str(index),
-                "σ": f"{fold.sigma:.4f}",
-                "Test": number(fold.test_mean, fold.test_se),
-                "± is of": f"{fold.test_images} test images",
-            }
-            for index, fold in enumerate(seed.folds, 1)
-        ]
-        lines += [
-            {
-                "Run": code(seed.run),
-                "Fold": "mean",
-                "σ": "",
-                "Test": number(seed.test_mean, error),
-                "± is of": f"{count} folds, standard deviation with divisor {divisor}",
-            }
-            for error, divisor in (
-                (seed.test_se, count - 1),
-                (seed.test_se_population, count),
-            )
-            if count
-        ]
-    return markdown(lines)
-
-
-def lengths(results: Results) -> Markdown:
-    """Return how long each run was trained, and whether its estimate still moves."""
-    return markdown(
-        {
-            "Run": code(seed.run),
-            "Epochs": f"{seed.epochs:,} of {row.length:,}" if row.length else seed.epochs,
-            "Updates": f"{seed.updates:,}",
-            "Slope (nats per 100 epochs)": number(seed.valid_trend.slope, seed.valid_trend.se)
-            if seed.valid_trend
-            else "–",
-        }
-        for row, seed in results.seeds
-    )
+    chosen = ", ".join(f"{sigma:.4f}" for sigma in sorted(set(seed.sigma)))
+    return f"{chosen}, end of grid" if seed.sigma_at_end_of_grid else chosen
 
 
 def recipes(results: Results) -> Markdown:
@@ -299,130 +189,30 @@ def machine(run: ReleasedRun) -> str:
     return f"{run.device}, {run.threads} threads" if run.device.startswith("CPU") else run.device
 
 
-def released(release: Release | None) -> Markdown:
-    """Return the published runs with their machines and times."""
-    return markdown(
-        {
-            "Released run": code(run.run),
-            "Number": number(run.number),
-            "Training": duration(run.seconds),
-            "Machine": machine(run),
-            "torch": run.torch,
-            "Commit": code(run.commit[:10]) if run.commit else "–",
-        }
-        for run in (release.runs if release else [])
-    )
-
-
-def grids(results: Results) -> Markdown:
-    """Return each published seed by each grid of σ: means over its sets of samples."""
-    return markdown(
-        {
-            "Run, epoch": code(f"{seed.run}, {seed.sets.epoch}"),
-            "Grid of σ": GRIDS[name]["what"],
-            "σ on the first images": number(means["first_images"]),
-            "σ on all": number(means["all_images"]),
-            "Sets": seed.sets.count,
-        }
-        for _, seed in results.seeds
-        if seed.sets
-        for name, means in seed.sets.grids.items()
-    )
-
-
-def alternatives(results: Results) -> Markdown:
-    """Return what each verdict would be by other grids of σ."""
-    return markdown(
-        {
-            "Experiment": code(row.experiment),
-            "Grid of σ": GRIDS[other.grid]["what"],
-            "Mean": number(other.mean),
-            "Against the paper, 90 % interval": interval(other.interval, signed),
-            "Answer": other.answer or "none yet",
-        }
-        for row in results.rows
-        for other in row.alternatives
-    )
-
-
 def opposite(row: Row) -> list[str]:
     """Return the protocol's grids of σ by which a verdict would be the opposite one."""
-    others = {"reproduced", "not reproduced"} - {row.verdict.kind}
-    return [
-        GRIDS[other.grid]["short"]
-        for other in row.alternatives
-        if other.answer in others and other.grid != GSN_GRID
-    ]
+    return [GRIDS[other.grid]["short"] for other in row.opposite]
 
 
-def variants(results: Results) -> Markdown:
-    """Return each variant against its original: means over seeds, and each seed's difference."""
-    return markdown(
-        {
-            "What": title_of(variant.experiment),
-            "Changed": ", ".join(variant.changed),
-            "Last epoch of both": variant.seeds[0].epoch,
-            "Difference (nats)": signed(variant.difference),
-            "95 % interval": interval(variant.interval, signed),
-            "By seed": ", ".join(
-                signed(one.valid_mean - one.original_valid_mean) for one in variant.seeds
-            ),
-        }
-        for variant in results.variants
-    )
-
-
-def mixing(results: Results) -> Markdown:
-    """Return how the samples of each model follow each other."""
-    return markdown(
-        {
-            "Model": model_of(results, found.experiment),
-            "Draws": f"{found.measured['efficiency']['draws']:,}",
-            "ESS": f"{found.measured['efficiency']['ess_least']:,.0f}",
-            "R̂": _rhat(found),
-            "Time per independent sample, one chain": _time(
-                found, found.measured["efficiency"]["time"]
-            ),
-            "Training": "–" if found.seconds_to_train is None else duration(found.seconds_to_train),
-        }
-        for found in results.mixing
-    )
-
-
-def chains(results: Results) -> Markdown:
-    """Return more of the same: steps, digits, and many chains at once."""
-    return markdown(
-        {
-            "Model": model_of(results, found.experiment),
-            "τ": _steps(found.measured["efficiency"]["time"]),
-            "Burn-in": _burn_in(found),
-            "Draws per digit": _steps(found.measured["digits"]["dwell"]),
-            "Digits in 100 draws": number(found.measured["digits"]["distinct"].get("100")),
-            "Time per step": _time(found, 1),
-            "Per independent sample, 100 chains": _time(
-                found, found.measured["efficiency"]["time"] / 100, 100
-            ),
-        }
-        for found in results.mixing
-    )
-
-
-def _time(found: Mixes, steps: float, chains: int = 1) -> str:
+def time(found: Mixes, steps: float, chains: int = 1) -> str:
     """Return what so many steps of so many chains together take; – where no step was timed."""
     seconds = found.seconds_a_step.get(str(chains))
     return "–" if seconds is None else _seconds(seconds * steps)
 
 
-def _steps(count: float) -> str:
+def steps(count: float) -> str:
+    """Return a mean number of steps as shown."""
     return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
 
 
-def _rhat(found: Mixes) -> str:
+def rhat(found: Mixes) -> str:
+    """Return R̂ as shown; – where no chain moves."""
     rhat = found.measured["efficiency"]["rhat"]
     return "–" if rhat is None else f"{rhat:.2f}"
 
 
-def _burn_in(found: Mixes) -> str:
+def burn_in(found: Mixes) -> str:
+    """Return the steps after which chains are alike, or up to which they were not."""
     step = found.measured["burn_in"]
     return f"over {found.measured['settings']['steps']:,}" if step is None else f"{step:,}"
 
@@ -433,21 +223,6 @@ def _seconds(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds / 1e-6:.0f} µs"
-
-
-def thinning(results: Results) -> Markdown:
-    """Return each model's likelihood by how many steps lie between its samples."""
-    return markdown(
-        {
-            "Steps between samples": model_of(results, found.experiment),
-            "Samples": f"{results.inputs[found.run].parameters['parzen']['samples']:,}",
-        }
-        | {
-            str(by["every"]): number(by["test_mean"], by["test_se"])
-            for by in found.measured["thinning"]
-        }
-        for found in results.mixing
-    )
 
 
 def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
@@ -468,52 +243,10 @@ def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
             | {f"std {std}": number(last[f"valid_nats_{std}"]) for std in stds}
             | {
                 "Chosen": chosen,
-                "its τ, in training": _steps(last[f"autocorrelation_time_{chosen}"]),
+                "its τ, in training": steps(last[f"autocorrelation_time_{chosen}"]),
             }
         )
     return markdown(lines)
-
-
-def audit(results: Results) -> Markdown:
-    """Return what the estimate says of our samples and of sets that no such training made."""
-    return markdown(
-        {
-            "Samples": row["samples"],
-            "n": f"{row['n']:,}",
-            "Default grid": number(row["test_mean"], row["test_se"]),
-            "σ": f"{row['sigma']:.4f}",
-            "Finer grid": number(row["fine"]["test_mean"], row["fine"]["test_se"]),
-            "its σ": f"{row['fine']['sigma']:.4f}",
-        }
-        for row in (results.audit["rows"] if results.audit else [])
-    )
-
-
-def context() -> Markdown:
-    """Return other papers' numbers."""
-    return markdown(
-        {
-            "Model": entry.name,
-            "MNIST": printed(entry.mnist),
-            "Source": entry.source,
-        }
-        for entry in CONTEXT
-    )
-
-
-def deviations() -> Markdown:
-    """Return where the paper's text, its code and this package differ."""
-    return markdown(
-        {
-            "#": index,
-            "Topic": item["topic"],
-            "Paper's text": item["text"],
-            "Released code": item["code"],
-            "Here": item["ours"],
-            "Switch": "–" if item["switch"] == "none" else code(item["switch"]),
-        }
-        for index, item in enumerate(content("deviations.yaml"), 1)
-    )
 
 
 def data(results: Results) -> Markdown:
@@ -601,7 +334,7 @@ def latex(results: Results) -> str:
     lines = [
         {
             "Experiment": row.experiment,
-            "Data": row.stand_in or row.dataset,
+            "Data": row.data,
             "Paper (nats)": printed(row.paper) if row.paper else "–",
             "Ours (nats)": both(row),
             "Status": status(row),
@@ -617,7 +350,7 @@ def runs(results: Results) -> pd.DataFrame:
     names = ["run", "seed", "epochs", "updates", "best_epoch", "valid_mean", "test_mean", "test_se"]
     names += ["last_test_mean", "number"]
     lines = [
-        {"experiment": row.experiment, "data": row.stand_in or row.dataset}
+        {"experiment": row.experiment, "data": row.data}
         | {name: getattr(seed, name) for name in names}
         for row, seed in results.seeds
     ]

@@ -51,9 +51,25 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         "duration": nats.duration,
         "commit": nats.commit,
         "title_of": tables.title_of,
+        "code": escaping.code,
+        "table": table,
     }
     templates.globals |= {"repro": repro, "tables": tables}
     return templates
+
+
+def table(rows: str) -> Markdown:
+    """Return a table in Markdown.
+
+    Parameters
+    ----------
+    rows : in Markdown, with an empty line after each; a line ``column: cell`` for each column.
+    """
+    found = []
+    for row in filter(None, re.split(r"\n\s*\n", rows.strip("\n"))):
+        cells = (line.partition(":") for line in row.splitlines())
+        found.append({column: Markdown(cell.strip(" ")) for column, _, cell in cells})
+    return Markdown(f"{tables.markdown(found)}\n")  # that of the block's end is trimmed
 
 
 def text(name: str, /, **values: Any) -> str:
