@@ -1,5 +1,6 @@
 """Which of a profile's runs are looked at, published and judged."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt
@@ -37,6 +38,18 @@ class Presentation(Model):
 def presentation(params: Params) -> Presentation:
     """Return what a profile says of its presentation (`UserError` as `Params.parse`)."""
     return params.parse(Presentation, "presentation")
+
+
+def checked_runs(shown: Presentation, listed: Mapping[str, Run]) -> list[str]:
+    """Return which runs' samples are compared with training images.
+
+    Of an experiment all that are published, else the first.
+    """
+    found = []
+    for name in dict.fromkeys((*shown.diagnosed, *shown.checked)):
+        keys = [key for key, run in listed.items() if run.experiment == name]
+        found += [key for key in keys if key in shown.published] or keys[:1]
+    return found
 
 
 def reported(

@@ -16,7 +16,7 @@ from paper_repro.core.recipe import family_in
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import measure_key, model_path, runs, weights_path
 from paper_repro.core.titles import TITLES
-from paper_repro.pipeline.presentation import ABLATIONS, presentation
+from paper_repro.pipeline.presentation import ABLATIONS, checked_runs, presentation
 
 PIPELINE = Path("dvc.yaml")
 OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
@@ -122,12 +122,7 @@ def run_list(params: Params) -> str:
             and not (studied and key != first[run.experiment])
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
-        "checked": {  # all whose weights are published, else the first
-            key: opened(key)
-            for name in dict.fromkeys((*shown.diagnosed, *shown.checked))
-            for key, run in listed.items()
-            if run.experiment == name and (key in shown.published or key == first[name])
-        },
+        "checked": {key: opened(key) for key in checked_runs(shown, listed)},
         "sheets": {first[name]: opened(first[name]) for name in shown.checked},
         "published": {key: opened(key) for key in shown.published},
         "mixed": {first[name]: opened(first[name]) for name in shown.mixing},

@@ -14,7 +14,6 @@ import pandas as pd
 from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS, SampleChecks
 from paper_repro.diagnostics.sample_sets import GSN_GRID
 from paper_repro.figures.figure1 import Figure1
-from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.report.content import content
 from paper_repro.report.published import ADVERSARIAL, OTHERS, TABLE1
 from paper_repro.report.results import Claim, Published, Row
@@ -69,10 +68,10 @@ class Evidence:
     figure1_reduced: bool
 
     @property
-    def run(self) -> RunFiles:
-        """The MNIST run whose samples are looked at: the first of those that were."""
-        measured = (run for run in self.runs if run.has(SAMPLES))
-        return next(measured, self.runs[0])
+    def looked_at(self) -> dict[RunFiles, SampleChecks]:
+        """The MNIST runs whose samples were looked at, and what the stage `sample_checks` found."""
+        runs = (run for run in self.runs if run.has(SAMPLES))
+        return {run: run.measured(SAMPLES, SAMPLE_CHECKS) for run in runs}
 
     def above(self, experiment: str, other: Published) -> dict[str, Any]:
         """Return how far an experiment's number is above that of another model of the paper."""
@@ -103,10 +102,6 @@ class Evidence:
         run = max(extents, key=extents.__getitem__)
         return run, extents[run]
 
-    def samples(self) -> SampleChecks:
-        """Return what the stage `sample_checks` measured on the first run."""
-        return self.run.measured(SAMPLES, SAMPLE_CHECKS)
-
 
 def _last(table: pd.DataFrame) -> dict[str, float]:
     """Return the last line of one of a run's tables."""
@@ -128,13 +123,20 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
 
     That model was measured at a bandwidth of its own: ours at that one, too, where it is known.
     """
-    found = evidence.above("mnist", max(OTHERS_MNIST, key=lambda published: published.mean))
-    row = evidence.rows.get("mnist")
+    best = max(OTHERS_MNIST, key=lambda published: published.mean)
+    found, row = evidence.above("mnist", best), evidence.rows.get("mnist")
     at_theirs = row.by_grid.get(GSN_GRID, []) if row else []
+    low, high = (
+        distance_interval(at_theirs, best.mean) or (None, None) if at_theirs else (None, None)
+    )
+    if found["verdict"] == "holds" and low is not None and low <= 0:
+        found["verdict"] = "undecided"
+    least = min((grid.mean for grid in row.alternatives), default=None) if row else None
     theirs = {
-        "at_theirs": statistics.fmean(at_theirs) if at_theirs else None,
-        "runs_at_theirs": len(at_theirs),
-        "at_least": min((grid.mean for grid in row.alternatives), default=None) if row else None,
+        "distance_at_theirs": statistics.fmean(at_theirs) - best.mean if at_theirs else None,
+        "low_at_theirs": low,
+        "high_at_theirs": high,
+        "least_distance": None if least is None else least - best.mean,
     }
     return found | {"values": found["values"] | theirs}
 
@@ -188,23 +190,13 @@ def second_of_table1_tfd(evidence: Evidence) -> dict[str, Any]:
 
 
 def no_memorisation(evidence: Evidence) -> dict[str, Any]:
-    """Return the share of copies among the samples, and how they compare with held-out images."""
-    found = evidence.samples()
-    values = dict(found["memorisation"]) | {"samples": found["samples"]}
-    holds = found["memorisation"]["copies"] <= found["memorisation"]["copies_allowed"]
-    return _holds(holds) | {"values": values} | _of(evidence.run, SAMPLES)
-
-
-def sixth_column(evidence: Evidence) -> dict[str, Any]:
-    """Return how near the nearest framed pair of figure 2 is, in units of a copy's distance."""
-    pairs = evidence.run.measured("figure2.json", FIGURE2)["squared_distance"]
-    copy = evidence.samples()["memorisation"]["copy_distance"]
-    if copy == 0:  # too many held-out images are training images
-        return {"verdict": "not measured"} | _of(evidence.run, "figure2.json")
-    nearest = math.sqrt(min(pairs)) / copy
-    return (
-        _holds(nearest > 1) | {"values": {"nearest": nearest}} | _of(evidence.run, "figure2.json")
-    )
+    """Return the share of copies among the samples of the run that has most, beside the least."""
+    found = evidence.looked_at
+    run = max(found, key=lambda one: found[one]["memorisation"]["copies"])
+    most = found[run]["memorisation"]
+    least = min(one["memorisation"]["copies"] for one in found.values())
+    values = dict(most) | {"samples": found[run]["samples"], "least": least, "n": len(found)}
+    return _holds(most["copies"] <= most["copies_allowed"]) | {"values": values} | _of(run, SAMPLES)
 
 
 def stronger_gradients(evidence: Evidence) -> dict[str, Any]:
@@ -246,30 +238,30 @@ def one_half_in_one_dimension(evidence: Evidence) -> dict[str, Any]:
 
 def smooth_interpolation(evidence: Evidence) -> dict[str, Any]:
     """Return how much smaller finer steps along lines in z are."""
-    found = evidence.samples().get("interpolation")
+    run, checks = next(iter(evidence.looked_at.items()))
+    found = checks.get("interpolation")
     if found is None:  # of a run that is only checked
-        return {"verdict": "not measured"} | _of(evidence.run, "sample_checks.json")
+        return {"verdict": "not measured"} | _of(run, SAMPLES)
     finer = found["shrinks_finer"]
     values = {"finer": finer, "first": found["shrinks"], "lines": found["lines"]}
     holds = finer is not None and finer >= LEAST_SHRINKING
-    return _holds(holds) | {"values": values} | _of(evidence.run, SAMPLES)
+    return _holds(holds) | {"values": values} | _of(run, SAMPLES)
 
 
 def discriminator_at_one_half(evidence: Evidence) -> dict[str, Any]:
     """Return D's mean outputs in the last epoch, as trained and without dropout."""
 
-    def distance(run: RunFiles) -> float:
-        last = _last(run.table("curve.csv"))
-        return max(abs(last["d_data"] - 0.5), abs(last["d_samples"] - 0.5))
+    def means(run: RunFiles) -> dict[str, float]:
+        last, plain = _last(run.table("curve.csv")), _last(run.table("validation.csv"))
+        return {
+            "d_data": last["d_data"],
+            "d_samples": last["d_samples"],
+            "plain_d_data": plain["d_valid"],
+            "plain_d_samples": plain["d_samples"],
+        }
 
-    run, worst = evidence.worst(distance)
-    last, plain = _last(run.table("curve.csv")), _last(run.table("validation.csv"))
-    values = {
-        "d_data": last["d_data"],
-        "d_samples": last["d_samples"],
-        "plain_d_data": plain["d_valid"],
-        "plain_d_samples": plain["d_samples"],
-    }
+    run, worst = evidence.worst(lambda run: max(abs(mean - 0.5) for mean in means(run).values()))
+    values = means(run)
     return _holds(worst <= NEAR_HALF) | {"values": values} | _of(run, "curve.csv")
 
 
@@ -323,7 +315,7 @@ def ledger(
         looks_at = about.get("looks_at")  # what of a run
         if looks_at and not evidence.runs:
             found = {"verdict": mnist.verdict.kind if mnist else "not run"}
-        elif looks_at == "samples" and not evidence.run.has(SAMPLES):
+        elif looks_at == "samples" and not evidence.looked_at:
             found = {"verdict": "not measured"}
         else:
             found = RULES[name](evidence)

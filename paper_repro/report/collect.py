@@ -229,10 +229,10 @@ class Collected:
             original = self.params.base(name)
             if released_recipe(name, name) or original == name:
                 continue
-            pairs = [
+            pairs = [  # but of chains, whose single estimates are mostly noise
                 (files, trained[original, seed])
                 for (experiment, seed), files in trained.items()
-                if experiment == name and (original, seed) in trained
+                if experiment == name and (original, seed) in trained and not files.chains
             ]
             seeds = [one for pair in pairs if (one := self._against(*pair))]
             differences = [one.difference for one in seeds]
@@ -253,9 +253,7 @@ class Collected:
         curves = self.measured[self.measured.sampling == IN_TRAINING]
         by_run = curves.pivot(index="epoch", columns="run", values="valid_mean")
         both = by_run[[files.run.key, original.run.key]].dropna()
-        # Of a model trained layer by layer, neighbouring estimates are of other models.
-        by_layer = files.training["epochs"] > files.parameters["epochs"]
-        last = both.tail(1 if by_layer else LAST)
+        last = both.tail(LAST)
         if last.empty:
             return None
         ours, theirs = last.mean()

@@ -34,7 +34,9 @@ from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.templating import notes, text, write_page
-from paper_repro.report.verdict import ROUNDING, SEEDS, explore
+from paper_repro.report.verdict import ROUNDING, SEEDS, explore, judge
+
+FIRST_LENGTH, WINDOW = 1500, 100  # epochs, see reports/paper/protocol.md; and those of a mean
 
 # How a verdict shows in the ledger: its colour and sign, and the group that it belongs to.
 HOLDS, FAILS, OPEN, OURS = (
@@ -291,6 +293,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "unstated": [one["topic"] for one in deviations if "not stated" in one["text"]],
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
         **_on_the_rule(results),
+        **_on_length(results),
         **_on_grids(results),
         **_on_chains(results),
         **_on_the_audit(results),
@@ -312,6 +315,27 @@ def _on_the_rule(results: Results) -> dict[str, Any]:
         "here": "",
         "rule": "#the-rule-for-verdicts",
     }
+
+
+def _on_length(results: Results) -> dict[str, Any]:
+    """Return what the verdict on MNIST would be at our first length, if its runs are longer.
+
+    Each number less what its run gained on validation images, from the last `WINDOW` epochs up to
+    that length to the last ones of all.
+    """
+    mnist, gains = results.row("mnist"), []
+    if not mnist or not mnist.paper or not mnist.verdict.answer:
+        return {}
+    files = {one.run.key: one for one in run_files(read_params(results.profile))}
+    for seed in mnist.seeds:
+        curve = files[seed.run].table("validation.csv").set_index("epoch").valid_nats
+        windows = [curve.loc[end - WINDOW + 1 : end] for end in (FIRST_LENGTH, seed.epochs)]
+        if seed.epochs < FIRST_LENGTH + WINDOW or any(window.empty for window in windows):
+            return {}
+        gains.append(windows[1].mean() - windows[0].mean())
+    numbers = [seed.number - gain for seed, gain in zip(mnist.seeds, gains, strict=True)]
+    verdict = judge(numbers, mnist.paper.mean, margin("mnist"), diverged=len(mnist.failed))
+    return {"shorter": {"epochs": FIRST_LENGTH, "gained": fmean(gains), "verdict": verdict}}
 
 
 def _on_grids(results: Results) -> dict[str, Any]:

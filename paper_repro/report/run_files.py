@@ -18,7 +18,7 @@ from paper_repro.evaluation.evaluate import EVALUATION, Evaluation, metrics
 from paper_repro.evaluation.trained_run import WEIGHTS
 from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.figures.figure3 import FIGURE3
-from paper_repro.pipeline.presentation import presentation, report_stage
+from paper_repro.pipeline.presentation import checked_runs, presentation, report_stage
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
@@ -147,7 +147,7 @@ def run_files(params: Params) -> list[RunFiles]:
     shown, listed = presentation(params), runs(params)
     first = {run.experiment: key for key, run in reversed(listed.items())}
     closely = {first.get(name) for name in shown.diagnosed}
-    checked = {first.get(name) for name in shown.checked}
+    checked = checked_runs(shown, listed)
     found = []
     for key, run in listed.items():
         due = CLOSELY if key in closely else CHECKED if key in checked else frozenset()

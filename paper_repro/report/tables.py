@@ -19,6 +19,7 @@ from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
+MIXED = 1.01  # R̂ above which chains have not mixed
 OPEN_CHOICE = "an open choice"  # what a run shows that is a trial of what the sources leave open
 CHOSEN = {"best": "best on validation", "last": "last"}
 
@@ -203,6 +204,21 @@ def time(found: Mixes, steps: float, chains: int = 1) -> str:
 def steps(count: float) -> str:
     """Return a mean number of steps as shown."""
     return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
+
+
+def time_at_least(found: Mixes) -> str:
+    """Return the time of an independent sample, marked where chains have not mixed."""
+    shown, rhat = (
+        time(found, found.measured["efficiency"]["time"]),
+        found.measured["efficiency"]["rhat"],
+    )
+    return f"≥ {shown}" if rhat is not None and rhat > MIXED and shown != "–" else shown
+
+
+def training_time(found: Mixes, release: Release | None) -> str:
+    """Return what a run's training took, and on what, if it was released."""
+    run = next((one for one in release.runs if one.run == found.run), None) if release else None
+    return f"{duration(run.seconds)}, {machine(run)}" if run else "–"
 
 
 def rhat(found: Mixes) -> str:
