@@ -1,6 +1,6 @@
 """Which stages a repro of a target would run, and which runs it would train, as DVC sees it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ def _repository() -> Iterator[Repo]:
     try:
         with Repo() as repo:
             yield repo
-    except DvcException as error:
+    except (DvcException, ValueError) as error:  # the latter of git's files, or not UTF-8
         raise UserError(f"dvc: {' '.join(str(error).split())}") from None
 
 
@@ -36,15 +36,24 @@ def needed_stages(target: str) -> set[str]:
         }
 
 
-def changed_stages(target: str) -> set[str]:
-    """Return those of `needed_stages` that DVC would run, but for those always run."""
+def changed_stages(target: str) -> dict[str, bool]:
+    """Return those of `needed_stages` that DVC would run, but for those always run.
+
+    Of each, whether it is for new parameters; else for files, which may only be absent.
+    """
     with _repository() as repo:
         status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
     return {
-        stage.rpartition(":")[2]
+        stage.rpartition(":")[2]: any(_edited(change) for change in changes)
         for stage, changes in status.items()
         if changes != ["always changed"]
     }
+
+
+def _edited(change: Any) -> bool:
+    """Whether DVC tells of parameters: those of a file by their names, and of any file a word."""
+    told = change.get("changed deps", {}).values() if isinstance(change, dict) else ()
+    return any(isinstance(how, dict) for how in told)
 
 
 def starts_from(run: Run, others: Iterable[Run]) -> bool:
@@ -52,12 +61,12 @@ def starts_from(run: Run, others: Iterable[Run]) -> bool:
     return run.stacked_on is not None and run.stacked_on.stem in {other.key for other in others}
 
 
-def trainings(listed: Iterable[Run], changed: set[str]) -> list[Run]:
+def trainings(listed: Iterable[Run], changed: Container[str]) -> list[Run]:
     """Return those of some runs that a repro trains, given the stages that DVC would run."""
     listed = list(listed)
     stale = [
         run
         for run in listed
-        if {f"train@{run.key}", f"prepare@{run.profile}-{run.dataset}"} & changed
+        if f"train@{run.key}" in changed or f"prepare@{run.profile}-{run.dataset}" in changed
     ]
     return [run for run in listed if run in stale or starts_from(run, stale)]
