@@ -64,6 +64,7 @@ repro: $(READY)
 	@echo "See reports/paper/index.html"
 
 add: $(READY)
+	@paper_repro released
 	dvc repro --allow-missing
 	@echo "See reports/paper/index.html"
 

@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--all", action="store_true", dest="every_set", help="every set of samples, not the first"
     )
     add("plan", "forecast.plan", "say what a repro of a profile's report will do", "profile")
+    add("released", "forecast.stages", "see that `make add` will keep the released results")
     command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")

@@ -120,6 +120,24 @@ def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(monkeypa
     }
 
 
+def test_changed_results_whose_models_are_absent_are_told_before_they_are_made_anew(monkeypatch):
+    """A model that is absent alone is as it should be, and so is a change that can be measured."""
+
+    def told(**changes):
+        found = {"evaluate@paper-mnist-4": [{f"changed {of}": how} for of, how in changes.items()]}
+        status = SimpleNamespace(status=lambda **options: found)
+        monkeypatch.setattr(stages, "_repository", lambda: contextlib.nullcontext(status))
+        stages.released()
+
+    model, changed = {"m": "deleted"}, {"a.json": "modified"}
+    told(deps=model)
+    told(outs=model)
+    told(deps={"m": "modified"}, outs=changed)
+    for changes in ({"deps": model, "outs": changed}, {"outs": changed | {"m": "not in cache"}}):
+        with pytest.raises(UserError, match=r"^a\.json: .* with `git checkout a\.json`$"):
+            told(**changes)
+
+
 def test_an_unknown_profile_is_one_line(workspace):
     with pytest.raises(UserError, match="no profile 'quik'"):
         planning.plan("quik")

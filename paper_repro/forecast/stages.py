@@ -1,5 +1,7 @@
 """Which stages a repro of a target would run, and which runs it would train, as DVC sees it."""
 
+import shlex
+from collections import ChainMap
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +11,8 @@ from dvc.repo import Repo
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.runs import Run
+
+ABSENT = ("deleted", "not in cache")
 
 
 @contextmanager
@@ -41,19 +45,50 @@ def changed_stages(target: str) -> dict[str, bool]:
 
     Of each, whether it is for new parameters; else for files, which may only be absent.
     """
-    with _repository() as repo:
-        status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
     return {
-        stage.rpartition(":")[2]: any(_edited(change) for change in changes)
-        for stage, changes in status.items()
-        if changes != ["always changed"]
+        stage.rpartition(":")[2]: any(isinstance(how, dict) for how in dependencies.values())
+        for stage, (dependencies, _) in _status(target).items()
     }
 
 
-def _edited(change: Any) -> bool:
-    """Whether DVC tells of parameters: those of a file by their names, and of any file a word."""
-    told = change.get("changed deps", {}).values() if isinstance(change, dict) else ()
-    return any(isinstance(how, dict) for how in told)
+def released(target: str = "dvc.yaml") -> None:
+    """See that `dvc repro --allow-missing` will keep the released results.
+
+    DVC would make a file that was changed anew, and train for hours, or fail, where the model or
+    the data that it was made from are absent.
+
+    Raises
+    ------
+    UserError
+        Names files that are not what DVC's lock says, and can be restored only by git.
+    """
+    lost = [
+        path
+        for dependencies, outputs in _status(target).values()
+        if any(how in ABSENT for how in (*dependencies.values(), *outputs.values()))
+        for path, how in outputs.items()
+        if how == "modified"
+    ]
+    if lost:
+        raise UserError(
+            f"{', '.join(lost)}: changed, and what it was made from is not here; restore it with "
+            f"`git checkout {shlex.join(lost)}`"
+        )
+
+
+def _status(target: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Return what changed of the stages that DVC would run: dependencies, outputs.
+
+    Of a file DVC tells in a word how; of a file of parameters, by their names.
+    """
+    with _repository() as repo:
+        status: dict[str, Any] = repo.status(targets=[target], with_deps=True)
+    found = {}
+    for stage, changes in status.items():
+        if changes != ["always changed"]:
+            told = ChainMap(*(change for change in changes if isinstance(change, dict)))
+            found[stage] = told.get("changed deps", {}), told.get("changed outs", {})
+    return found
 
 
 def starts_from(run: Run, others: Iterable[Run]) -> bool:
