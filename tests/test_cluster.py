@@ -565,6 +565,29 @@ def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is
 # What a job does.
 
 
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ({}, "1"),
+        ({"SLURM_CPUS_PER_TASK": "4"}, "4"),
+        ({"SLURM_CPUS_PER_GPU": "6"}, "12"),  # of two GPUs
+    ],
+)
+def test_a_job_has_a_thread_for_each_core_that_it_asked_for(tmp_path, given, threads):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\necho "$OMP_NUM_THREADS, ${SLURM_CPUS_PER_GPU-unset}, $3"\n')
+    srun.chmod(0o755)
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    job = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_CPUS_ON_NODE": "12"}
+    done = subprocess.run(
+        ["bash", slurm.SCRIPT, "/usr/bin/python", FIRST],
+        env=outer | job | given,
+        capture_output=True,
+        text=True,
+    )
+    assert f"\n{threads}, unset, --cpus-per-task={threads}\n" in done.stdout
+
+
 def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
     made = stamp(FIRST)
     lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
