@@ -511,6 +511,8 @@ def test_a_complaint_of_a_cluster_that_runs_is_passed_on(stub, capsys):
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
     assert main(["submit", "repotr@paper", "--on=local"]) == 2
     assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err
+    assert main(["submit", "", "--on=local"]) == 2
+    assert "the target is empty" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "")
     assert main(["submit", TARGET]) == 2
     assert "squeue: not found; run this where Slurm's commands are" in capsys.readouterr().err

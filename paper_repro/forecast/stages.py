@@ -33,6 +33,8 @@ def needed_stages(target: str) -> set[str]:
     UserError
         If there is no such target, or the pipeline can't be read.
     """
+    if not target:  # to DVC, all
+        raise UserError("the target is empty; name one as for `dvc repro`, such as report@paper")
     with _repository() as repo:
         return {
             stage.addressing.rpartition(":")[2]
