@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 
 # All paths are relative to the repository's folder, whose own path may have spaces.
-ifneq ($(realpath $(lastword $(MAKEFILE_LIST))),$(realpath Makefile))
+ifneq ($(shell own="$(MAKEFILE_LIST)"; [ "$${own# }" -ef Makefile ] || echo elsewhere),)
 $(error This must run in the folder of its Makefile: make -C <that folder> $(MAKECMDGOALS))
 endif
 
@@ -65,6 +65,7 @@ repro: $(READY)
 	@paper_repro repro paper
 
 add: $(READY)
+	@paper_repro released
 	@paper_repro repro paper --allow-missing
 
 verify: $(READY)

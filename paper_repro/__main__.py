@@ -4,12 +4,15 @@ What a command needs is imported when it runs, so that ``--help`` answers at onc
 """
 
 import argparse
+import contextlib
 import importlib
 import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from paper_repro import system
 from paper_repro.core.errors import UserError
@@ -17,6 +20,8 @@ from paper_repro.training.interrupt import endings
 
 system.check()  # before anything that another Python or system lacks
 system.use_own_cores()  # before anything that starts threads
+
+METAVARS = {"key": "run", "name": "dataset"}  # what people call a function's argument
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,57 +32,52 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, module: str, text: str) -> argparse.ArgumentParser:
+    def add(name: str, module: str, text: str, *on: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.set_defaults(module=f"paper_repro.{module}", function=name)
+        for argument in on:
+            command.add_argument(argument, metavar=METAVARS.get(argument))
         return command
 
     command = add("runs", "pipeline.run_list", "write DVC's lists of runs, copies of dvc.yaml")
     command.set_defaults(function="write_run_lists")
     add("fetch", "data.fetch", "download the data sets to data/raw")
-    command = add("prepare", "data.prepare", "write a profile's part of a data set")
-    command.add_argument("profile")
-    command.add_argument("name", metavar="dataset")
-    command = add("train", "training.train", "train a run listed in params.yaml")
-    command.add_argument("key", metavar="run")
+    add("prepare", "data.prepare", "write a profile's part of a data set", "profile", "name")
+    command = add("train", "training.train", "train a run listed in params.yaml", "key")
     command.add_argument("--fresh", action="store_true", help="discard its checkpoint")
     command.add_argument(
         "--adopt",
         action="store_true",
         help="go on from the newest checkpoint of the same recipe that other code made",
     )
-    command = add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood")
-    command.add_argument("key", metavar="run")
-    command = add(
-        "sample_checks", "diagnostics.sample_checks", "look for copies, correlation and jumps"
+    add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood", "key")
+    add(
+        "sample_checks",
+        "diagnostics.sample_checks",
+        "look for copies, correlation and jumps",
+        "key",
     )
-    command.add_argument("key", metavar="run")
-    command = add("figure2", "figures.figure2", "draw a trained run's figure 2")
-    command.add_argument("key", metavar="run")
-    command = add("sheet", "figures.sheet", "draw a hundred samples of a trained run")
-    command.add_argument("key", metavar="run")
-    command = add("film", "figures.film", "make a GIF of what a run drew as it was trained")
-    command.add_argument("key", metavar="run")
-    command = add("figure3", "figures.figure3", "draw a trained run's figure 3")
-    command.add_argument("key", metavar="run")
-    command = add(
-        "parzen_audit", "diagnostics.parzen_audit", "measure samples that no trained model made"
+    add("figure2", "figures.figure2", "draw a trained run's figure 2", "key")
+    add("sheet", "figures.sheet", "draw a hundred samples of a trained run", "key")
+    add("film", "figures.film", "make a GIF of what a run drew as it was trained", "key")
+    add("figure3", "figures.figure3", "draw a trained run's figure 3", "key")
+    add(
+        "parzen_audit",
+        "diagnostics.parzen_audit",
+        "measure samples that no trained model made",
+        "key",
     )
-    command.add_argument("key", metavar="run")
-    command = add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension")
-    command.add_argument("profile")
-    command = add("report", "report.report", "write a profile's results, table and page")
-    command.add_argument("profile")
-    command = add("weights", "report.weights", "publish a trained run's generator")
-    command.add_argument("key", metavar="run")
-    command = add(
-        "sample_sets", "diagnostics.sample_sets", "measure a published run on ten sets of samples"
+    add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension", "profile")
+    add("report", "report.report", "write a profile's results, table and page", "profile")
+    add("weights", "report.weights", "publish a trained run's generator", "key")
+    add(
+        "sample_sets",
+        "diagnostics.sample_sets",
+        "measure a published run on ten sets of samples",
+        "key",
     )
-    command.add_argument("key", metavar="run")
-    command = add("mixing", "figures.mixing", "measure how a run's samples follow each other")
-    command.add_argument("key", metavar="run")
-    command = add("explore", "report.explore", "write a page on which a published generator draws")
-    command.add_argument("profile")
+    add("mixing", "figures.mixing", "measure how a run's samples follow each other", "key")
+    add("explore", "report.explore", "write a page on which a published generator draws", "profile")
     command = add("verify", "report.verify", "recompute a published number from its weights")
     command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
     command.add_argument(
@@ -89,15 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", default="mnist", help="the data set (mnist)")
     command.add_argument("--copies", action="store_true", help="look for training images, too")
     command.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
-    command = add("plan", "forecast.plan", "say what a repro of a profile's report will do")
-    command.add_argument("profile")
-    command = add("repro", "forecast.repro", "run `dvc repro` of a profile, and say what came out")
-    command.add_argument("profile")
-    command.add_argument(
-        "--allow-missing",
-        action="store_true",
-        help="finished runs stay, even without their models",
+    add("plan", "forecast.plan", "say what a repro of a profile's report will do", "profile")
+    command = add(
+        "repro", "forecast.repro", "run `dvc repro` of a profile, say what came out", "profile"
     )
+    command.add_argument(
+        "--allow-missing", action="store_true", help="finished runs stay, even without their models"
+    )
+    add("released", "forecast.stages", "see that `make add` will keep the released results")
     command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
@@ -119,8 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     what = command.add_mutually_exclusive_group()
     what.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
     what.add_argument("--cancel", action="store_true", help="cancel those that Slurm has")
-    command = add("job", "cluster.job", "train a run as `submit` asks for it")
-    command.add_argument("key", metavar="run")
+    command = add("job", "cluster.job", "train a run as `submit` asks for it", "key")
     command.add_argument("expected", metavar="stamp", help="of the recipe, data and code")
     command = add(
         "circumstances", "report.circumstances", "say when and on what machine results were made"
@@ -143,30 +141,80 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+class _Stderr(io.FileIO):
+    """Standard error that stops no work: what a full disk or a gone reader doesn't take is lost."""
+
+    told = False
+
+    def write(self, said: Any) -> int:
+        """Write bytes, or say once on standard output that they are lost."""
+        try:
+            return super().write(said)
+        except OSError as error:
+            if not self.told:
+                self.told = True
+                with contextlib.suppress(OSError):
+                    print(f"paper_repro: stderr: {error.strerror}; what is told there is lost")
+            return len(said)
+
+
+def _secure_streams() -> None:
+    """Open the standard streams that are closed, and let none fail for a sign or on stderr."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # as by `2>&-`; the file takes that number, before others do
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+            if name == "stderr":
+                print("paper_repro: stderr: closed; what is told there is lost")
+    own = sys.__stderr__
+    if own and own is sys.stderr:  # not a test's
+        raw = io.BufferedWriter(_Stderr(own.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(raw, own.encoding, line_buffering=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit code."""
     for number in endings():  # from here on; training listens by itself
         signal.signal(number, _interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # no name or sign that a locale lacks is an error
-            stream.reconfigure(errors="backslashreplace")
+    _secure_streams()
     options = vars(_parser().parse_args(arguments))
     del options["command"]
-    module, function = options.pop("module"), options.pop("function")
+    code = _run(**options)
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by now; Python would try once more as it ends, and tell it at length
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _run(module: str, function: str, **options: Any) -> int:
+    """Call a command's function; return the exit code, having said in one line what went wrong."""
     try:
         elsewhere = system.other_checkout()
         if elsewhere:
             raise UserError(elsewhere)
         getattr(importlib.import_module(module), function)(**options)
+        sys.stdout.flush()
     except UserError as error:
         print(f"paper_repro: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        print(
+            f"paper_repro: {error.name} is not installed for {sys.executable}; type `make install` "
+            "and `source .venv/bin/activate`",
+            file=sys.stderr,
+        )
+        return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
         print("paper_repro: out of memory; is a size in the parameters too large?", file=sys.stderr)
         return 2
-    except OSError as error:  # a read-only folder, a folder where a file should be
+    except BrokenPipeError:  # the reader has read enough, as `head` does
+        return 128 + signal.SIGPIPE
+    except OSError as error:  # a read-only folder, a folder where a file should be, a full disk
         where = f"{error.filename}: " if error.filename else ""
         print(f"paper_repro: {where}{error.strerror or error}", file=sys.stderr)
         return 2

@@ -4,8 +4,12 @@ import contextlib
 import copy
 import io
 import json
+import locale
+import os
 import pickle
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +32,18 @@ from tests.small import PROFILES, ROOT, read_from_root, small_values
 
 torch.set_num_threads(1)  # the tests' networks are too small to share
 remember()
+
+
+# A shell lets what it puts into the background ignore SIGINT, which tests send to their children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    """Begin anew where a locale isn't UTF-8, of which the tests that read files know nothing."""
+    if not sys.flags.utf8_mode and locale.getencoding().lower() != "utf-8":
+        config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def pytest_make_parametrize_id(val, argname):

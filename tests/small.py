@@ -4,8 +4,11 @@ import contextlib
 import json
 from pathlib import Path
 
+import pytest
+
 from paper_repro.core.params import Place, params_path, parse, read_params
 from paper_repro.core.records import write_record
+from paper_repro.core.runs import runs
 from paper_repro.gan.model import recipe
 from paper_repro.report import collect as collecting
 from paper_repro.report.run_files import run_files
@@ -18,6 +21,15 @@ def read_from_root(profile="paper"):
     """The repository's parameters of a profile, wherever the test runs."""
     with contextlib.chdir(ROOT):
         return read_params(profile)
+
+
+def skip_if_edited(profile):
+    """Skip a test of what is committed where other runs are listed than that is of."""
+    made = json.loads((ROOT / "reports" / profile / "results.json").read_text())["inputs"]
+    with contextlib.chdir(ROOT):
+        listed = runs(read_params(profile))
+    if not made.keys() <= listed.keys():
+        pytest.skip(f"`seeds` of {profile} were edited: other runs than its report is of")
 
 
 def write_files(own, **quick):

@@ -15,13 +15,14 @@ from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.escaping import latex
 from paper_repro.report.results import Verdict, read_results
-from tests.conftest import ROOT
+from tests.small import ROOT, skip_if_edited
 
 PROFILES = ("paper", "stand-in")
 
 
 @pytest.fixture(params=PROFILES)
 def folder(request):
+    skip_if_edited(request.param)
     return ROOT / "reports" / request.param
 
 
@@ -289,3 +290,11 @@ def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
     graph = crate(results.model_copy(update={"inputs": {}}), folder, [])["@graph"]
     (authors,) = (entity for entity in graph if entity["@id"] == "#authors")
     assert authors["name"] == "Ada Byron, A team"
+
+
+def test_results_of_runs_that_are_listed_no_more_are_refused(results, monkeypatch):
+    monkeypatch.setattr(crates, "runs", lambda params: {})
+    with pytest.raises(
+        UserError, match=r"results\.json: has paper-.*, listed no more; run `dvc re"
+    ):
+        crate(results, ROOT / "reports/paper", [])

@@ -21,6 +21,7 @@ from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.records import read_training
 from paper_repro.core.runs import model_path, read_run
+from paper_repro.forecast.repro import run_through
 from paper_repro.training.train import train
 from tests import small_slurm
 from tests.small import ROOT
@@ -511,6 +512,8 @@ def test_a_complaint_of_a_cluster_that_runs_is_passed_on(stub, capsys):
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
     assert main(["submit", "repotr@paper", "--on=local"]) == 2
     assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err
+    assert main(["submit", "", "--on=local"]) == 2
+    assert "the target is empty" in capsys.readouterr().err
     monkeypatch.setenv("PATH", "")
     assert main(["submit", TARGET]) == 2
     assert "squeue: not found; run this where Slurm's commands are" in capsys.readouterr().err
@@ -563,6 +566,29 @@ def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is
 
 
 # What a job does.
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ({}, "1"),
+        ({"SLURM_CPUS_PER_TASK": "4"}, "4"),
+        ({"SLURM_CPUS_PER_GPU": "6"}, "12"),  # of two GPUs
+    ],
+)
+def test_a_job_has_a_thread_for_each_core_that_it_asked_for(tmp_path, given, threads):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/sh\necho "$OMP_NUM_THREADS, ${SLURM_CPUS_PER_GPU-unset}, $3"\n')
+    srun.chmod(0o755)
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    job = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_CPUS_ON_NODE": "12"}
+    done = subprocess.run(
+        ["bash", slurm.SCRIPT, "/usr/bin/python", FIRST],
+        env=outer | job | given,
+        capture_output=True,
+        text=True,
+    )
+    assert f"\n{threads}, unset, --cpus-per-task={threads}\n" in done.stdout
 
 
 def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
@@ -674,9 +700,9 @@ def test_an_interrupt_is_handed_on_to_the_repro_that_follows_and_awaited(tmp_pat
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(Interrupted, match="the same command goes on from there"):
-        local.run_in_turn([sys.executable, "-c", child], os.environ)
+        run_through([sys.executable, "-c", child], os.environ)
     assert Path("saved").exists()
-    assert local.run_in_turn([sys.executable, "-c", "raise SystemExit(3)"], os.environ) == 3
+    assert run_through([sys.executable, "-c", "raise SystemExit(3)"], os.environ) == 3
 
 
 def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):

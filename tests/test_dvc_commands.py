@@ -12,10 +12,13 @@ from tests.small import ROOT
 METRICS = Path("reports/paper/runs/paper-mnist-4/metrics.json")
 
 
+def python(folder, *arguments):
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
 def dvc(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, text=True
-    )
+    done = python(folder, "dvc", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -56,3 +59,13 @@ def test_exp_show_has_the_commit_s_numbers(clone):
     head = found[1]["data"]["metrics"][METRICS.as_posix()]["data"]
     now = found[0]["data"]["metrics"][METRICS.as_posix()]["data"]
     assert now["test_mean"] == pytest.approx(head["test_mean"] + 1)
+
+
+@pytest.mark.slow
+def test_make_add_names_the_changed_file_and_how_to_restore_it(clone):
+    done = python(clone, "paper_repro", "released")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"paper_repro: {METRICS}: changed, and what it was made from is not here; restore it with "
+        f"`git checkout {METRICS}`\n"
+    )

@@ -187,6 +187,15 @@ class TestInABrowser:
         # The browser would complain of anything else on the console.
         assert ask(COMMITTED, tmp_path, "$('play').hidden", head) is False
 
+    def test_where_inline_scripts_are_forbidden_the_page_says_so(self, tmp_path):
+        head = '<head><meta http-equiv="Content-Security-Policy" content="script-src file:">'
+        shutil.copy(COMMITTED / WEIGHTS, tmp_path)
+        (tmp_path / PAGE).write_text((COMMITTED / PAGE).read_text().replace("<head>", head))
+        document, _ = browse(tmp_path / PAGE, tmp_path / "profile")
+        assert "forbids inline scripts (by a Content-Security-Policy)" in document
+        assert '<p class="banner" id="absent">' in document
+        assert '<div id="play" hidden' in document
+
     @pytest.mark.parametrize("width", [390, 900, 1400])
     def test_nothing_hangs_over_the_edge(self, tmp_path, width):
         shutil.copy(COMMITTED / WEIGHTS, tmp_path)

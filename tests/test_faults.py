@@ -455,6 +455,58 @@ def test_odd_yaml_is_one_line(workspace, capsys, text):
 # The environment.
 
 
+def with_streams(streams, *arguments):
+    """Run a command as a shell does, its streams redirected."""
+    command = ["bash", "-c", f'"$@" {streams}', "", sys.executable, "-m", "paper_repro", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("streams", "told"),
+    [
+        ("2>&-", "paper_repro: stderr: closed; what is told there is lost\n"),
+        (
+            "2>/dev/full",
+            "paper_repro: stderr: No space left on device; what is told there is lost\n",
+        ),
+        ("0<&- 1>/dev/full 2>&-", ""),
+    ],
+)
+def test_training_goes_on_where_nobody_listens(workspace, streams, told):
+    done = with_streams(streams, "train", KEY)
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
+    assert model_path(KEY).is_file()
+
+
+def test_results_that_can_t_be_printed_are_one_line(workspace):
+    train(KEY)
+    done = with_streams("1>/dev/full", "circumstances", "quick")
+    assert (done.returncode, done.stderr) == (2, "paper_repro: No space left on device\n")
+    done = with_streams("| true; exit ${PIPESTATUS[0]}", "circumstances", "quick")
+    assert (done.returncode, done.stderr) in ((0, ""), (128 + signal.SIGPIPE, ""))
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")  # DVC's library warns DVC
+@pytest.mark.parametrize(
+    ("place", "content", "told"),
+    [
+        (".git/config", b"garbage\n", "dvc: setting b'garbage\\n' without section"),
+        (".dvcignore", b"\xf2\xff", "dvc: 'utf-8' codec can't decode byte 0xf2"),
+        ("dvc.lock", b"a: [", "dvc: unable to read: 'dvc.lock', YAML file structure is corrupted"),
+        (".dvc/config", b"x\n", "dvc: config file error: Invalid line ('x')"),
+    ],
+)
+def test_what_dvc_can_t_read_is_one_line(workspace, capsys, place, content, told):
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    Path(".dvc").mkdir()
+    Path(place).write_bytes(content)
+    assert main(["plan", "paper"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[1].startswith(f"paper_repro: {told}")
+    assert len(said) == 2  # the first says that DVC is asked
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "environment",

@@ -133,6 +133,10 @@ def test_an_environment_that_was_moved_is_made_anew(installed, tmp_path):
 
 
 def test_from_another_folder_it_says_what_to_do(tmp_path):
+    spaced = tmp_path / "with  two spaces"
+    spaced.symlink_to(ROOT)
+    assert "make -C <that folder> help" in make(tmp_path, "-f", spaced / "Makefile", "help").stderr
+    assert "make quick" in make(spaced, "-f", spaced / "Makefile", "help").stdout
     elsewhere = make(tmp_path, "-f", ROOT / "Makefile", "quick")
     assert elsewhere.returncode == 2
     assert elsewhere.stdout == ""

@@ -11,7 +11,7 @@ from paper_repro.core import families, provenance
 from paper_repro.core.runs import runs
 from paper_repro.data.catalogue import SOURCES
 from paper_repro.pipeline.run_list import run_list_path
-from tests.small import PROFILES, ROOT, read_from_root
+from tests.small import PROFILES, ROOT, read_from_root, skip_if_edited
 
 FAMILIES = [families.Family(name) for name in families.families()]
 GAN = families.Family("gan")
@@ -185,6 +185,7 @@ def test_fetch_leaves_every_data_set_and_what_can_stand_in():
 
 @pytest.mark.parametrize("profile", LOCKED)
 def test_the_lock_holds_every_listed_run(profile):
+    skip_if_edited(profile)
     lock = YAML_READER.load(folder_of(profile) / "dvc.lock")["stages"]
     for key in runs(read_from_root(profile)):
         for stage in ("train", "evaluate"):

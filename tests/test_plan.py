@@ -1,12 +1,20 @@
+import contextlib
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from paper_repro.core import provenance
 from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.files import write_json
+from paper_repro.core.params import read_params
+from paper_repro.core.runs import runs
 from paper_repro.forecast import duration as estimate
 from paper_repro.forecast import plan as planning
+from paper_repro.forecast import stages
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.loop import Loop
 from paper_repro.training.train import train
@@ -25,7 +33,9 @@ def planned(workspace, monkeypatch, capsys):
             status = {"dataset": "mnist", "status": "ok", "canonical": True, "stand_in": None}
             status["sha256"] = {}
         Path("data/raw/mnist/status.json").write_text(json.dumps(status))
-        monkeypatch.setattr(planning, "changed_stages", lambda target: set(changed))
+        monkeypatch.setattr(
+            planning, "changed_stages", lambda target: dict.fromkeys(changed, False)
+        )
         planning.plan("quick")
         printed = capsys.readouterr().out
         assert printed.count("\n") == 1
@@ -73,14 +83,69 @@ def test_data_that_nothing_has_looked_for_are_announced_as_such(planned, workspa
     assert "if the data can be had" in planned(ALL)
 
 
+def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(workspace, monkeypatch):
+    workspace.list("paper", mnist=[0, 1])
+    workspace.prepare(profile="paper")
+    timed = []
+    monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: timed.append("mnist") or 60.0)
+    params = read_params()
+    listed = list(runs(params).values())
+    on_this = planning._training(params, listed, set(), {})
+    assert timed == ["mnist"]
+    assert "about 29.0 min on" in on_this  # 28 updates, and a minute for what follows
+    here = provenance.hardware(torch.device("cpu"))
+    row = {"experiment": "mnist", "seconds_an_update": {"median": 120.0}}
+    write_json(estimate.FOLDER / "experiments.json", {"rows": [row]})
+    write_json(estimate.FOLDER / "summary.json", {"provenance": here})
+    assert "about 57.0 min on" in planning._training(params, listed, set(), {})
+    assert timed == ["mnist"]
+    assert planning._training(params, listed, {"mnist"}, {}) == on_this  # a recipe of one's own
+    write_json(estimate.FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
+    assert planning._training(params, listed, set(), {}) == on_this
+
+
+def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(monkeypatch):
+    found = {
+        "train@quick-mnist-0": [{"changed deps": {"params.yaml": {"experiments.mnist": "new"}}}],
+        "train@quick-dbn-0": [{"changed outs": {"models/quick-dbn-0.safetensors": "deleted"}}],
+        "profiles/quick/dvc.yaml:report@quick": ["changed command"],
+        "data/dvc.yaml:fetch": ["always changed"],
+    }
+    repository = contextlib.nullcontext(SimpleNamespace(status=lambda **options: found))
+    monkeypatch.setattr(stages, "_repository", lambda: repository)
+    assert stages.changed_stages("report@quick") == {
+        "train@quick-mnist-0": True,
+        "train@quick-dbn-0": False,
+        "report@quick": False,
+    }
+
+
+def test_changed_results_whose_models_are_absent_are_told_before_they_are_made_anew(monkeypatch):
+    """A model that is absent alone is as it should be, and so is a change that can be measured."""
+
+    def told(**changes):
+        found = {"evaluate@paper-mnist-4": [{f"changed {of}": how} for of, how in changes.items()]}
+        status = SimpleNamespace(status=lambda **options: found)
+        monkeypatch.setattr(stages, "_repository", lambda: contextlib.nullcontext(status))
+        stages.released()
+
+    model, changed = {"m": "deleted"}, {"a.json": "modified"}
+    told(deps=model)
+    told(outs=model)
+    told(deps={"m": "modified"}, outs=changed)
+    for changes in ({"deps": model, "outs": changed}, {"outs": changed | {"m": "not in cache"}}):
+        with pytest.raises(UserError, match=r"^a\.json: .* with `git checkout a\.json`$"):
+            told(**changes)
+
+
 def test_an_unknown_profile_is_one_line(workspace):
     with pytest.raises(UserError, match="no profile 'quik'"):
         planning.plan("quik")
 
 
 def test_a_size_that_a_stand_in_may_lack_is_an_upper_bound(planned, monkeypatch):
-    monkeypatch.setattr(estimate, "remaining", lambda *found, **more: (14, 1.0))
+    monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: 1.0)
     assert "(14 updates" in planned(ALL)
     for path in Path("data/processed/quick/mnist").iterdir():
         path.unlink()
-    assert "(up to 14 updates" in planned(ALL)
+    assert "(up to 2,000 updates" in planned(ALL)

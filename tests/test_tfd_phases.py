@@ -193,12 +193,12 @@ def test_phase_2_is_announced_where_phase_1_changes(phases, monkeypatch, capsys)
     train(FIRST)
     train(SECOND)
     capsys.readouterr()
-    monkeypatch.setattr(planning, "changed_stages", lambda target: {f"train@{FIRST}"})
+    monkeypatch.setattr(planning, "changed_stages", lambda target: {f"train@{FIRST}": False})
     planning.plan("quick")
     line = capsys.readouterr().out
     assert f"train {FIRST} (0 updates" in line  # its checkpoint counts
     assert re.search(rf"train {SECOND} \([1-9]\d* updates", line)
-    monkeypatch.setattr(planning, "changed_stages", lambda target: {f"train@{SECOND}"})
+    monkeypatch.setattr(planning, "changed_stages", lambda target: {f"train@{SECOND}": False})
     planning.plan("quick")
     line = capsys.readouterr().out
     assert FIRST not in line

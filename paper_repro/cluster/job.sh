@@ -9,7 +9,9 @@ python=$1 key=$2
 shift 2
 tell() { echo "-- $(date +%FT%T) $key: $*"; }
 export PATH="${python%/*}:$PATH" PYTHONUNBUFFERED=1
-export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
+reserved=${SLURM_CPUS_PER_GPU:+$SLURM_CPUS_ON_NODE} # by --cpus-per-gpu
+export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-${reserved:-1}}"
+unset SLURM_CPUS_PER_GPU # srun takes only one of both numbers
 export GIT_OPTIONAL_LOCKS=0 # jobs that ask git for the commit don't write its index
 ending=
 trap 'ending=1' TERM

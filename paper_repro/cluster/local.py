@@ -3,7 +3,6 @@
 import datetime
 import os
 import queue
-import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
@@ -45,30 +44,6 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
     visible = [known[index] for index in chosen] or [""] * (count or 1)
     threads = cores or max(1, system.cores() // len(visible))
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
-
-
-def listen_again() -> None:
-    """Let a child end on SIGINT, by which it is told to, even where we were begun to ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def run_in_turn(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
-
-    Raises
-    ------
-    Interrupted
-        Then.
-    """
-    child = subprocess.Popen(
-        command, env=environment, start_new_session=True, preexec_fn=listen_again
-    )
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        os.killpg(child.pid, signal.SIGINT)  # DVC leaves that to the stage that runs
-        child.wait()
-        raise Interrupted("interrupted; the same command goes on from there") from None
 
 
 class Pool:

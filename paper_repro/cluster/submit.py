@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from paper_repro.core.recipe import recipe_of
 from paper_repro.core.runs import Run, runs
 from paper_repro.data.fetch import fetch
 from paper_repro.data.prepare import prepare
+from paper_repro.forecast.repro import run_through
 from paper_repro.forecast.stages import changed_stages, needed_stages, trainings
 from paper_repro.pipeline.run_list import require_current_lists
 from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
@@ -35,6 +36,11 @@ PASSED_ON = (
     *("--comment", "--begin", "--nice"),
 )
 FLAGS = ("--exclusive", "-H/--hold")
+
+
+def _below(run: Run) -> str | None:
+    """Return the key of the run from whose model a run starts."""
+    return run.stacked_on.stem if run.stacked_on else None
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Work:
     @property
     def below(self) -> str | None:
         """The key of the run from whose model it starts."""
-        return self.run.stacked_on.stem if self.run.stacked_on else None
+        return _below(self.run)
 
     @property
     def arguments(self) -> list[str]:
@@ -105,7 +111,7 @@ def submit(
     with _alone():
         queued = slurm.queue() if on == "slurm" else {}  # first, lest a job ends in between
         alive = {key: job for key, job in queued.items() if job.alive}
-        work, waiting = _work(target, alive)
+        work, waiting = _work(_stale_runs(target, alive), alive)
         repro = ["-m", "dvc", "repro", target]
         if not work:
             print("nothing to submit")
@@ -179,10 +185,10 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[str]]:
-    """Return what is to be trained for a target, and the keys of its runs that are queued.
+def _stale_runs(target: str, queued: Container[str]) -> list[Run]:
+    """Fetch and prepare the data; return the runs that ``dvc repro`` of a target would train.
 
-    What a run starts from comes before it. Of what is left out it is printed why.
+    What a run starts from comes before it. Data that a queued run reads are not prepared again.
     """
     needed = needed_stages(target)  # a wrong target is told before the downloads
     fetch()
@@ -190,41 +196,51 @@ def _work(target: str, alive: dict[str, slurm.Job]) -> tuple[list[Work], list[st
     profiles = {key.rsplit("-", 2)[0] for key in keys}
     params = {profile: read_params(profile) for profile in sorted(profiles)}
     listed = [run for each in params.values() for run in runs(each).values() if run.key in keys]
-    read = {(run.profile, run.dataset) for run in listed if run.key in alive}  # by jobs, just now
+    read = {(run.profile, run.dataset) for run in listed if run.key in queued}
     for profile, dataset in sorted({(run.profile, run.dataset) for run in listed} - read):
         prepare(profile, dataset)
     # What they are prepared from may have changed without changing them, as DVC will find.
     changed = {stage for stage in changed_stages(target) if not stage.startswith("prepare@")}
-    below = {run.key: run.stacked_on.stem if run.stacked_on else None for run in listed}
+    below = {run.key: _below(run) for run in listed}
 
     def depth(key: str | None) -> int:
         return 1 + depth(below.get(key)) if key else 0
 
-    found: dict[str, Work] = {}
-    waiting: list[str] = []  # in the queue, and left there
-    elsewhere: set[str] = set()  # trained by no job of ours
-    for run in sorted(trainings(listed, changed), key=lambda run: depth(run.key)):
-        key, first = run.key, below[run.key]
+    stale = sorted(trainings(listed, changed), key=lambda run: depth(run.key))
+    for run in stale:
         _require_own_device(params[run.profile], run)
+    return stale
+
+
+def _work(stale: Iterable[Run], alive: dict[str, slurm.Job]) -> tuple[list[Work], list[str]]:
+    """Return what is to be trained, and the keys of the runs that are queued and stay so.
+
+    Of what is left out it is printed why.
+    """
+    found: dict[str, Work] = {}
+    waiting: list[str] = []
+    elsewhere: set[str] = set()  # trained by no job of ours
+    for run in stale:
+        key, below = run.key, _below(run)
         state, job = read_state(key), alive.get(key)
-        anew = first in found or first in waiting  # it will start from another model
         if state is None:
             print(f"{key}: not run: its data are absent")
-        elif first in elsewhere:
+            continue
+        edited = job is not None and job.stamp != state.stamp
+        anew = below in found or below in waiting  # it will start from another model
+        if below in elsewhere:
             elsewhere.add(key)
-            print(f"{key}: left out until {first} is trained")
-        elif job and not (first in found or (job.stamp != state.stamp and job.state == "PENDING")):
+            print(f"{key}: left out until {below} is trained")
+        elif job and below not in found and not (edited and job.state == "PENDING"):
             waiting.append(key)
-            edited = (
-                ""
-                if job.stamp == state.stamp
-                else f", with what it was before an edit; to cancel it: scancel {job.number}"
+            hint = f", with what it was before an edit; to cancel it: scancel {job.number}"
+            print(
+                f"{key}: already queued as job {job.number} ({job.state}){hint if edited else ''}"
             )
-            print(f"{key}: already queued as job {job.number} ({job.state}){edited}")
         elif not job and (other := holder(CHECKPOINTS / key / LOCK)):
             elsewhere.add(key)
             print(f"{key}: already in training, by {other}")
-        elif not anew and state.finished:
+        elif state.finished and not anew:
             print(f"{key}: finished")
         else:
             state = replace(state, update=0, validation=None) if anew else state
@@ -307,6 +323,6 @@ def _run_here(
         )
     if repro:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        code = local.run_in_turn([sys.executable, *repro], os.environ | {"PATH": path})
+        code = run_through([sys.executable, *repro], os.environ | {"PATH": path})
         if code:
             raise UserError(f"dvc repro: exit {code}; all runs are trained, so run it again")

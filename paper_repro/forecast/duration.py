@@ -10,17 +10,18 @@ import torch
 from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset, processed_folder, read_dataset
 from paper_repro.core.families import Family
-from paper_repro.core.files import sha256_file
+from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
+from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
 from paper_repro.training.train import stage_modules
 
-WARM_UP = 2
+WARM_UP = 1
 TIMED_UPDATES = 20
-TIMED_SECONDS = 5.0  # large networks are timed over fewer
+TIMED_SECONDS = 1.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
 
 
@@ -46,35 +47,37 @@ def present_checkpoint(
     return checkpoint_file(run, recipe, dataset, device, code, start)
 
 
-def remaining(
-    run: Run,
-    recipe: Recipe,
-    family: Family,
-    shape: tuple[int, ...],
-    n_train: int,
-    device: torch.device,
-    *,
-    afresh: bool = False,
-) -> tuple[int, float]:
-    """Return how many updates a run still needs, counting on its checkpoint, and their seconds.
+def prepared(run: Run) -> Dataset | None:
+    """Return a run's images if they are prepared (`UserError` if they are damaged)."""
+    if not (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
+        return None
+    dataset = read_dataset(run.profile, run.dataset)
+    return dataset if dataset.ok else None
 
-    Parameters
-    ----------
-    shape, n_train : of one image and how many the training set has, where it is not prepared yet.
-    afresh : whether the model that the run starts from is about to be replaced, so that no
-        checkpoint will count.
+
+def updates_done(
+    run: Run, recipe: Recipe, family: Family, dataset: Dataset, device: torch.device
+) -> int:
+    """Return how many updates a run's checkpoint has (`UserError` if it is damaged)."""
+    code = provenance.code_digest(*stage_modules(family))
+    return present_checkpoint(run, recipe, dataset, device, code).updates()
+
+
+def benchmarked(device: torch.device) -> dict[str, float]:
+    """Return what ``make bench`` measured, if on such a device: an update's seconds by experiment.
+
+    Raises
+    ------
+    UserError
+        If its numbers are damaged.
     """
-    checkpoint = None
-    if (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
-        dataset = read_dataset(run.profile, run.dataset)
-        if dataset.ok:
-            shape, n_train = dataset.shape, dataset.counts["train"]
-            code = provenance.code_digest(*stage_modules(family))
-            checkpoint = present_checkpoint(run, recipe, dataset, device, code)
-    total = recipe.passes * recipe.updates_per_epoch(n_train)
-    done = 0 if checkpoint is None or afresh else checkpoint.updates()
-    left = max(total - done, 0)
-    return left, left * seconds_per_update(recipe, family, shape, device) if left else 0.0
+    if not (FOLDER / "summary.json").is_file() or not (FOLDER / "experiments.json").is_file():
+        return {}
+    made, here = read_json(FOLDER / "summary.json")["provenance"], provenance.hardware(device)
+    if any(made[what] != here[what] for what in here):
+        return {}
+    rows = read_json(FOLDER / "experiments.json")["rows"]
+    return {row["experiment"]: row["seconds_an_update"]["median"] for row in rows}
 
 
 def trial_training(

@@ -1,6 +1,8 @@
 """What a repro of a profile's report will do, in one line, and about how long it takes here."""
 
-from paper_repro.core.params import Params, read_params
+import sys
+
+from paper_repro.core.params import PAPER, Params, read_params
 from paper_repro.core.records import read_record
 from paper_repro.core.runs import Run, runs, stage_address
 from paper_repro.data.raw import STATUS
@@ -12,6 +14,8 @@ from paper_repro.pipeline.run_list import require_current_lists
 
 def plan(profile: str) -> dict[str, float]:
     """Print one line: what will run for the profile's report, and about how long it takes.
+
+    What takes its seconds is told on stderr before.
 
     Returns
     -------
@@ -26,6 +30,7 @@ def plan(profile: str) -> dict[str, float]:
     params = read_params(profile)
     require_current_lists()
     listed = runs(params)
+    _tell("asking DVC what is to be done")
     changed = changed_stages(stage_address(profile, report_stage(profile)))
     there = {run.dataset: _is_there(params, run.dataset) for run in listed.values()}
     training = [
@@ -34,7 +39,8 @@ def plan(profile: str) -> dict[str, float]:
     absent = sorted(name for name, found in there.items() if found is False)
     seconds: dict[str, float] = {}
     if training:
-        text = _training(params, training, seconds)
+        edited = {run.experiment for run in training if changed.get(f"train@{run.key}")}
+        text = _training(params, training, edited, seconds)
     elif changed:
         text = f"no training, {len(changed)} short stage(s); a minute or so."
     elif absent:
@@ -43,6 +49,10 @@ def plan(profile: str) -> dict[str, float]:
         text = "nothing to do but look at the data; all results are current."
     print(f"{report_stage(profile)}: {text}", flush=True)
     return seconds
+
+
+def _tell(what: str) -> None:
+    print(f"plan: {what} …", file=sys.stderr, flush=True)
 
 
 def _is_there(params: Params, dataset: str) -> bool | None:
@@ -56,36 +66,54 @@ def _is_there(params: Params, dataset: str) -> bool | None:
     return read_record(path, STATUS, in_git=False)["status"] == "ok"
 
 
-def _training(params: Params, runs: list[Run], seconds: dict[str, float]) -> str:
-    """Return what is said of runs to train; note the time of each."""
+def _training(params: Params, runs: list[Run], edited: set[str], seconds: dict[str, float]) -> str:
+    """Return what is to be trained, and about how long it takes.
+
+    Parameters
+    ----------
+    edited : experiments of which ``make bench`` may have timed another recipe.
+    seconds : is filled in, by training stage.
+    """
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
-    from paper_repro.core.dataset import processed_folder
     from paper_repro.core.recipe import family_in, recipe_of
     from paper_repro.data.catalogue import SOURCES
     from paper_repro.forecast import duration
     from paper_repro.report.formatting import duration as shown
+    from paper_repro.report.release import read_release
     from paper_repro.training.loop import resolve_device
 
     parts = []
+    release = read_release(params.profile)
+    released = release.runs if release else []
+    rates: dict[str, float] = {}  # by experiment, of which runs differ by their seeds
     for run in runs:
         where, recipe = params.where(run.experiment), recipe_of(params, run.experiment)
         family = family_in(params, run.experiment)
         device = resolve_device(recipe.device, f"{where}.device")
         size = data_size(params, run.dataset)
-        source = SOURCES[run.dataset]
-        left, seconds[f"train@{run.key}"] = duration.remaining(
-            run,
-            recipe,
-            family,
-            source.shape,
-            size.train or source.train,
-            device,
-            afresh=starts_from(run, runs),
-        )
+        source, dataset = SOURCES[run.dataset], duration.prepared(run)
+        shape, n_train = source.shape, size.train or source.train
+        if dataset:
+            shape, n_train = dataset.shape, dataset.counts["train"]
+        left = all_updates = recipe.passes * recipe.updates_per_epoch(n_train)
+        if dataset and not starts_from(run, runs):  # from a new model no checkpoint counts
+            done = duration.updates_done(run, recipe, family, dataset, device)
+            left = max(left - done, 0)
+        if left and run.experiment not in rates:
+            if params.profile == PAPER:  # a variant left out there is of its base's size
+                known = duration.benchmarked(device)
+                rate = known.get(run.experiment, known.get(params.base(run.experiment)))
+            else:
+                took = [one.seconds for one in released if one.experiment == run.experiment]
+                rate = took[0] / all_updates if took else None
+            if rate is None or run.experiment in edited:
+                _tell(f"timing a few updates of {run.experiment}")
+                rate = duration.seconds_per_update(recipe, family, shape, device)
+            rates[run.experiment] = rate
+        seconds[f"train@{run.key}"] = left * rates.get(run.experiment, 0.0)
         # A stand-in may have fewer images than the data set.
-        prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
-        count = f"{'' if prepared else 'up to '}{left:,}"
+        count = f"{'' if dataset else 'up to '}{left:,}"
         parts.append(f"train {run.key} ({count} updates to epoch {recipe.passes})")
     hardware = provenance.hardware(device)
     sure = all(_is_there(params, run.dataset) for run in runs)

@@ -74,13 +74,18 @@ class Progress:
             self._print("", end="")
 
 
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
 def listen_again() -> None:
     """Let a child end on SIGINT, by which it is told to, even where we were begun to ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run_through(
-    command: Sequence[str], environment: Mapping[str, str], see: Callable[[str], None] = print
+    command: Sequence[str], environment: Mapping[str, str], see: Callable[[str], None] = say
 ) -> int:
     """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
 
