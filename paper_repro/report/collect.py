@@ -110,7 +110,9 @@ class Collected:
         _require_alike(trained)
         row.stand_in = trained[0].training["data"]["stand_in"]
         row.seeds = [self.seed(files) for files in trained]
-        row.mean, row.seed_sd = _mean_and_sd([seed.number for seed in row.seeds])
+        row.mean, row.seed_sd = _mean_and_sd([seed.number for seed in row.counted])
+        if row.other_model:
+            row.chain_sd, _ = _mean_and_sd([seed.sets.sd for seed in row.counted if seed.sets])
         thinned = [seed.thinned.test_mean for seed in row.seeds if seed.thinned]
         row.thinned_mean, row.thinned_sd = _mean_and_sd(thinned)
         row.changed = sorted({key for files in trained for key in self.changed(files)})
@@ -174,7 +176,7 @@ class Collected:
             recipe_sha256=digest(list(_made_of(files).values())),
             weights_sha256=files.weights_sha256,
             sets=sets,
-            number=sets.mean if judged and sets else whole.test_mean,
+            number=sets.mean if sets and (judged or files.chains) else whole.test_mean,
         )
 
     def _verdict(self, row: Row, runs: list[RunFiles]) -> Verdict:
@@ -394,6 +396,10 @@ def collect(params: Params, listed: list[RunFiles]) -> Results:
         figure1 = read_record(folder / "figure1.json", FIGURE1, again)
     place = params.places("theory", "figure1")[0]
     reduced = place.path != PARAMS and bool(place.values)
+    mixing = found.mixing() if figure1 else []
+    for row in rows:
+        followed = [one.measured["burn_in"] for one in mixing if one.experiment == row.experiment]
+        row.near_start = row.thinned_mean is not None and followed == [None]
     return Results(
         profile=profile,
         inputs={
@@ -405,7 +411,7 @@ def collect(params: Params, listed: list[RunFiles]) -> Results:
         claims=ledger(rows, listed, figure1, figure1_reduced=reduced) if figure1 else [],
         variants=found.variants(),
         against_release=against_release(profile, rows),
-        mixing=found.mixing() if figure1 else [],
+        mixing=mixing,
         audit=found.audit(),
         figure1=figure1,
     )

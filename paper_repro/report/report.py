@@ -91,12 +91,13 @@ def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
-    """Return the lines of another model of Table 1, by one chain and by several, thinned.
+    """Return the lines of another model of Table 1, by chains one by one and by several, thinned.
 
-    Bars are the standard deviation over runs or, of a single one, the error over test images.
+    Bars are the standard deviation over chains or runs or, of a single one, the error over images.
     """
     first = row.seeds[0]
-    lines = [("one chain", row.mean, first.test_se, row.seed_sd)]
+    chains = "one chain" if row.chain_sd is None else "10 chains"
+    lines = [(chains, row.mean, first.test_se, row.chain_sd or row.seed_sd)]
     if first.thinned:
         lines.append(("thinned", row.thinned_mean, first.thinned.test_se, row.thinned_sd))
     marks = []
@@ -355,7 +356,7 @@ def _on_chains(results: Results) -> dict[str, Any]:
     gsn = chains.get("deep_gsn")
     measures = [made.parameters["parzen"] for made in results.inputs.values()]
     return {
-        "chain_sds": [f"{tables.MODELS[name]} {number(made.sd)}" for name, made in chains.items()],
+        "chains": chains,
         "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,

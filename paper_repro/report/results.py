@@ -168,9 +168,13 @@ class Failed(Closed):
 class Row(Closed):
     """One experiment. `mean` and `seed_sd` are over seeds.
 
-    The mean is that of the seeds' `number`. `alternatives` has what other grids of σ would make of
+    The mean is that of the seeds' `number`, of a model that is sampled by a Markov chain over the
+    runs with published weights: each by its mean over chains, whose standard deviation within a run
+    is `chain_sd`. `alternatives` has what other grids of σ would make of
     it, if all seeds were measured by them. `margin` is that of the rule. `other_model` is the name
-    in Table 1 of a model that is not the paper's own; `thinned_…` are those of a Markov chain.
+    in Table 1 of a model that is not the paper's own; `thinned_…` are those of a Markov chain, and
+    `near_start` says that chains from training images and from noise did not agree within the steps
+    that are left out, so that thinned samples partly are where they started.
     `length` is how many epochs the released script has, if ours has fewer.
     """
 
@@ -187,8 +191,10 @@ class Row(Closed):
     seed_sd: float | None = None
     margin: float | None = None
     other_model: str | None = None
+    chain_sd: float | None = None
     thinned_mean: float | None = None
     thinned_sd: float | None = None
+    near_start: bool = False
     length: int | None = None
     verdict: Verdict
     alternatives: list[Alternative] = []
@@ -197,6 +203,12 @@ class Row(Closed):
     def data(self) -> str:
         """The data that its runs saw: the data set, or what stood in for it."""
         return self.stand_in or self.dataset
+
+    @property
+    def counted(self) -> list[Seed]:
+        """The seeds behind the mean: of a Markov chain's, those of which several were run."""
+        chained = [seed for seed in self.seeds if seed.sets and self.other_model]
+        return chained or self.seeds
 
     @property
     def by_grid(self) -> dict[str, list[float]]:

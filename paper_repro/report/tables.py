@@ -61,6 +61,10 @@ def ours(row: Row) -> str:
     """Return an experiment's number as shown: the error of one run, or the spread over several."""
     if not row.seeds:
         return row.status
+    if row.chain_sd is not None:
+        runs = len(row.counted)
+        between = f"; SD over {runs} runs {number(row.seed_sd)}" if runs > 1 else ""
+        return f"{number(row.mean)} (10 chains, SD {number(row.chain_sd)}{between})"
     return over_runs(row.mean, row.seed_sd, len(row.seeds), row.seeds[0].test_se)
 
 
@@ -69,7 +73,8 @@ def thinned(row: Row) -> str:
     first = row.seeds[0].thinned if row.seeds else None
     if first is None:
         return "–"
-    return over_runs(row.thinned_mean, row.thinned_sd, len(row.seeds), first.test_se)
+    shown = over_runs(row.thinned_mean, row.thinned_sd, len(row.seeds), first.test_se)
+    return f"{shown}, near its start" if row.near_start else shown
 
 
 def both(row: Row) -> str:
@@ -218,7 +223,7 @@ def time_at_least(found: Mixes) -> str:
 def training_time(found: Mixes, release: Release | None) -> str:
     """Return what a run's training took, and on what, if it was released."""
     run = next((one for one in release.runs if one.run == found.run), None) if release else None
-    return f"{duration(run.seconds)}, {machine(run)}" if run else "–"
+    return f"{duration(run.seconds)}, {run.device.partition(',')[0]}" if run else "–"
 
 
 def rhat(found: Mixes) -> str:
