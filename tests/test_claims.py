@@ -159,6 +159,7 @@ def other_model(name, means, thinned, kind="documented recipe"):
         Seed.model_construct(
             run=f"paper-{name}-{i}",
             number=mean,
+            sets=None,
             thinned=Estimate(sigma=0.2, test_mean=apart, test_se=1.0),
         )
         for i, (mean, apart) in enumerate(zip(means, thinned, strict=True))
@@ -190,6 +191,32 @@ def test_the_other_models_are_compared_by_the_chains_that_favour_them(verdicts, 
     assert found.values["dbn"] == pytest.approx(225 - 139)
     assert found.values["stacked_cae"] == pytest.approx(225 - 121)
     assert found.values["deep_gsn"] == pytest.approx(225 - sum(gsn) / 3)
+
+
+@pytest.mark.parametrize(
+    ("thinned", "near_start", "verdict"),
+    [(180.0, True, "undecided"), (180.0, False, "holds"), (90.0, True, "holds")],
+)
+def test_thinned_samples_near_their_start_decide_nothing(verdicts, thinned, near_start, verdict):
+    ours = [224.0, 225.0, 226.0, 225.0, 225.0]
+    rows = [
+        row(ours),
+        other_model("dbn", [100.0, 101, 102], [thinned, thinned + 1, thinned + 2]),
+        other_model("stacked_cae", [121.0, 122, 120], [100.0, 101, 102]),
+        other_model("deep_gsn", [210.0, 211, 212], [200.0, 201, 202]),
+    ]
+    rows[1].near_start = near_start
+    assert verdicts(ours, rows=rows)["above_retrained_mnist"].verdict == verdict
+
+
+def test_of_a_chain_s_runs_those_with_ten_chains_count():
+    made = other_model("dbn", [-160.0, -200, -180], [138.0, 139, 140])
+    assert made.counted == made.seeds
+    sets = Sets(epoch=3, count=10, mean=-60.0, sd=90.0, grids={})
+    made.seeds[0] = made.seeds[0].model_copy(update={"sets": sets})
+    assert made.counted == made.seeds  # an experiment of ours that no table prints
+    made.other_model = "DBN"
+    assert made.counted == made.seeds[:1]
 
 
 def test_a_run_that_bears_everything_out(verdicts):

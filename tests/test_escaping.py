@@ -126,7 +126,7 @@ def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     for file in ("params.yaml", "CITATION.cff"):
         shutil.copy(ROOT / file, tmp_path)
-    (tmp_path / "reports/paper").mkdir(parents=True)
+    shutil.copytree(ROOT / "reports/paper/runs", tmp_path / "reports/paper/runs")
     monkeypatch.chdir(tmp_path)
     write_record(tmp_path / "reports/paper/results.json", results.model_dump(mode="json"))
     old = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -99,7 +99,8 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     chains = "one chain" if row.chain_sd is None else "10 chains"
     lines = [(chains, row.mean, first.test_se, row.chain_sd or row.seed_sd)]
     if first.thinned:
-        lines.append(("thinned", row.thinned_mean, first.thinned.test_se, row.thinned_sd))
+        thinned = "thinned, near start" if row.near_start else "thinned"
+        lines.append((thinned, row.thinned_mean, first.thinned.test_se, row.thinned_sd))
     marks = []
     for samples, mean, se, sd in lines:
         if mean is not None:
