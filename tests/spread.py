@@ -54,6 +54,7 @@ def write_folder(folder: Path, seed: int, *, data: bool) -> None:
         content = yaml.load(path)
         if path.parent != ROOT:
             content["seeds"] = {name: [seed] for name in content["seeds"]}
+            content["presentation"] = {"diagnosed": [], "mixing": []}
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         yaml.dump(content, target)
@@ -76,6 +77,7 @@ def rerun() -> None:
     for key in listed:
         for command in ("train", "evaluate"):
             assert main([command, key]) == 0
+    assert main(["figure1", QUICK]) == 0  # which a profile's results have, too
     found = described(collect(params, run_files(params)))
     Path("found.json").write_text(found.model_dump_json())
 

@@ -459,6 +459,7 @@ def with_streams(streams, *arguments):
     """Run a command as a shell does, its streams redirected."""
     command = ["bash", "-c", f'"$@" {streams}', "", sys.executable, "-m", "paper_repro", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONUNBUFFERED", None)  # which lets a full stdout be known before the end
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
