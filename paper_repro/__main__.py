@@ -164,8 +164,8 @@ def _secure_streams() -> None:
         if getattr(sys, name) is None:  # as by `2>&-`; the file takes that number, before others do
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
             if name == "stderr":
-                with contextlib.suppress(OSError):
-                    print("paper_repro: stderr: closed; what is told there is lost")
+                with contextlib.suppress(OSError):  # past the buffer, which would keep what fails
+                    os.write(1, b"paper_repro: stderr: closed; what is told there is lost\n")
     own = sys.__stderr__
     if own and own is sys.stderr:  # not a test's
         raw = io.BufferedWriter(_Stderr(own.fileno(), "w", closefd=False))
