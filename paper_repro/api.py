@@ -34,6 +34,7 @@ from paper_repro.gan.model.noise import draw_noise
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.content import content
+from paper_repro.report.run_files import require_own_weights
 from paper_repro.sample_files import open_samples
 
 SCORED = ("mnist",)  # data sets; Table 1's other one, TFD, is measured over folds
@@ -185,6 +186,7 @@ def load(name: str) -> Generator:
     path = weights_path(runs(params)[name])
     if not path.is_file():
         raise UserError(f"{path}: no such file; restore it with `git checkout {path.parent}`")
+    require_own_weights(runs(params)[name])
     trained = open_published(name)
     if trained is None:
         raise UserError(f"{name}: was not trained; it has no weights")

@@ -5,6 +5,7 @@ right result. A new file is covered the day it appears: files are found on the d
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import shutil
@@ -222,3 +223,33 @@ def test_published_weights_are_told_by_their_hash(pristine):
     code, said = run("verify", KEY)
     assert code == 2
     assert "generator.safetensors: not the file that" in said[0]
+
+
+def test_another_run_s_published_files_are_refused_by_all_who_read_them(pristine, workspace):
+    other = "quick-mnist-1"
+    workspace.list(mnist=[0, 1])
+    workspace.files["quick"]["presentation"] = {"published": [KEY, other], "protocol": {}}
+    workspace.write()
+    for stage in ("train", "evaluate", "weights", "figure2", "sample_sets"):
+        assert run(stage, other) == (0, []), stage
+    for name in ("generator.safetensors", "generator.json", "sample_sets.json"):
+        shutil.copy(RUN.with_name(other) / name, RUN / name)
+    for command in (("report", "quick"), ("explore", "quick"), ("verify", KEY)):
+        code, said = run(*command)
+        assert (code, len(said)) == (2, 1), command
+        assert (
+            f"{RUN}/generator.safetensors: the weights of another run (seed 1 of mnist)" in said[0]
+        )
+
+
+def test_a_published_run_s_records_are_those_that_the_lock_has(pristine):
+    lock = Path("profiles/quick/dvc.lock")
+    path = RUN / "sample_sets.json"
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    out = {"path": path.as_posix(), "md5": md5}
+    lock.write_text(json.dumps({"stages": {f"sample_sets@{KEY}": {"outs": [out]}}}))
+    assert run("report", "quick")[0] == 0
+    rewrite(path, lambda found: found["sets"].reverse())
+    code, (said, *more) = run("report", "quick")
+    assert (code, more) == (2, [])
+    assert f"{path}: not the one that {lock} records of a published run; restore it" in said

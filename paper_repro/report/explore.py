@@ -18,6 +18,7 @@ from paper_repro.figures.canvas import save_note
 from paper_repro.figures.strips import draw_strips
 from paper_repro.gan.model.sampler import GeneratorSampler
 from paper_repro.pipeline.presentation import presentation
+from paper_repro.report.run_files import require_own_weights
 from paper_repro.report.templating import environment
 
 # What explore.js can do.
@@ -36,8 +37,9 @@ def generator(trained: TrainedRun) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If the page can't draw from it, or its weights are absent or damaged.
+        If the page can't draw from it, or its weights are absent, damaged or another run's.
     """
+    require_own_weights(trained.run)
     shape, sampler = trained.record["data"]["shape"], trained.sampler()
     others = {"a Markov chain"}
     if isinstance(sampler, GeneratorSampler):

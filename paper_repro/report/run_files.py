@@ -1,12 +1,15 @@
 """What the stages left of a run in its folder in ``reports/``, checked as it is read."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import pandas as pd
 from pydantic import TypeAdapter
+from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_json
@@ -14,11 +17,13 @@ from paper_repro.core.params import Params
 from paper_repro.core.recipe import family_in
 from paper_repro.core.records import NotRun, Trained, read_record, read_training
 from paper_repro.core.runs import Run, repro, runs, weights_path
+from paper_repro.core.tensor_file import read_metadata
 from paper_repro.evaluation.evaluate import EVALUATION, Evaluation, metrics
 from paper_repro.evaluation.trained_run import WEIGHTS
 from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.figures.figure3 import FIGURE3
 from paper_repro.pipeline.presentation import checked_runs, presentation, report_stage
+from paper_repro.pipeline.run_list import run_list_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
@@ -35,6 +40,7 @@ class RunFiles:
     published: bool = False  # whether its generator is in git, with what was measured of it
     due: frozenset[str] = frozenset()  # records that stages of its own leave, beside the usual ones
     chains: bool = False  # whether its samples are steps of Markov chains
+    locked: Mapping[str, str] = field(default_factory=dict)  # MD5 by path, as DVC recorded files
 
     @cached_property
     def record(self) -> Trained | NotRun:
@@ -90,7 +96,9 @@ class RunFiles:
         path = weights_path(self.run)
         if not path.is_file():
             raise self._absent(path, "weights")
-        return self.measured("generator.json", WEIGHTS)["files"][path.name]
+        sha256 = self.measured("generator.json", WEIGHTS)["files"][path.name]
+        require_own_weights(self.run)
+        return sha256
 
     def picture(self, name: Literal["figure2", "figure3"]) -> Path:
         """Return where a trained run's picture is, once it and its record are checked."""
@@ -125,7 +133,14 @@ class RunFiles:
             If the file is absent or damaged, or was written when there was no model yet.
         """
         path = self.run.folder / name
-        found: Any = read_record(path, kind, self._again(STAGES.get(name, path.stem)))
+        again = self._again(STAGES.get(name, path.stem))
+        found: Any = read_record(path, kind, again)
+        recorded = self.locked.get(path.as_posix()) if self.published else None
+        if recorded and hashlib.md5(path.read_bytes()).hexdigest() != recorded:
+            raise UserError(
+                f"{path}: not the one that {lock_path(self.run.profile)} records of a published "
+                f"run; restore it with git, or run `{again}`"
+            )
         if found["status"] != "ok":
             raise UserError(
                 f"{path}: says {found['status']!r}, but {self.run.key} is trained; run "
@@ -142,17 +157,42 @@ class RunFiles:
         return pd.read_csv(path)
 
 
+def lock_path(profile: str) -> Path:
+    """Return where DVC records what a profile's stages made."""
+    return run_list_path(profile).with_name("dvc.lock")
+
+
+def _locked(profile: str) -> dict[str, str]:
+    """Return the MD5 of each file that a profile's lock records, by path; nothing without one."""
+    path = lock_path(profile)
+    stages = YAML(typ="safe").load(path)["stages"] if path.is_file() else {}
+    outputs = (out for stage in stages.values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in outputs}
+
+
+def require_own_weights(run: Run) -> None:
+    """Raise a `UserError` if a published run's weights are another run's."""
+    path, own = weights_path(run), run.model_dump()
+    made = read_metadata(path)
+    if any(made.get(name) != own[name] for name in Run.model_fields):
+        raise UserError(
+            f"{path}: the weights of another run (seed {made.get('seed')} of "
+            f"{made.get('experiment')}); restore it with git"
+        )
+
+
 def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
     shown, listed = presentation(params), runs(params)
     first = {run.experiment: key for key, run in reversed(listed.items())}
     closely = {first.get(name) for name in shown.diagnosed}
     checked = checked_runs(shown, listed)
-    found = []
+    found, locked = [], _locked(params.profile) if shown.published else {}
     for key, run in listed.items():
         due = CLOSELY if key in closely else CHECKED if key in checked else frozenset()
         independent = family_in(params, run.experiment).independent
         if independent:
             due |= INDEPENDENT
-        found.append(RunFiles(run, key in shown.published, due, chains=not independent))
+        published = key in shown.published
+        found.append(RunFiles(run, published, due, chains=not independent, locked=locked))
     return found

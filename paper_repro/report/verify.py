@@ -21,6 +21,7 @@ from paper_repro.diagnostics.sample_sets import DEFAULT_GRID, SAMPLE_SETS, Sampl
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.release import SAME
+from paper_repro.report.run_files import require_own_weights
 
 
 def _require_data(run: Run) -> None:
@@ -43,6 +44,7 @@ def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
         raise UserError(
             f"{weights_path(run)}: no such file; weights are published of {listed} only"
         )
+    require_own_weights(run)
     trained, path = open_published(key), run.folder / "sample_sets.json"
     again = repro(run.profile, f"sample_sets@{key}")
     found = read_record(path, SAMPLE_SETS, again)
