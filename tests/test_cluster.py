@@ -583,7 +583,7 @@ def test_a_job_has_a_thread_for_each_core_that_it_asked_for(tmp_path, given, thr
     outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     job = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_CPUS_ON_NODE": "12"}
     done = subprocess.run(
-        ["bash", slurm.SCRIPT, "/usr/bin/python", FIRST],
+        ["bash", slurm.SCRIPT, tmp_path / "python", FIRST],  # whose folder comes first
         env=outer | job | given,
         capture_output=True,
         text=True,
