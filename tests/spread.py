@@ -58,6 +58,7 @@ def write_folder(folder: Path, seed: int, *, data: bool) -> None:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         yaml.dump(content, target)
+    shutil.copy(ROOT / "CITATION.cff", folder)
     for source in (ROOT / RAW).iterdir():
         target = folder / RAW / source.name
         if data:
