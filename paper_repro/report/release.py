@@ -124,8 +124,12 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
         theirs = {run.run: run for run in listed}
         found = [_run(seed, theirs.get(seed.run)) for seed in row.seeds]
         lines += found
+        counted = {seed.run for seed in row.counted}
+        if len(counted) < len(row.seeds):  # the mean is over the runs of ten chains
+            theirs = {name: run for name, run in theirs.items() if name in counted}
         if row.mean is not None and theirs:
-            same = all(line.kind == "same" for line in found) and len(found) == len(theirs)
+            same = all(line.kind == "same" for line in found if line.name in counted)
+            same = same and len(counted) == len(theirs)
             numbers = [run.number for run in theirs.values()]
             lines.append(_mean(row, row.mean, numbers, same=same))
     return lines

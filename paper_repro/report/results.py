@@ -207,7 +207,7 @@ class Row(Closed):
     @property
     def counted(self) -> list[Seed]:
         """The seeds behind the mean: of a Markov chain's, those of which several were run."""
-        chained = [seed for seed in self.seeds if seed.sets and self.other_model]
+        chained = [seed for seed in self.seeds if self.other_model and seed.sets]
         return chained or self.seeds
 
     @property

@@ -141,7 +141,8 @@ def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
         shown: object = f"{row.status}{needs}"
         if name in runs:
             shown = Markdown(f"![Figure 2 {about['panel']}](runs/{runs[name]}/figure2.png)")
-        found[f"{about['panel']}) {about['title']}"] = shown
+        short = f", {extent(row)}" if row.length else ""
+        found[f"{about['panel']}) {about['title']}{short}"] = shown
     return markdown([found] if found else [])
 
 
