@@ -3,7 +3,7 @@
     python -m tests.spread FOLDER [--only data|fallbacks]
 
 trains and measures the runs of the profile quick in subfolders of FOLDER, on the data that are in
-``data/raw`` and on what stands in for them without: with three seeds, with one thread, and as
+``data/raw`` and on what stands in for them without: with three seeds, with two threads, and as
 processors with fewer instructions do. What FOLDER has already is kept, so that it may be
 interrupted; two cores take some two minutes for each rerun. Then it writes
 ``reports/quick/release.json``: each number of seed 0, with the 99.9 % prediction interval of one
@@ -19,6 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
 from ruamel.yaml import YAML
 from scipy.stats import t
 
@@ -35,11 +36,12 @@ from tests.small import ROOT
 QUICK = "quick"
 RAW = Path("data/raw")
 DATA, FALLBACKS = "data", "fallbacks"
+THREADS = "SPREAD_THREADS"  # in the environment; one, as in all tests, without
 VARIANTS: dict[str, tuple[int, dict[str, str]]] = {  # seed, environment
+    "two_threads": (0, {THREADS: "2"}),  # first: what the release shows
     "seed_0": (0, {}),
     "seed_1": (1, {}),
     "seed_2": (2, {}),
-    "one_thread": (0, {"OMP_NUM_THREADS": "1"}),
     "aten_avx2": (0, {"ATEN_CPU_CAPABILITY": "avx2"}),
     "aten_default": (0, {"ATEN_CPU_CAPABILITY": "default"}),
     "onednn_avx2": (0, {"ONEDNN_MAX_CPU_ISA": "AVX2"}),
@@ -71,6 +73,7 @@ def write_folder(folder: Path, seed: int, *, data: bool) -> None:
 
 def rerun() -> None:
     """Train and measure the runs in the present folder; print what a release says of them."""
+    torch.set_num_threads(int(os.environ.get(THREADS, "1")))
     params = read_params(QUICK)
     listed = runs(params)
     for dataset in dict.fromkeys(run.dataset for run in listed.values()):
@@ -111,6 +114,8 @@ def spread() -> None:
                 found.setdefault((run.experiment, run.recipe_sha256), []).append(run)
     released = []
     for reruns in found.values():
+        if len(reruns) == 1:  # of TFD's fallback, which one of these processors rounds differently
+            continue
         expected = interval([run.number for run in reruns])
         released.append(reruns[0].model_copy(update={"spread": expected}))
     write_record(release_path(QUICK), made.model_copy(update={"runs": released}).model_dump())
