@@ -79,7 +79,7 @@ def test_lines_are_plain_where_no_terminal_rewrites_them(variable, monkeypatch, 
     monkeypatch.setattr(reproing, "needed_stages", lambda target: {"fetch"})
     code = f"print({DVC!r})"
     monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
-    monkeypatch.setattr(reproing, "ending", lambda profile: print(f"the end of {profile}"))
+    monkeypatch.setattr(ending, "ending", lambda profile: print(f"the end of {profile}"))
     reproing.repro("quick")
     said = capsys.readouterr().out
     assert "\r" not in said

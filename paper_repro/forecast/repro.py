@@ -1,5 +1,6 @@
 """``paper_repro repro``: DVC's repro of a profile, a line a stage, and its numbers at the end."""
 
+import importlib
 import os
 import re
 import signal
@@ -7,12 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 
 from paper_repro.core.errors import Interrupted
 from paper_repro.forecast.plan import plan
 from paper_repro.forecast.stages import needed_stages
 from paper_repro.pipeline.run_list import run_list_path
-from paper_repro.report.ending import ending
 from paper_repro.report.formatting import duration
 
 STAGE = re.compile(r"(Running s|S)tage '(?:.*:)?(.+?)'")
@@ -84,14 +85,23 @@ def listen_again() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def _load_ending() -> ModuleType:
+    """Import what an ending needs, which takes seconds."""
+    return importlib.import_module("paper_repro.report.ending")
+
+
 def run_through(
-    command: Sequence[str], environment: Mapping[str, str], see: Callable[[str], None] = say
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    see: Callable[[str], None] = say,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> int:
     """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
 
     Parameters
     ----------
     see : is given what it prints, line by line; errors go where ours go.
+    meanwhile : is called once it has begun.
 
     Raises
     ------
@@ -108,6 +118,7 @@ def run_through(
         preexec_fn=listen_again,
     ) as child:
         try:
+            meanwhile()
             assert child.stdout is not None
             for line in child.stdout:
                 see(line.rstrip("\n"))
@@ -140,9 +151,9 @@ def repro(profile: str, *, allow_missing: bool = False) -> None:
     )
     command = [*DVC, "repro", pipeline, *(["--allow-missing"] if allow_missing else [])]
     try:
-        code = run_through(command, os.environ, progress.see)
+        code = run_through(command, os.environ, progress.see, meanwhile=_load_ending)
     finally:
         progress.end()
     if code:
         raise SystemExit(code)
-    ending(profile)
+    _load_ending().ending(profile)

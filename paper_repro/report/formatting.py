@@ -2,10 +2,12 @@
 
 import string
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paper_repro.core.circumstances import Commit
-from paper_repro.report.results import Published
+
+if TYPE_CHECKING:  # a repro that has nothing to do should not wait for torch
+    from paper_repro.report.results import Published
 
 
 def number(mean: float | None, error: float | None = None) -> str:
@@ -16,7 +18,7 @@ def number(mean: float | None, error: float | None = None) -> str:
     return text if error is None else f"{text}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.1f}"
 
 
-def printed(found: Published) -> str:
+def printed(found: "Published") -> str:
     """Return a number of the paper as printed there."""
     return f"{found.mean:g}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{found.se:g}"
 
