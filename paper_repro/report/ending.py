@@ -27,8 +27,9 @@ def table(results: Results) -> list[str]:
     order = (*DIFFER, "undecided", "another number", "no counterpart", "not run", *AGREE)
     rows.sort(key=lambda row: order.index(row[3]) if row[3] in order else -1)
     shown = [("experiment", "nats", "release", ""), *rows[:LINES]]
+    width = max(len(name) for name, *_ in shown)
     text = [
-        f"{name:17}{ours:>10}{released:>10}  {kind}".rstrip()
+        f"{name:{width}}{ours:>10}{released:>10}  {kind}".rstrip()
         for name, ours, released, kind in shown
     ]
     more = f" ({len(rows) - LINES} more are in the report)" if len(rows) > LINES else ""
