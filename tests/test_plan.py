@@ -90,18 +90,18 @@ def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(worksp
     monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: timed.append("mnist") or 60.0)
     params = read_params()
     listed = list(runs(params).values())
-    on_this = planning._training(params, listed, set(), {})
+    on_this = planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
     assert "about 29.0 min on" in on_this  # 28 updates, and a minute for what follows
     here = provenance.hardware(torch.device("cpu"))
     row = {"experiment": "mnist", "seconds_an_update": {"median": 120.0}}
     write_json(estimate.FOLDER / "experiments.json", {"rows": [row]})
     write_json(estimate.FOLDER / "summary.json", {"provenance": here})
-    assert "about 57.0 min on" in planning._training(params, listed, set(), {})
+    assert "about 57.0 min on" in planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
-    assert planning._training(params, listed, {"mnist"}, {}) == on_this  # a recipe of one's own
+    assert planning._training(params, listed, {"mnist"})[0] == on_this  # a recipe of one's own
     write_json(estimate.FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
-    assert planning._training(params, listed, set(), {}) == on_this
+    assert planning._training(params, listed, set())[0] == on_this
 
 
 def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(monkeypatch):

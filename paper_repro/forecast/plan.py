@@ -40,7 +40,7 @@ def plan(profile: str) -> dict[str, float]:
     seconds: dict[str, float] = {}
     if training:
         edited = {run.experiment for run in training if changed.get(f"train@{run.key}")}
-        text = _training(params, training, edited, seconds)
+        text, seconds = _training(params, training, edited)
     elif changed:
         text = f"no training, {len(changed)} short stage(s); a minute or so."
     elif absent:
@@ -66,13 +66,12 @@ def _is_there(params: Params, dataset: str) -> bool | None:
     return read_record(path, STATUS, in_git=False)["status"] == "ok"
 
 
-def _training(params: Params, runs: list[Run], edited: set[str], seconds: dict[str, float]) -> str:
-    """Return what is to be trained, and about how long it takes.
+def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, dict[str, float]]:
+    """Return what is to be trained and about how long it takes, in words and by stage.
 
     Parameters
     ----------
     edited : experiments of which ``make bench`` may have timed another recipe.
-    seconds : is filled in, by training stage.
     """
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
@@ -83,7 +82,7 @@ def _training(params: Params, runs: list[Run], edited: set[str], seconds: dict[s
     from paper_repro.report.release import read_release
     from paper_repro.training.loop import resolve_device
 
-    parts = []
+    parts, seconds = [], dict[str, float]()
     release = read_release(params.profile)
     released = release.runs if release else []
     rates: dict[str, float] = {}  # by experiment, of which runs differ by their seeds
@@ -118,8 +117,9 @@ def _training(params: Params, runs: list[Run], edited: set[str], seconds: dict[s
     hardware = provenance.hardware(device)
     sure = all(_is_there(params, run.dataset) for run in runs)
     about = shown(sum(seconds.values()) + 60)
-    return (
+    text = (
         f"{', '.join(parts)}, then measure, draw and report: about {about} on "
         f"this {hardware['device']} ({hardware['threads']} threads)"
         f"{'' if sure else ', if the data can be had'}."
     )
+    return text, seconds
