@@ -18,7 +18,7 @@ SECONDS = 0.3
 CHAINS = (1, 100)
 EXPERIMENTS = ("mnist", "dbn", "stacked_cae", "deep_gsn")  # Table 1 on MNIST
 CPU = torch.device("cpu")  # where all samples are drawn
-WALK = {"walk_std": 1.0}  # decides no time
+STD = 1.0  # of a walk: decides no time
 
 
 def random_sampler(name: str) -> Sampler:
@@ -32,7 +32,7 @@ def random_sampler(name: str) -> Sampler:
         if key.startswith("generator.")
     }
     images = torch.rand(max(CHAINS), *shape).flatten(1)
-    sampler: Sampler = family.model_module().sampler(recipe, tensors, WALK, lambda: images)
+    sampler: Sampler = family.model_module().sampler(recipe, tensors, STD, lambda: images)
     return sampler
 
 

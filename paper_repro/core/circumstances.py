@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 from paper_repro.core.records import Closed, Sealed, read_record, write_record
 from paper_repro.core.runs import Run, repro
 
-Measuring = Literal["evaluate", "sample_checks", "sample_sets", "mixing", "parzen_audit"]
+Measuring = Literal["evaluate", "sample_checks", "sample_sets", "mixing", "parzen_audit", "walk"]
 MEASURING: tuple[Measuring, ...] = get_args(Measuring)
 
 

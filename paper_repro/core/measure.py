@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from paper_repro.core.params import Count, CountOrZero, Model, require_order
+from paper_repro.core.params import Count, CountOrZero, Model, Positive, require_order
 
 Exponent = Annotated[float, Field(ge=-9, le=9)]  # beyond, σ's square is no float32 any more
 
@@ -20,6 +20,19 @@ class Thinned(Model):
     chains: Count
     burn_in: CountOrZero  # steps before the first draw
     thinning: Count  # steps from one draw to the next
+
+
+class Walk(Model):
+    """How the width of a walk is chosen: what its standard deviation may be, by so many chains."""
+
+    chains: Annotated[int, Field(ge=2, le=1000)]
+    stds: Annotated[tuple[Positive, ...], Field(min_length=1)]  # ascending
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if list(self.stds) != sorted(set(self.stds)):
+            raise ValueError("stds must ascend")
+        return self
 
 
 class ParzenSettings(Model):
@@ -53,6 +66,7 @@ class Measure(ParzenSettings):
     """How the profile measures a run; a Markov chain in two ways, one step after another first."""
 
     thinned: Thinned | None = None
+    walk: Walk | None = None  # of a chain whose authors state no width
 
     @model_validator(mode="after")
     def _check_chains(self) -> Self:

@@ -88,7 +88,7 @@ class ModelModule(Protocol):
         self,
         recipe: Recipe,
         tensors: "Mapping[str, torch.Tensor]",
-        validation: Mapping[str, float],
+        std: float | None,
         images: "Callable[[], torch.Tensor]",
     ) -> "Sampler":
         """Return a trained model as a sampler; a `ValueError` if the tensors are not the recipe's.
@@ -96,7 +96,7 @@ class ModelModule(Protocol):
         Parameters
         ----------
         tensors : what the model file calls ``generator.…``, without that.
-        validation : the last row of ``validation.csv``.
+        std : of the noise of its walk, where a `measure` has it chosen.
         images : gives the training images, (n, d).
         """
         ...

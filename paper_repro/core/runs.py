@@ -56,6 +56,11 @@ def weights_path(run: Run) -> Path:
     return run.folder / "generator.safetensors"
 
 
+def walk_path(run: Run) -> Path:
+    """Return where a run's choice of its walk lies, if it is a walk's."""
+    return run.folder / "walk.json"
+
+
 def run_key(profile: str, experiment: str, seed: int) -> str:
     """Return a run's name."""
     return f"{profile}-{experiment}-{seed}"

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
@@ -15,6 +15,7 @@ from paper_repro.core.measure import Measure
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import ModelModule, Recipe, recorded
 from paper_repro.core.records import (
+    Closed,
     NotRun,
     Sealed,
     Trained,
@@ -24,7 +25,15 @@ from paper_repro.core.records import (
     require_model,
     write_record,
 )
-from paper_repro.core.runs import Run, measure_key, model_path, read_run, repro, weights_path
+from paper_repro.core.runs import (
+    Run,
+    measure_key,
+    model_path,
+    read_run,
+    repro,
+    walk_path,
+    weights_path,
+)
 from paper_repro.core.sampler import Sampler
 from paper_repro.core.tensor_file import load_tensors
 
@@ -39,7 +48,28 @@ class Weights(Sealed):
     parameters: int
 
 
-WEIGHTS = or_not_run(Weights)
+class Width(Closed):
+    """A walk of one width on validation images: of each chain, its σ and log-likelihood."""
+
+    std: float
+    sigmas: list[float]
+    valid_means: list[float]
+
+
+class WalkChoice(Sealed):
+    """``walk.json``: the width of a walk, as validation images chose it (`evaluation.walk`)."""
+
+    status: Literal["ok"]
+    std: float  # chosen
+    best: float  # whose mean over chains is the highest
+    alike: list[float]  # no more than one standard error of the best one's mean below it
+    at_end: bool  # whether the best is the grid's first or last
+    coarse: bool  # whether the grid jumps by more than half beside the best
+    widths: list[Width]
+    measure: dict[str, Any]
+
+
+WEIGHTS, WALK = or_not_run(Weights), or_not_run(WalkChoice)
 
 
 @dataclass(frozen=True)
@@ -83,10 +113,14 @@ class TrainedRun:
     def _family(self) -> Family:
         return family_of(self.record["experiment_parameters"], self.run.key)
 
-    def sampler(self, epoch: str | None = None) -> Sampler:
+    def sampler(self, epoch: str | None = None, std: float | None = None) -> Sampler:
         """Return the model of the ``best`` or ``last`` epoch as a sampler, on the CPU.
 
         Without a name: of the epoch that the experiment's result is measured at.
+
+        Parameters
+        ----------
+        std : of the noise of its walk, in place of the chosen one.
 
         Raises
         ------
@@ -102,13 +136,23 @@ class TrainedRun:
             return family.sampler(
                 self.recipe,
                 tensors,
-                self.record.get("validation", {}),
+                std or self._chosen(),
                 functools.cache(lambda: self.dataset().load("train")),  # by every set of chains
             )
         except ValueError as error:
             raise UserError(
                 f"{path}: not the network of its recipe ({error}); run `dvc repro` to train it"
             ) from None
+
+    def _chosen(self) -> float | None:
+        """Return the width of its walk; None if the profile has none chosen."""
+        if self.measure().walk is None:
+            return None
+        path, again = walk_path(self.run), repro(self.run.profile, f"walk@{self.run.key}")
+        found = read_record(path, WALK, again)
+        if found["status"] != "ok":
+            raise UserError(f"{path}: says {found['status']!r}; run `{again}`")
+        return found["std"]
 
 
 def measure_of(params: Params, run: Run) -> Measure:

@@ -11,15 +11,22 @@ from ruamel.yaml import YAML
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
+from paper_repro.core.measure import Measure
 from paper_repro.core.params import PAPER, Params, params_path, profiles, read_params
 from paper_repro.core.recipe import family_in
 from paper_repro.core.records import write_record
-from paper_repro.core.runs import measure_key, model_path, runs, weights_path
+from paper_repro.core.runs import measure_key, model_path, runs, walk_path, weights_path
 from paper_repro.core.titles import TITLES
 from paper_repro.pipeline.presentation import ABLATIONS, checked_runs, presentation
 
 PIPELINE = Path("dvc.yaml")
-OPENED = ("dataset", "measure", "model", "weights")  # what a stage that opens a run depends on
+OPENED = (
+    "dataset",
+    "measure",
+    "model",
+    "weights",
+    "record",
+)  # what a stage that opens a run depends on
 NO_RELEASE: dict[str, Any] = {"version": "none", "commit": None, "runs": []}
 
 
@@ -58,6 +65,11 @@ def run_list(params: Params) -> str:
     _require_effect(params)
     profile, shown, listed = params.profile, presentation(params), runs(params)
     entries: dict[str, dict[str, str]] = {}
+    walked = {
+        key
+        for key, run in listed.items()
+        if params.parse(Measure, "measure", measure_key(params, run)).walk
+    }
     for key, run in listed.items():
         family = family_in(params, run.experiment)
         entries[key] = {
@@ -70,6 +82,9 @@ def run_list(params: Params) -> str:
             "model": family.model,
             "weights": (
                 weights_path(run) if key in shown.published else model_path(key)
+            ).as_posix(),
+            "record": (
+                walk_path(run) if key in walked else run.folder / "training.json"
             ).as_posix(),
         }
         for name in (run.experiment, entries[key]["base"]):
@@ -124,6 +139,7 @@ def run_list(params: Params) -> str:
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
         "checked": {key: opened(key) for key in checked_runs(shown, listed)},
         "sheets": {first[name]: opened(first[name]) for name in shown.checked},
+        "walked": {key: opened(key) for key in listed if key in walked},
         "published": {key: opened(key) for key in shown.published},
         "mixed": {first[name]: opened(first[name]) for name in shown.mixing},
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from paper_repro.core.errors import UserError
 from paper_repro.core.params import Positive
 from paper_repro.core.recipe import Layerwise
 from paper_repro.core.sampler import ChainSampler, stacked
@@ -84,7 +85,7 @@ class Cae:
 
 
 def walk(
-    layers: Sequence[Cae], start: torch.Tensor, std: float | torch.Tensor, rng: torch.Generator
+    layers: Sequence[Cae], start: torch.Tensor, std: float, rng: torch.Generator
 ) -> Iterator[torch.Tensor]:
     """Yield the states of chains, (c, d): x′ = g(f(x) + J Jᵀ α), α ~ N(0, std²), step by step.
 
@@ -93,7 +94,6 @@ def walk(
     Parameters
     ----------
     start : (c, d) images at which the chains begin; they are no state.
-    std : of all chains, or (c, 1) of each.
     """
     x = start
     while True:
@@ -118,22 +118,23 @@ def walk(
 def sampler(
     recipe: StackedCae,
     tensors: Mapping[str, torch.Tensor],
-    validation: Mapping[str, float],
+    std: float | None,
     images: Callable[[], torch.Tensor],
 ) -> ChainSampler:
     """Return the walk of a trained stack, by the standard deviation chosen on validation images.
 
     Raises
     ------
+    UserError
+        If none was chosen.
     ValueError
         If the tensors are not the recipe's.
     """
-    layers = stacked(Cae, tensors, recipe.hidden)
-    return chain_of(layers, validation["walk_std"], images)
+    if std is None:
+        raise UserError("measure: a stacked CAE's has a `walk`: {chains: 10, stds: [1.0, 2.0]}")
+    return chain_of(stacked(Cae, tensors, recipe.hidden), std, images)
 
 
-def chain_of(
-    layers: Sequence[Cae], std: float | torch.Tensor, images: Callable[[], torch.Tensor]
-) -> ChainSampler:
-    """Return the walk of layers by a standard deviation, or one for each chain, as a sampler."""
+def chain_of(layers: Sequence[Cae], std: float, images: Callable[[], torch.Tensor]) -> ChainSampler:
+    """Return the walk of layers by a standard deviation as a sampler."""
     return ChainSampler(lambda start, rng: walk(layers, start, std, rng), images)

@@ -14,7 +14,7 @@ RECIPE = Experiment
 def sampler(
     recipe: Experiment,
     tensors: Mapping[str, torch.Tensor],
-    validation: Mapping[str, float],
+    std: float | None,
     images: Callable[[], torch.Tensor],
 ) -> GeneratorSampler:
     """Return a trained generator (a `ValueError` if the tensors are another network's)."""

@@ -1,0 +1,118 @@
+"""Stage ``walk@<run>``: the width of a walk, chosen on validation images after training.
+
+The authors of the contractive autoencoder state none. ``reports/paper/notes.md`` has the rule,
+which is older than the runs that it rules. The numbers of a run come from other chains than these.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import write_circumstances
+from paper_repro.core.float32_matmul import fast_float32
+from paper_repro.core.measure import ParzenSettings
+from paper_repro.core.records import write_record
+from paper_repro.core.runs import walk_path
+from paper_repro.core.sampler import Sampler
+from paper_repro.evaluation.trained_run import WalkChoice, Width, open_shown
+from paper_repro.parzen.bandwidth import choose_bandwidth
+
+COARSE = 1.5  # times as wide as the one before
+
+
+class Choice(NamedTuple):
+    """A width, and what it was chosen among."""
+
+    std: float
+    best: float
+    alike: list[float]
+
+
+def choose(widths: Sequence[Width]) -> Choice:
+    """Return the middle one of the widths that their chains can't tell from the best.
+
+    These score no more than one standard error of the best one's chains below it; a score is the
+    mean over chains. The best of a fine, noisy grid would be luck. Of two the narrower.
+
+    Parameters
+    ----------
+    widths : by ascending standard deviation.
+    """
+    scores = {width["std"]: statistics.fmean(width["valid_means"]) for width in widths}
+    best = max(widths, key=lambda width: scores[width["std"]])
+    chains = best["valid_means"]
+    error = statistics.stdev(chains) / len(chains) ** 0.5
+    alike = [std for std, score in scores.items() if score >= scores[best["std"]] - error]
+    return Choice(alike[(len(alike) - 1) // 2], best["std"], alike)
+
+
+def is_coarse(stds: Sequence[float], best: float) -> bool:
+    """Return whether a grid jumps by more than half beside its best value."""
+    return any(
+        wide > COARSE * narrow
+        for narrow, wide in itertools.pairwise(stds)
+        if best in (narrow, wide)
+    )
+
+
+def measure(
+    sampler: Sampler,
+    std: float,
+    chains: int,
+    settings: ParzenSettings,
+    valid: torch.Tensor,
+    seed: int,
+) -> Width:
+    """Return what chains of one width score on validation images, (v, d), in nats.
+
+    The same starting images and random numbers for every width.
+    """
+    states = sampler.chains(chains, seed, "walk")
+    walked = torch.stack([next(states) for _ in range(settings.samples)], dim=1)
+    found = [choose_bandwidth(valid, samples, settings.sigmas()) for samples in walked]
+    return {
+        "std": std,
+        "sigmas": [bandwidth.sigma for bandwidth in found],
+        "valid_means": [float(bandwidth.likelihoods.mean()) for bandwidth in found],
+    }
+
+
+@fast_float32()
+def walk(key: str) -> None:
+    """Choose the width of a walk, or write that it was not run (`UserError` on bad inputs)."""
+    trained = open_shown(key, "walk.json")
+    if trained is None:
+        return
+    started = time.monotonic()
+    dataset, settings = trained.dataset(), trained.measure()
+    assert settings.walk is not None  # by which the run is listed
+    valid = dataset.load(dataset.folds[0][0])[: settings.sigma_images]
+    widths = []
+    for std in settings.walk.stds:
+        sampler = trained.sampler(std=std)
+        widths.append(
+            measure(sampler, std, settings.walk.chains, settings, valid, trained.run.seed)
+        )
+        print(f"{key}: std {std:g}: {statistics.fmean(widths[-1]['valid_means']):.1f} nats")
+    std, best, alike = choose(widths)
+    stds = settings.walk.stds
+    found: WalkChoice = {
+        "status": "ok",
+        "std": std,
+        "best": best,
+        "alike": alike,
+        "at_end": best in (stds[0], stds[-1]),
+        "coarse": is_coarse(stds, best),
+        "widths": widths,
+        "measure": settings.recorded(),
+    }
+    write_circumstances(
+        trained.run, "walk", provenance.measurement(started, __name__, trained.code)
+    )
+    write_record(walk_path(trained.run), found)
+    print(f"{key}: the walk's standard deviation is {std:g}")
