@@ -57,7 +57,7 @@ class Width(Closed):
 
 
 class WalkChoice(Sealed):
-    """``walk.json``: the width of a walk, as validation images chose it (`evaluation.walk`)."""
+    """``walk.json``: the width of a walk, as validation images chose it (`diagnostics.walk`)."""
 
     status: Literal["ok"]
     std: float  # chosen
