@@ -101,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
     command.add_argument("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
+    command.add_argument(
+        "--per-gpu", type=int, metavar="N", help="local: or so many on each device"
+    )
     command.add_argument("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
     command.add_argument("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
     command.add_argument("--mem", metavar="8G", help="Slurm: memory of a job")
