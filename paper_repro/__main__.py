@@ -129,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile", nargs="?", default="paper")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    command.add_argument("--gpu", action="store_true", help="only training on a GPU: five minutes")
     command.add_argument("--page", action="store_true", help="only write the page anew")
     add("release", "report.release", "record the present results as the published release")
     command = add("readme", "report.readme", "fill the README's numbers from the reports")
