@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
     command.add_argument("--on", choices=("slurm", "local"), default="slurm")
     command.add_argument("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
+    command.add_argument(
+        "--per-gpu", type=int, metavar="N", help="local: or so many on each device"
+    )
     command.add_argument("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
     command.add_argument("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
     command.add_argument("--mem", metavar="8G", help="Slurm: memory of a job")
@@ -127,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("profile", nargs="?", default="paper")
     command = add("bench", "benchmarks.bench", "time everything here against plain twins")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    command.add_argument("--gpu", action="store_true", help="only training on a GPU: five minutes")
     command.add_argument("--page", action="store_true", help="only write the page anew")
     add("release", "report.release", "record the present results as the published release")
     command = add("readme", "report.readme", "fill the README's numbers from the reports")

@@ -39,7 +39,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
-    """Begin anew where a locale isn't UTF-8, of which the tests that read files know nothing."""
+    """Hide GPUs from tests that are not asked for by `-m gpu`; begin anew in a UTF-8 locale.
+
+    Tests that read files know nothing of another.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     if not sys.flags.utf8_mode and locale.getencoding().lower() != "utf-8":
         config.pluginmanager.getplugin("capturemanager").stop_global_capturing()
         os.environ["PYTHONUTF8"] = "1"

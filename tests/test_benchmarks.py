@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.benchmarks import bench, experiments, parzen, sampling, throughput, update
+from paper_repro.benchmarks import bench, experiments, gpu, parzen, sampling, throughput, update
 from paper_repro.benchmarks.plain_loop import PlainLoop
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
@@ -105,7 +105,7 @@ def test_runs_at_once_share_the_cores(monkeypatch):
     rates = {(1, 4): 10.0, (2, 2): 16.0, (4, 1): 24.0}
     monkeypatch.setattr(throughput.system, "cores", lambda: 4)
     monkeypatch.setattr(
-        throughput, "_together", lambda runs, threads, shape, seconds: rates[runs, threads]
+        throughput, "together", lambda runs, threads, shape, seconds: rates[runs, threads]
     )
     part = throughput.bench_throughput((4, 5))
     timed = {(row["runs"], row["threads"]): row["updates_a_second"] for row in part["rows"]}
@@ -118,7 +118,7 @@ def small_bench(workspace, monkeypatch):
     monkeypatch.setattr(bench, "_alone", lambda function, *arguments: function(*arguments))
     monkeypatch.setattr(update, "SHAPE", (4, 5))
     monkeypatch.setattr(bench, "SHAPE", (4, 5))
-    monkeypatch.setattr(bench, "OTHERS", {})
+    monkeypatch.setattr(experiments, "OTHERS", {})
     monkeypatch.setattr(throughput, "ROUNDS", 1)
     monkeypatch.setattr(throughput, "SECONDS", 0.05)
     source = SimpleNamespace(shape=(4, 5), train=64)
@@ -206,3 +206,58 @@ def test_the_committed_page_is_that_of_the_committed_numbers(tmp_path, monkeypat
     picture = re.compile('data:image/png;base64,[^"]*')  # its bytes differ between machines
     ours = (benchmarks.FOLDER / "index.html").read_text()
     assert picture.sub("", ours) == picture.sub("", expected)
+
+
+@pytest.fixture
+def small_gpu_bench(small_bench, monkeypatch):
+    """The whole of `bench --gpu` at small sizes, on the CPU, where nothing is compiled."""
+    monkeypatch.setattr(gpu, "SOURCES", {"mnist": SimpleNamespace(shape=(4, 5))})
+    for name, value in {"SIDE": 8, "COPIED": 100, "NODES": 3, "ROUNDS": 2, "ROUND": 0.01}.items():
+        monkeypatch.setattr(gpu, name, value)
+    monkeypatch.setattr(gpu.torch, "compile", lambda function, mode: function)
+    monkeypatch.setattr(gpu.torch.compiler, "cudagraph_mark_step_begin", lambda: None)
+    rates = {1: 10.0, 2: 15.0, 5: 30.0}
+    monkeypatch.setattr(gpu, "together", lambda runs, *_: rates[runs])
+    return small_bench
+
+
+def test_bench_on_a_gpu_writes_each_part_that_the_page_then_shows(small_gpu_bench, capsys):
+    assert main(["bench", "--gpu", "--device", "cpu"]) == 0
+    found = benchmarks.gpu()
+    assert found["skipped"] == {}
+    assert found["correctness"] == {
+        "replayed_is_unrecorded": True,
+        "resumed_is_uninterrupted": True,
+    }
+    assert found["processes"] == {"1": 10, "2": 15, "5": 30}
+    assert min(found["limits"].values()) > 0
+    assert min(found["costs"].values()) > 0
+    assert [row["experiment"] for row in found["experiments"]] == ["mnist"]
+    ways = benchmarks.ways(found)
+    assert ways.count("\n") == 7  # two above the six ways
+    fraction = found["update"]["gflop"] * 1e9 / found["update"]["seconds"]["plain"]["median"]
+    shown = f"{fraction / found['limits']['float32_flop_a_second']:.2f}"
+    (plain,) = (line for line in ways.splitlines() if "a plain PyTorch loop" in line)
+    assert shown in plain
+    for path in (ROOT / benchmarks.FOLDER).glob("*.json"):
+        (benchmarks.FOLDER / path.name).write_text(path.read_text())
+    benchmarks.benchmarks_page()
+    page = (benchmarks.FOLDER / "README.md").read_text()
+    assert ways in page
+    assert "Updates a second, all together" in page
+
+
+def test_what_time_does_not_reach_or_fails_on_a_gpu_is_noted(small_gpu_bench, monkeypatch):
+    def failing(self):
+        raise RuntimeError("no room\nat all")
+
+    monkeypatch.setattr(gpu._Bench, "update", failing)
+    monkeypatch.setattr(gpu, "SECONDS", 40)
+    gpu.bench_gpu(CPU)
+    found = benchmarks.gpu()
+    assert set(found["skipped"]) == {"update", "processes", "compiled"}
+    assert found["skipped"]["update"] == "no room"
+    assert re.fullmatch(r"\d+ s were left, it needs 60", found["skipped"]["processes"])
+    assert found["correctness"]["resumed_is_uninterrupted"]
+    assert found["experiments"] == []  # the time is kept for what comes after
+    assert benchmarks.gpu()["seconds"].keys() >= {"limits", "compiled"}

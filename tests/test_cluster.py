@@ -430,6 +430,10 @@ def test_a_run_without_data_is_left_out(stub, capsys):
         (["--jobs=2"], "--jobs: only with --on local"),
         (["--on=local", "--mem=8G"], "--mem: only with --on slurm"),
         (["--on=local", "--gpus=0", "--jobs=2"], "--jobs: only without --gpus"),
+        (["--per-gpu=2"], "--per-gpu: only with --on local"),
+        (["--on=local", "--per-gpu=2", "--jobs=2"], "--jobs: only without --gpus and --per-gpu"),
+        (["--on=local", "--per-gpu=2"], "--per-gpu 2: torch finds no CUDA device here"),
+        (["--on=local", "--per-gpu=-1"], "--per-gpu -1: must be at least 1"),
         (["--on=local", "--jobs=-1"], "--jobs -1: must be at least 1"),
         (["--cpus=0"], "--cpus 0: must be at least 1"),
         (["--on=local", "--gpus=0,0"], "--gpus 0,0: must be different numbers by commas"),
@@ -644,6 +648,17 @@ def test_two_runs_at_once_give_the_bytes_of_one_after_the_other(lab, capsys):
     assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")[keys[0]] == "finished"
 
 
+def test_who_has_one_gpu_for_several_runs_is_told_of_per_gpu(lab, capsys, monkeypatch):
+    lab.list(tfd_pretrain=[0, 1])
+    monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for options, told in (([], True), (["--gpus=0", "--per-gpu=2"], False)):
+        assert main(["submit", TARGET, "--on=local", "--dry-run", *options]) == 0
+        said = capsys.readouterr().out
+        assert ("--per-gpu, see CLUSTER.md" in said) == told
+        assert f"{1 if told else 2} run(s) at once" in said
+
+
 def test_a_failed_run_is_named_with_its_log_and_costs_only_what_starts_from_it(lab, capsys):
     lab.list(tfd_pretrain=[0, 1], tfd=[0])
     path = Path("checkpoints", FIRST)
@@ -713,6 +728,9 @@ def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     assert local.slots("0,2", None, None) == two
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots("0,2", None, None)] == ["4", "7"]
+    shared = local.slots("0,2", None, None, 2)
+    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in shared] == ["4", "7", "4", "7"]
+    assert {slot["OMP_NUM_THREADS"] for slot in shared} == {"2"}
     every = local.slots(None, None, 1)
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
     assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}

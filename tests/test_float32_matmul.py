@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -33,6 +35,25 @@ def test_the_setting_ends_with_an_error_too(settings):
     with pytest.raises(ZeroDivisionError), products.fast_float32():
         raise ZeroDivisionError
     assert settings.fp32_precision == before
+
+
+def test_a_gpu_rounds_nothing_and_chooses_alike_within_the_block(monkeypatch):
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    settings = ((cuda, "allow_tf32"), (cudnn, "allow_tf32"), (cudnn, "benchmark"))
+    before = [getattr(*setting) for setting in settings]
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    try:
+        for where, name in settings:
+            setattr(where, name, True)
+        with products.fast_float32():
+            assert "NVIDIA_TF32_OVERRIDE" not in os.environ
+            assert [getattr(*setting) for setting in settings] == [False] * 3
+            assert cudnn.deterministic
+        assert [getattr(*setting) for setting in settings] == [True] * 3
+        assert not cudnn.deterministic
+    finally:
+        for (where, name), value in zip(settings, before, strict=True):
+            setattr(where, name, value)
 
 
 def test_a_processor_that_rounds_the_factors_keeps_the_default(settings, monkeypatch):

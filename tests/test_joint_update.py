@@ -208,5 +208,5 @@ def test_replayed_updates_are_the_plain_ones(params):
         assert (measured is not None) == norms
         torch.testing.assert_close(diagnostics, plain, rtol=1e-3, atol=1e-3)
         assert torch.equal(one.draws.rng.get_state(), other.draws.rng.get_state())
-    assert one._recorded._graph is not None
+    assert one.recorded._replay is not None
     assert difference(one, other) < FLOAT32

@@ -61,6 +61,27 @@ def test_moving_under_a_bound_is_to_move_and_then_to_bound(monkeypatch, float64)
     torch.testing.assert_close(weight, plain, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("largest", [None, 1.5])
+def test_all_tensors_at_once_as_on_a_gpu_move_as_one_by_one(
+    settings, float64, monkeypatch, largest
+):
+    draw = stream_rng(0, "at once")
+    shapes = (16, 10), (10,), (4, 2, 3, 3) if largest is None else (10, 3)
+    start, gradients = ([torch.randn(s, generator=draw) for s in shapes] for _ in range(2))
+    bounded = settings.model_copy(update={"max_column_norm": largest})
+    made = []
+    for on_gpu in (False, True):
+        monkeypatch.setattr(sgd.recorded, "on_gpu", lambda device, on_gpu=on_gpu: on_gpu)
+        made.append(sgd.Sgd([tensor.clone() for tensor in start], bounded))
+        rate = torch.tensor(0.1) if on_gpu else 0.1
+        for _ in range(3):
+            made[-1].step(gradients, rate, 0.5)
+    for kind in ("parameters", "velocities"):
+        for one, other in zip(*(getattr(optimizer, kind) for optimizer in made), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    assert not torch.equal(made[0].parameters[0], start[0])
+
+
 def test_momentum_is_classical_and_not_nesterov(settings):
     parameter = torch.tensor([1.0])
     optimizer = sgd.Sgd([parameter], settings)

@@ -193,6 +193,23 @@ def test_how_often_is_validated_leaves_the_last_weights_alone(workspace):
         assert torch.equal(tensor, last[1][name]), name
 
 
+def test_where_the_last_epoch_counts_validating_at_other_times_goes_on(workspace):
+    workspace.change(epochs=4, validate_every=4, selection="last")
+    train(KEY)
+    expected = load_tensors(model_path(KEY), "last.")[0]
+    checkpoints()[0].unlink()
+    workspace.change(epochs=2, validate_every=1)
+    train(KEY)
+    workspace.change(epochs=4, validate_every=2)
+    train(KEY)
+    assert starts(workspace) == [0, 2 * UPDATES]
+    assert len(checkpoints()) == 1
+    for name, tensor in load_tensors(model_path(KEY), "last.")[0].items():
+        assert torch.equal(tensor, expected[name]), name
+    measured = pd.read_csv(workspace.run.folder / "validation.csv")
+    assert measured.epoch.tolist() == [1, 2, 4]
+
+
 def test_the_best_epoch_is_that_of_the_validation_column(workspace):
     workspace.change(epochs=6, validate_every=1)
     train(KEY)
@@ -446,7 +463,6 @@ def test_what_cannot_work_fails_before_the_first_update(workspace, capsys, place
     assert not Path("checkpoints").exists()
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_an_absent_device_is_one_line(workspace):
     workspace.change(device="cuda")
     with pytest.raises(UserError, match=r"params\.yaml: .*device: .*no CUDA device"):

@@ -110,6 +110,12 @@ def _worth(least: float, median: float, rhat: float | None, worst: str, draws: i
     }
 
 
+def moved(layer: L, device: torch.device) -> L:
+    """Return a dataclass of tensors on a device."""
+    tensors: dict[str, torch.Tensor] = vars(layer)
+    return type(layer)(*(tensor.to(device) for tensor in tensors.values()))
+
+
 class ChainTraining(ABC, Generic[R]):
     """A `paper_repro.training.family.Training` of a chain, but for its updates.
 
@@ -134,11 +140,17 @@ class ChainTraining(ABC, Generic[R]):
         self.directions = principal_directions(images.cpu())
         self.rng = stream_rng(seed, "draws", device=device)
         self.total = torch.zeros((), dtype=torch.float64, device=device)  # of the epoch
-        self.prepare(stream_rng(seed, "init", device=device))
+        # On the CPU, so that a seed begins with the same weights on every device.
+        self.prepare(stream_rng(seed, "init"))
 
     @abstractmethod
     def prepare(self, rng: torch.Generator) -> None:
-        """Make the parameters, and what else an update needs, before the first one."""
+        """Make the parameters, and what else an update needs, before the first one.
+
+        Parameters
+        ----------
+        rng : of the initial draws, on the CPU; what is drawn belongs on the images' device.
+        """
 
     @abstractmethod
     def model(self) -> dict[str, torch.Tensor]:
@@ -197,7 +209,8 @@ class LayerwiseTraining(ChainTraining[W], Generic[W, L]):
     def prepare(self, rng: torch.Generator) -> None:
         """Draw all layers; the first one's turn comes first."""
         widths = itertools.pairwise((self.images.shape[1], *self.recipe.hidden))
-        self.layers = [self.drawn(inputs, units, rng) for inputs, units in widths]
+        device = self.images.device
+        self.layers = [moved(self.drawn(inputs, units, rng), device) for inputs, units in widths]
         self.layer, self.inputs = 0, self.images
 
     @abstractmethod

@@ -5,10 +5,11 @@ from dataclasses import fields
 import torch
 
 from paper_repro.baselines import chain
-from paper_repro.baselines.chain import ChainTraining
+from paper_repro.baselines.chain import ChainTraining, moved
 from paper_repro.baselines.model.deep_gsn import DeepGsn, Gsn, chain_of
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.sampler import in_double
+from paper_repro.training.recorded import Recorded
 
 CURVE = ("epoch", "updates", "learning_rate", "cost")
 VALIDATION = (*chain.VALIDATION, "valid_cost")
@@ -20,9 +21,11 @@ class GsnTraining(ChainTraining[DeepGsn]):
 
     def prepare(self, rng: torch.Generator) -> None:
         """Draw the network; it begins at rest."""
-        self.gsn = Gsn.drawn(self.images.shape[1], self.recipe.hidden, rng)
+        drawn = Gsn.drawn(self.images.shape[1], self.recipe.hidden, rng)
+        self.gsn = moved(drawn, self.images.device)
         self.velocities = [torch.zeros_like(tensor) for tensor in self.gsn.tensors()]
         self.rate = 0.0
+        self.step = Recorded(self._step, self.recipe.batch_size, self.rng)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return parameters and velocities."""
@@ -42,17 +45,26 @@ class GsnTraining(ChainTraining[DeepGsn]):
 
     def update(self, epoch: int, index: int) -> None:
         """Make one update from the costs of all steps together."""
-        recipe, parameters = self.recipe, self.gsn.tensors()
         batch = self.batch(self.images, index)
+        self.total += len(batch) * self.step(batch, self.rate, self.recipe.momentum)
+
+    def _step(
+        self, batch: torch.Tensor, rate: float | torch.Tensor, momentum: float
+    ) -> torch.Tensor:
+        """Update the network by images, (n, d); return the last step's cost before."""
+        parameters = self.gsn.tensors()
         for tensor in parameters:
             tensor.requires_grad_()
-        costs = self.gsn.cost(batch, recipe, self.rng)
+        costs = self.gsn.cost(batch, self.recipe, self.rng)
         gradients = torch.autograd.grad(sum(costs[1:], costs[0]), parameters)
-        self.total += len(batch) * costs[-1].detach()
         for tensor, velocity, gradient in zip(parameters, self.velocities, gradients, strict=True):
             tensor.requires_grad_(False)
-            velocity.mul_(recipe.momentum).add_(gradient, alpha=1 - recipe.momentum)
-            tensor.sub_(velocity, alpha=self.rate)
+            velocity.mul_(momentum).add_(gradient, alpha=1 - momentum)
+            if isinstance(rate, torch.Tensor):  # in memory, where a recorded update reads it
+                tensor.sub_(rate * velocity)
+            else:
+                tensor.sub_(velocity, alpha=rate)
+        return costs[-1].detach()
 
     def row(self, epoch: int, updates: int) -> dict[str, int | float | None]:
         """Return the mean cost of the last step, in nats a pixel."""

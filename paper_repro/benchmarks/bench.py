@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from paper_repro.benchmarks.experiments import bench_experiment, bench_layers
+from paper_repro.benchmarks.experiments import timed_experiments
+from paper_repro.benchmarks.gpu import bench_gpu
 from paper_repro.benchmarks.parzen import bench_many_samples, bench_parzen
 from paper_repro.benchmarks.sampling import bench_sampling
 from paper_repro.benchmarks.throughput import bench_throughput
@@ -16,10 +17,7 @@ from paper_repro.benchmarks.update import SHAPE, bench_update
 from paper_repro.core import provenance
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
-from paper_repro.core.recipe import recipe_of
-from paper_repro.gan.model.recipe import Experiment
 from paper_repro.report.benchmarks import FOLDER, benchmarks_page
-from paper_repro.report.published import OTHERS
 from paper_repro.training.loop import resolve_device
 
 
@@ -30,16 +28,9 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _bench_experiments(device: torch.device) -> dict[str, Any]:
-    params = read_params()
     rows: list[dict[str, Any]] = []
-    for name in dict.fromkeys([*params.group("seeds"), *OTHERS]):
-        experiment = recipe_of(params, name)
-        if isinstance(experiment, Experiment):
-            row = _alone(bench_experiment, name, device)
-        elif params.base(name) != name:  # of the same size
-            continue
-        else:  # Table 1's other models
-            row = _alone(bench_layers, name, device)
+    for name, timing in timed_experiments(read_params()):
+        row = _alone(timing, name, device)
         rows.append(row)
         print(
             f"bench: {name}: {row['seconds_an_update']['median'] * 1e3:.1f} ms an update, "
@@ -49,11 +40,12 @@ def _bench_experiments(device: torch.device) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def bench(device: str = "auto", *, page: bool = False) -> None:
+def bench(device: str = "auto", *, gpu: bool = False, page: bool = False) -> None:
     """Run all benchmarks and write their numbers and page into ``reports/benchmarks``.
 
     Parameters
     ----------
+    gpu : only what training on a GPU can do, in five minutes.
     page : only write the page anew, from the numbers that are there.
 
     Raises
@@ -63,6 +55,9 @@ def bench(device: str = "auto", *, page: bool = False) -> None:
     """
     if page:
         benchmarks_page()
+        return
+    if gpu:
+        bench_gpu(resolve_device("cuda" if device == "auto" else device, "bench"))
         return
     where = resolve_device(device, "bench")
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()

@@ -2,6 +2,7 @@
 
 import functools
 import statistics
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from paper_repro.benchmarks.timing import by_turns, ratio, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.params import read_params
+from paper_repro.core.params import Params, read_params
 from paper_repro.core.provenance import peak_memory
 from paper_repro.core.recipe import family_in, recipe_of
 from paper_repro.data.catalogue import SOURCES
@@ -18,9 +19,19 @@ from paper_repro.forecast.duration import trial_training
 from paper_repro.gan.joint_update import serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
+from paper_repro.report.published import OTHERS
 
 ROUNDS = 5
 SECONDS = 0.5
+
+
+def timed_experiments(params: Params) -> Iterator[tuple[str, Callable[..., dict[str, Any]]]]:
+    """Yield what is timed, by name, with the function that times it."""
+    for name in dict.fromkeys([*params.group("seeds"), *OTHERS]):
+        if isinstance(recipe_of(params, name), recipe.Experiment):
+            yield name, bench_experiment
+        elif params.base(name) == name:  # Table 1's other models; a variant is of the same size
+            yield name, bench_layers
 
 
 @fast_float32()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from paper_repro import system
-from paper_repro.benchmarks.timing import spread
+from paper_repro.benchmarks.timing import spread, wait_for
 from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
@@ -26,25 +26,36 @@ def _enter(barrier: Barrier) -> None:
     _start.append(barrier)
 
 
-def _updates_a_second(shape: tuple[int, ...], threads: int, seconds: float) -> float:
+def _updates_a_second(
+    shape: tuple[int, ...], threads: int, seconds: float, device: torch.device
+) -> float:
     """Return the rate of a training, begun when all others of the pool are ready, too."""
     torch.set_num_threads(threads)
-    trainer, x = trial_trainer(recipe.experiment(read_params(), EXPERIMENT), shape, CPU)
+    trainer, x = trial_trainer(recipe.experiment(read_params(), EXPERIMENT), shape, device)
     with fast_float32():
         for _ in range(WARM_UP):
             trainer.update(x, RATE, 0.5)
+        wait_for(device)
         _start[0].wait()
         done, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
             trainer.update(x, RATE, 0.5)
             done += 1
+        wait_for(device)
         return done / (time.perf_counter() - started)
 
 
-def _together(runs: int, threads: int, shape: tuple[int, ...], seconds: float) -> float:
+def together(
+    runs: int,
+    threads: int,
+    shape: tuple[int, ...],
+    seconds: float,
+    device: torch.device = CPU,
+) -> float:
+    """Return updates a second of so many processes together, each a training."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(runs, _enter, (context.Barrier(runs),)) as pool:
-        return sum(pool.starmap(_updates_a_second, [(shape, threads, seconds)] * runs, 1))
+        return sum(pool.starmap(_updates_a_second, [(shape, threads, seconds, device)] * runs, 1))
 
 
 def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
@@ -59,7 +70,7 @@ def bench_throughput(shape: tuple[int, ...]) -> dict[str, Any]:
     rates: dict[int, list[float]] = {count: [] for count in counts}
     for _ in range(ROUNDS):
         for count in counts:
-            rates[count].append(_together(count, cores // count, shape, SECONDS))
+            rates[count].append(together(count, cores // count, shape, SECONDS))
     rows = [
         {"runs": count, "threads": cores // count, "updates_a_second": spread(found)}
         for count, found in rates.items()

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from paper_repro.training.recorded import FIRST_UPDATES
+
 Times = dict[str, list[float]]  # seconds a call, one entry a round
 
 
@@ -15,6 +17,11 @@ def wait_for(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def warm_ups(device: torch.device) -> int:
+    """Return how many calls set up what later ones have: on a GPU an update is then recorded."""
+    return FIRST_UPDATES + 1 if device.type == "cuda" else 1
 
 
 def by_turns(
@@ -32,7 +39,8 @@ def by_turns(
     """
     repeats = {}
     for name, call in calls.items():
-        call()  # what the first call sets up is not timed
+        for _ in range(warm_ups(device)):  # what the first calls set up is not timed
+            call()
         repeats[name] = max(1, math.ceil(seconds / _time(call, 1, device)))
     times: Times = {name: [] for name in calls}
     for index in range(rounds):

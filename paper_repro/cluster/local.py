@@ -17,7 +17,9 @@ from paper_repro.core.errors import Interrupted, UserError
 SAVED = (130, 143, -15)  # exit codes of a training that was warned, the last two before it listened
 
 
-def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[str, str]]:
+def slots(
+    gpus: str | None, count: int | None, cores: int | None, per_gpu: int | None = None
+) -> list[dict[str, str]]:
     """Return what each slot adds to the environment of its runs.
 
     Parameters
@@ -25,6 +27,7 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
     gpus : numbers of devices, by commas, as torch counts them here.
     count : slots on the CPU. With neither, a slot on each device, or one if there is none.
     cores : threads of a run; None for an equal share.
+    per_gpu : slots on each device; None for one.
 
     Raises
     ------
@@ -41,7 +44,10 @@ def slots(gpus: str | None, count: int | None, cores: int | None) -> list[dict[s
                 f"--gpus {gpus}: must be different numbers by commas, below the {found} CUDA "
                 "device(s) that torch finds here"
             )
-    visible = [known[index] for index in chosen] or [""] * (count or 1)
+    if per_gpu and not chosen:
+        raise UserError(f"--per-gpu {per_gpu}: torch finds no CUDA device here; on the CPU, --jobs")
+    # The devices by turns, so that a few runs are spread over all of them.
+    visible = [known[index] for index in chosen] * (per_gpu or 1) or [""] * (count or 1)
     threads = cores or max(1, system.cores() // len(visible))
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
 

@@ -36,6 +36,7 @@ PASSED_ON = (
     *("--comment", "--begin", "--nice"),
 )
 FLAGS = ("--exclusive", "-H/--hold")
+SHARED = "a GPU trains several small runs faster together than in turn: --per-gpu, see CLUSTER.md"
 
 
 def _below(run: Run) -> str | None:
@@ -71,6 +72,7 @@ def submit(
     *,
     on: str = "slurm",
     gpus: str | None = None,
+    per_gpu: int | None = None,
     jobs: int | None = None,
     time: str | None = None,
     mem: str | None = None,
@@ -87,7 +89,8 @@ def submit(
     Parameters
     ----------
     on : "slurm", or "local" for this machine.
-    gpus : on this machine, the devices, by commas: a run at a time on each.
+    gpus : on this machine, the devices, by commas: a run at a time on each,
+    per_gpu : or so many.
     jobs : on this machine's CPU, how many runs at once.
     time, mem : of a job, as sbatch takes them.
     cpus : cores of a run.
@@ -101,12 +104,13 @@ def submit(
         If an option does not belong to that place, there is no such target, data or parameters are
         bad, Slurm refuses a job, or a run failed on this machine.
     """
-    _check_options(on, {"gpus": gpus, "jobs": jobs}, {"time": time, "mem": mem, "sbatch": sbatch})
-    for name, value in (("jobs", jobs), ("cpus", cpus)):
+    of_local: dict[str, object] = {"gpus": gpus, "per-gpu": per_gpu, "jobs": jobs}
+    _check_options(on, of_local, {"time": time, "mem": mem, "sbatch": sbatch})
+    for name, value in (("per-gpu", per_gpu), ("jobs", jobs), ("cpus", cpus)):
         if value is not None and value < 1:
             raise UserError(f"--{name} {value}: must be at least 1")
     options = _options(time, mem, cpus, sbatch)
-    places = local.slots(gpus, jobs, cpus) if on == "local" else []
+    places = local.slots(gpus, jobs, cpus, per_gpu) if on == "local" else []
     require_current_lists()
     with _alone():
         queued = slurm.queue() if on == "slurm" else {}  # first, lest a job ends in between
@@ -139,8 +143,10 @@ def _check_options(on: str, of_local: dict[str, object], of_slurm: dict[str, obj
             where = "local" if on == "slurm" else "slurm"
             hint = "; on Slurm, ask with --sbatch=--gpus=1" if name == "gpus" else ""
             raise UserError(f"--{name}: only with --on {where}{hint}")
-    if of_local["gpus"] and of_local["jobs"]:
-        raise UserError("--jobs: only without --gpus, where each device has a run at a time")
+    if of_local["jobs"] and (of_local["gpus"] or of_local["per-gpu"]):
+        raise UserError(
+            "--jobs: only without --gpus and --per-gpu, which say how many runs at once"
+        )
 
 
 def _options(
@@ -308,6 +314,9 @@ def _run_here(
     if work:
         threads = places[0]["OMP_NUM_THREADS"]
         print(f"{len(places)} run(s) at once, {threads} thread(s) each", flush=True)
+        devices = [place["CUDA_VISIBLE_DEVICES"] for place in places]
+        if devices[0] and len(set(devices)) == len(devices) < len(work):
+            print(SHARED, flush=True)
     if dry_run:
         return
     codes = local.Pool(places, JOBS).run(

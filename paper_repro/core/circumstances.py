@@ -26,6 +26,17 @@ class Commit(Closed):
     git: NotRequired[str]
 
 
+class Gpu(Closed):
+    """What decides a GPU's numbers and speed besides its name."""
+
+    products: Literal["float32", "rounded"]  # of float32 matrices, as tried on it
+    driver: str | None
+    cuda: str | None  # that torch was built for
+    multiprocessors: int
+    mig: bool  # whether it is a slice of one
+    mps: bool  # whether processes share it by MPS
+
+
 class Environment(Commit):
     """On what code and machine something was made."""
 
@@ -34,7 +45,8 @@ class Environment(Commit):
     device: str
     threads: int
     cores: int | None
-    float32_products: NotRequired[str]  # older ones have none
+    float32_products: NotRequired[str]  # on the CPU; older ones have none
+    gpu: NotRequired[Gpu]  # where there is one; older ones have none
 
 
 class Start(Environment):

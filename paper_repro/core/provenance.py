@@ -9,18 +9,19 @@ import ast
 import functools
 import os
 import platform
+import re
 import resource
 import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from paper_repro.core.circumstances import Commit, Environment
+from paper_repro.core.circumstances import Commit, Environment, Gpu
 from paper_repro.core.files import digest
-from paper_repro.core.float32_matmul import library
+from paper_repro.core.float32_matmul import are_exact, library
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
@@ -142,6 +143,26 @@ def hardware(device: torch.device) -> dict[str, Any]:
     return {"device": f"CPU, {_processor()}", "threads": torch.get_num_threads()}
 
 
+def gpu(device: torch.device) -> Gpu:
+    """Return what a GPU is and does at present, as far as its name does not say."""
+    name = torch.cuda.get_device_name(device)
+    try:
+        told = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        told = ""
+    driver = re.search(r"\b\d+\.\d+(\.\d+)?\b", told)
+    # Where MPS's daemon listens, each process becomes its client.
+    pipe = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control")
+    return {
+        "products": "float32" if are_exact(device) else "rounded",
+        "driver": driver[0] if driver else None,
+        "cuda": torch.version.cuda,
+        "multiprocessors": torch.cuda.get_device_properties(device).multi_processor_count,
+        "mig": "MIG" in name,
+        "mps": pipe.exists(),
+    }
+
+
 def peak_memory(device: torch.device) -> int:
     """Return the most bytes that this process has held so far: on the GPU, or resident."""
     if device.type == "cuda":
@@ -165,7 +186,7 @@ def versions() -> dict[str, str]:
 def environment(device: torch.device, *modules: str) -> Environment:
     """Return on what code, reached from modules, and on what machine a stage runs."""
     found = hardware(device)
-    return {
+    made = {
         **commit(),
         "code_sha256": code_digest(*modules),
         "versions": versions(),
@@ -174,6 +195,9 @@ def environment(device: torch.device, *modules: str) -> Environment:
         "cores": os.cpu_count(),
         "float32_products": library(),
     }
+    if device.type == "cuda":
+        made["gpu"] = gpu(device)
+    return cast("Environment", made)
 
 
 def measurement(started: float, *modules: str) -> dict[str, Any]:

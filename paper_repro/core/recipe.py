@@ -58,9 +58,13 @@ class Recipe(Model):
         """Return what decides the course of training, to name checkpoints by.
 
         Without `epochs`, where a longer training goes on from a shorter one, and without what
-        stands at its default: a key added later leaves finished runs alone.
+        stands at its default: a key added later leaves finished runs alone. How often it is
+        validated decides only which epoch is the best.
         """
-        return self.model_dump(exclude={"epochs", "device"}, exclude_defaults=True)
+        excluded = {"epochs", "device"}
+        if self.selection == "last":
+            excluded.add("validate_every")
+        return self.model_dump(exclude=excluded, exclude_defaults=True)
 
 
 class Layerwise(Recipe):

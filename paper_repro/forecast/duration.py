@@ -17,9 +17,9 @@ from paper_repro.core.runs import Run
 from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
+from paper_repro.training.recorded import FIRST_UPDATES
 from paper_repro.training.train import stage_modules
 
-WARM_UP = 1
 TIMED_UPDATES = 20
 TIMED_SECONDS = 1.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
@@ -101,10 +101,10 @@ def seconds_per_update(
     """Return the median time of a few updates, as in the last epoch, on random images."""
     training = trial_training(recipe, family, shape, device)
     training.begin(recipe.passes, [])
-    times: list[float] = []
-    while len(times) < WARM_UP + TIMED_UPDATES and sum(times[WARM_UP:]) < TIMED_SECONDS:
+    times, first = list[float](), FIRST_UPDATES + 1 if device.type == "cuda" else 1
+    while len(times) < first + TIMED_UPDATES and sum(times[first:]) < TIMED_SECONDS:
         started = time.perf_counter()
         training.update(recipe.passes, 0)
         training.sums()  # waits for the device
         times.append(time.perf_counter() - started)
-    return statistics.median(times[WARM_UP:])
+    return statistics.median(times[first:])

@@ -11,6 +11,8 @@ from paper_repro.forecast.stages import changed_stages, starts_from, trainings
 from paper_repro.pipeline.presentation import report_stage
 from paper_repro.pipeline.run_list import require_current_lists
 
+TOGETHER = " Several small runs at once on a GPU are faster: see CLUSTER.md."
+
 
 def plan(profile: str) -> dict[str, float]:
     """Print one line: what will run for the profile's report, and about how long it takes.
@@ -121,5 +123,6 @@ def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, d
         f"{', '.join(parts)}, then measure, draw and report: about {about} on "
         f"this {hardware['device']} ({hardware['threads']} threads)"
         f"{'' if sure else ', if the data can be had'}."
+        f"{TOGETHER if device.type == 'cuda' and len(runs) > 1 else ''}"
     )
     return text, seconds

@@ -24,7 +24,9 @@ class Adam:
         self.steps = [torch.zeros(()) for _ in parameters]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[torch.Tensor], rate: float, momentum: float) -> None:
+    def step(
+        self, gradients: Sequence[torch.Tensor], rate: float | torch.Tensor, momentum: float
+    ) -> None:
         """Update the parameters in place; `momentum` is beta1."""
         adam(
             list(self.parameters),

@@ -33,6 +33,9 @@ def new_trainer(
 ) -> Trainer:
     """Return both players initialised from the seed, before the first update.
 
+    They are drawn on the CPU, so that a seed begins with the same weights on every device: a GPU's
+    draws depend on how many multiprocessors it has. Noise and masks may differ by device.
+
     Parameters
     ----------
     shape : of one image.
@@ -44,15 +47,17 @@ def new_trainer(
     UserError
         If `start` is absent or damaged, or its layers are not those that are to be stacked.
     """
-    gan = build_gan(experiment, shape, device)
-    marginals = train.mean(0, dtype=torch.float64).float().to(device)
-    initialise(gan, marginals, stream_rng(seed, "init", device=device))
+    gan = build_gan(experiment, shape, "cpu")
+    marginals = train.cpu().mean(0, dtype=torch.float64).float()
+    initialise(gan, marginals, stream_rng(seed, "init"))
     if start is not None:
         pretrained, _ = load_tensors(start, "last.generator.")
         try:
             stack_pretrained(gan.generator, experiment.new_layers, pretrained)
         except ValueError as error:
             raise UserError(f"{start}: can't be stacked: {error}; train it anew") from None
+    for _, network in gan.named_networks():
+        network.to(device)
     draws = Draws(experiment, gan.discriminator, stream_rng(seed, "draws", device=device))
     return Trainer(experiment, gan, draws)
 

@@ -18,7 +18,8 @@ import torch
 from paper_repro.gan import objectives
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Dense, Gan, Masks, Network
-from paper_repro.gan.sgd import Sgd, move
+from paper_repro.gan.sgd import Sgd, accelerate, move, move_all
+from paper_repro.training import recorded
 
 
 def serves(experiment: recipe.Experiment) -> bool:
@@ -38,6 +39,7 @@ class _Affine:
         self.settings = layer.settings
         self.weight, self.bias = layer.weight.detach(), layer.bias.detach()  # the same memory
         self.largest = optimizer.largest
+        self.together = recorded.on_gpu(self.weight.device)
         places = [id(parameter) for parameter in optimizer.parameters]
         self.weight_velocity = optimizer.velocities[places.index(id(layer.weight))]
         self.bias_velocity = optimizer.velocities[places.index(id(layer.bias))]
@@ -53,8 +55,14 @@ class _Affine:
     def update(
         self, h: torch.Tensor, a: torch.Tensor, summed: torch.Tensor, rate: float, momentum: float
     ) -> None:
-        """Update the parameters by the weights' gradient h aᵀ and the biases', `summed`."""
+        """Update the parameters by the weights' gradient h aᵀ and the biases', `summed`.
+
+        On a GPU only the weights' velocity: `_move_together` does the rest.
+        """
         self.weight_velocity.addmm_(h, a.T, beta=momentum, alpha=-rate)
+        self.summed = summed
+        if self.together:
+            return
         self.bias_velocity.mul_(momentum).add_(summed, alpha=-rate)
         # Now, while the processor's cache holds the velocity.
         move(self.weight, self.weight_velocity, self.largest)
@@ -70,6 +78,8 @@ class _Buffers:
     activations: torch.Tensor  # (units, n); the memory of the values but for maxout
     value_gradients: torch.Tensor  # (columns, n)
     input_gradients: torch.Tensor  # (inputs, n)
+    order: torch.Tensor  # (pieces, 1) of a maxout unit, the first one's the largest
+    winners: torch.Tensor | None  # (units, 1, n) pieces, for a maxout layer on a GPU
 
     @classmethod
     def of(cls, layer: Dense, n: int, inputs: torch.Tensor | None, *, by_unit: bool) -> "_Buffers":
@@ -87,10 +97,16 @@ class _Buffers:
 
         rows, columns = layer.weight.shape
         values = new(columns)
-        pooled = isinstance(layer.settings, recipe.Maxout)
-        activations = new(layer.settings.units) if pooled else values
+        activations, pieces, winners = values, 1, None
+        if isinstance(layer.settings, recipe.Maxout):
+            activations, pieces = new(layer.settings.units), layer.settings.pieces
+            if recorded.on_gpu(values.device):
+                winners = torch.empty_like(activations, dtype=torch.int64)[:, None]
+        order = torch.arange(pieces, 0, -1, device=values.device, dtype=values.dtype)[:, None]
         inputs = new(rows) if inputs is None else inputs
-        return cls(inputs, values, activations, new(columns), new(rows))
+        # Of D's last layer the values' gradients are the unit signals, and stay so.
+        gradients = new(columns).fill_(1)
+        return cls(inputs, values, activations, gradients, new(rows), order, winners)
 
 
 class _Player:
@@ -113,6 +129,15 @@ class _Player:
                 made.append(_Buffers.of(layer, n, inputs, by_unit=by_unit))
             self._buffers[n] = made
         return list(zip(self.affines, self._buffers[n], strict=True))
+
+
+def _move_together(affines: Sequence[_Affine], rate: float, momentum: float) -> None:
+    """Move all parameters of a player at once, and update the biases' velocities before."""
+    biases = [affine.bias_velocity for affine in affines]
+    accelerate(biases, [affine.summed for affine in affines], rate, momentum)
+    parameters = [affine.weight for affine in affines] + [affine.bias for affine in affines]
+    velocities = [affine.weight_velocity for affine in affines] + biases
+    move_all(parameters, velocities, affines[0].largest)
 
 
 _Passes = Sequence[tuple[_Affine, _Buffers]]
@@ -176,6 +201,9 @@ class JointStep:
             gradient.mul_(scale)
         for affine, h, a in _generate_backward(g, gradient):
             affine.update(h, a, a.sum(1), rate, momentum)
+        for player in (self.generator, self.discriminator):
+            if player.affines[0].together:
+                _move_together(player.affines, rate, momentum)
         return logits[:n, None], logits[n:, None], torch.stack(norms) if norms else None
 
 
@@ -217,7 +245,7 @@ def _discriminate_backward(
     ----------
     signal : (2n,) the derivative of D's objective by each logit.
     """
-    a = torch.ones_like(layers[-1][1].values)
+    a = layers[-1][1].value_gradients  # of ones
     for index, (affine, buffers) in reversed(list(enumerate(layers))):
         sent, mask, gradient = a, masks[index], buffers.input_gradients
         if index == 0:  # of the samples alone
@@ -262,6 +290,9 @@ def _squared_norm(h: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
 def _activate(layer: recipe.FullyConnected, buffers: _Buffers) -> None:
     values = buffers.values
     match layer:
+        case recipe.Maxout() if buffers.winners is not None:
+            pieces, out = values.view(layer.units, layer.pieces, -1), buffers.activations[:, None]
+            torch.max(pieces, 1, keepdim=True, out=(out, buffers.winners))
         case recipe.Maxout():
             torch.amax(values.view(layer.units, layer.pieces, -1), 1, out=buffers.activations)
         case recipe.Relu():
@@ -275,13 +306,20 @@ def _activation_backward(
 ) -> torch.Tensor:
     """Return the gradient of a layer's values, given that of its activations."""
     result, activations = buffers.value_gradients, buffers.activations
+    fused = recorded.on_gpu(result.device)  # the same by a third of the kernels
     match layer:
+        case recipe.Maxout() if buffers.winners is not None:
+            pieces = result.view(layer.units, layer.pieces, -1)
+            pieces.zero_().scatter_(1, buffers.winners, gradient[:, None])
+        case recipe.Relu() if fused:
+            torch.ops.aten.threshold_backward(gradient, activations, 0, grad_input=result)
+        case recipe.Sigmoid() if fused:
+            torch.ops.aten.sigmoid_backward(gradient, activations, grad_input=result)
         case recipe.Maxout():
             pieces = result.view(layer.units, layer.pieces, -1)
             torch.eq(buffers.values.view_as(pieces), activations[:, None], out=pieces)
             # At a tie the first piece wins.
-            order = torch.arange(layer.pieces, 0, -1, device=result.device, dtype=result.dtype)
-            pieces.mul_(order[:, None])
+            pieces.mul_(buffers.order)
             torch.eq(pieces, pieces.amax(1, keepdim=True), out=pieces).mul_(gradient[:, None])
         case recipe.Relu():
             torch.sign(activations, out=result).mul_(gradient)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from paper_repro.gan.model import recipe
+from paper_repro.gan.model.layer import Layer
 from paper_repro.gan.model.networks import Network
 from paper_repro.gan.model.noise import draw_noise
 
@@ -20,25 +21,31 @@ def draw_masks(network: Network, n: int, rng: torch.Generator) -> list[torch.Ten
     For each layer (n, inputs), of which each input is contiguous: `scale` with probability `keep`,
     else 0, element-wise and per example; None for a layer without dropout.
     """
-    masks: list[torch.Tensor | None] = []
-    for layer in network.stack:
-        if not layer.has_dropout:
-            masks.append(None)
-            continue
-        keep, elements = layer.settings.keep, layer.inputs * n
-        kind = torch.int8 if (keep * 2**8).is_integer() else torch.int16
-        info = torch.iinfo(kind)
-        words = torch.empty(-(-elements * info.bits // 64), dtype=torch.int64, device=rng.device)
-        words.random_(-(2**63), None, generator=rng)
-        bits = words.view(kind)[:elements].view(layer.inputs, n)  # uniform from info.min on
-        mask = torch.empty(layer.inputs, n, device=rng.device)
-        if keep == 1:
-            mask.fill_(layer.settings.scale)
-        else:
-            below = info.min + round(keep * 2**info.bits)
-            torch.lt(bits, below, out=mask).mul_(layer.settings.scale)
-        masks.append(mask.T)
-    return masks
+    dropping = [layer for layer in network.stack if layer.has_dropout]
+    kinds = [_bits(layer.settings.keep) for layer in dropping]
+    counts = [
+        -(-layer.inputs * n * torch.iinfo(kind).bits // 64)
+        for layer, kind in zip(dropping, kinds, strict=True)
+    ]
+    # All in one draw: the generator gives the same words as in one after the other.
+    words = torch.empty(sum(counts), dtype=torch.int64, device=rng.device)
+    words.random_(-(2**63), None, generator=rng)
+    drawn = iter(zip(kinds, words.split(counts), strict=True))
+    return [_mask(layer, n, *next(drawn)) if layer.has_dropout else None for layer in network.stack]
+
+
+def _bits(keep: float) -> torch.dtype:
+    return torch.int8 if (keep * 2**8).is_integer() else torch.int16
+
+
+def _mask(layer: Layer, n: int, kind: torch.dtype, words: torch.Tensor) -> torch.Tensor:
+    keep, info = layer.settings.keep, torch.iinfo(kind)
+    mask = torch.empty(layer.inputs, n, device=words.device)
+    if keep == 1:
+        return mask.fill_(layer.settings.scale).T
+    bits = words.view(kind)[: mask.numel()].view_as(mask)  # uniform from info.min on
+    below = info.min + round(keep * 2**info.bits)
+    return torch.lt(bits, below, out=mask).mul_(layer.settings.scale).T
 
 
 @dataclass(frozen=True)

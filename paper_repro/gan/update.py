@@ -1,14 +1,15 @@
 """One update of both players: the released code's joint one, and Algorithm 1 of the paper.
 
 Both are autograd here. Where `joint_update.serves` an experiment, the joint one is made by
-`joint_update`, without repeated work, and on a GPU by `recorded_update`, without launching each
-kernel by itself; tests hold both against this reference.
+`joint_update`, without repeated work; tests hold it against this reference. On a GPU
+`paper_repro.training.recorded` launches all kernels of an update at once, but for Adam's.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch.nn.functional import softplus
 
 from paper_repro.gan import objectives
 from paper_repro.gan.adam import Adam
@@ -16,8 +17,8 @@ from paper_repro.gan.joint_update import JointStep, serves
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.networks import Gan, Network
 from paper_repro.gan.noise_and_masks import Draws
-from paper_repro.gan.recorded_update import RecordedUpdate
 from paper_repro.gan.sgd import Sgd
+from paper_repro.training import recorded
 
 # What an update reports, as means over its examples, dropout on as trained; nats but for the
 # first two, which are probabilities.
@@ -41,7 +42,7 @@ class Trainer:
 
     Parameters
     ----------
-    plain : make every update by autograd: the reference.
+    plain : make every update by autograd, and launch it kernel by kernel: the reference.
     """
 
     experiment: recipe.Experiment
@@ -62,7 +63,8 @@ class Trainer:
             and isinstance(self.discriminator, Sgd)
         ):
             self._joint = JointStep(self.experiment, self.gan, self.generator, self.discriminator)
-        self._recorded = RecordedUpdate(self._unmeasured, self.draws.rng)
+        size = self.experiment.batch_size * self.experiment.k
+        self.recorded = recorded.Recorded(self._unmeasured, size, self.draws.rng)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return parameters and the optimizers' tensors by name, not copied."""
@@ -91,19 +93,29 @@ class Trainer:
         The `DIAGNOSTICS` as one tensor and, if asked for, the `GRADIENT_NORMS`; both on the
         device, so that nothing waits for it.
         """
+        # Adam counts its steps on the CPU, where no recording does.
+        if norms or self.plain or self.experiment.adam is not None:
+            return self._made(x, rate, momentum, norms)
+        return self.recorded(x, rate, momentum), None
+
+    def _unmeasured(
+        self, x: torch.Tensor, rate: float | torch.Tensor, momentum: float
+    ) -> torch.Tensor:
+        return self._made(x, rate, momentum, norms=False)[0]
+
+    def _made(
+        self, x: torch.Tensor, rate: float | torch.Tensor, momentum: float, norms: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         if self.experiment.update == "simultaneous":
             return self._simultaneous(x, rate, momentum, norms)
         return self._alternating(x, rate, momentum, norms)
 
     def _simultaneous(
-        self, x: torch.Tensor, rate: float, momentum: float, norms: bool
+        self, x: torch.Tensor, rate: float | torch.Tensor, momentum: float, norms: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         # Both gradients at the same, old parameters, on the same z and the same masks of the
         # samples. The masks' first n rows are the data's.
         if self._joint is not None:
-            # An epoch's last batch may be smaller than the one that is recorded.
-            if x.is_cuda and not norms and len(x) == self.experiment.batch_size:
-                return self._recorded(x, rate, momentum), None
             return self._jointly(x, rate, momentum, GENERATOR_LOSSES if norms else ())
         n = len(x)
         z = self.draws.noise(n)
@@ -132,11 +144,8 @@ class Trainer:
         data, fake, measured = self._joint.update(x, z, masks, rate, momentum, kinds)
         return self._diagnostics(data, fake), measured
 
-    def _unmeasured(self, x: torch.Tensor, rate: torch.Tensor, momentum: float) -> torch.Tensor:
-        return self._jointly(x, rate, momentum, ())[0]
-
     def _alternating(
-        self, x: torch.Tensor, rate: float, momentum: float, norms: bool
+        self, x: torch.Tensor, rate: float | torch.Tensor, momentum: float, norms: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         # Algorithm 1: k steps of D, each with fresh data and z, then one of G with fresh z
         # against the new D. All diagnostics are of the last of D's steps, before it; g_loss too.
@@ -170,6 +179,8 @@ class Trainer:
     @torch.no_grad()
     def _diagnostics(self, data: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         settings = self.experiment
+        if recorded.on_gpu(data.device):
+            return diagnostics_at_once(data, fake, settings)
         return torch.stack(
             [
                 data.sigmoid().mean(),
@@ -179,3 +190,17 @@ class Trainer:
                 objectives.value(data, fake),
             ]
         )
+
+
+def diagnostics_at_once(
+    data: torch.Tensor, fake: torch.Tensor, settings: recipe.Experiment
+) -> torch.Tensor:
+    """Return the `DIAGNOSTICS` of D's logits, (n, 1) each, by half as many kernels: for a GPU."""
+    logits = torch.cat([data, fake], 1)
+    signed = torch.cat([logits, -data, -fake], 1)
+    means = torch.cat([logits.sigmoid(), softplus(signed)], 1).mean(0)
+    d_data, d_samples, _, accepted, doubted, rejected = means.unbind()
+    total = doubted + accepted  # −log D of data, −log(1 − D) of samples
+    d_loss = 0.5 * total if settings.discriminator_loss == "half_sum" else total
+    g_loss = rejected if settings.generator_loss == "non_saturating" else -accepted
+    return torch.stack([d_data, d_samples, d_loss, g_loss, -total])

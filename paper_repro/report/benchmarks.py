@@ -33,6 +33,30 @@ def _ratio(spread: dict[str, Any], digits: int = 2) -> str:
     return f"{median} ({low} – {high})"
 
 
+def gpu() -> dict[str, Any] | None:
+    """Return what ``paper_repro bench --gpu`` measured; None if nothing yet."""
+    path = FOLDER / "gpu.json"
+    return read_json(path) if path.is_file() else None
+
+
+def ways(found: dict[str, Any]) -> Markdown:
+    """Return how fast MNIST's update is on a GPU, by the way to make it; `found` as `gpu`'s."""
+    part, limit = found["update"], found["limits"]["float32_flop_a_second"]
+    timed = {name: spread["median"] for name, spread in part["seconds"].items()}
+    if "compiled" in found:
+        timed["compiled"] = found["compiled"]["seconds"]["plain"]["median"]
+    return tables.markdown(
+        {
+            "Update of MNIST": label,
+            "A second": f"{1 / timed[name]:,.0f}",
+            "Of the float32 limit": f"{part['gflop'] * 1e9 / timed[name] / limit:.2f}",
+            "Recorded is faster": f"{timed[name] / timed['recorded']:.2f} times",
+        }
+        for name, label in LABELS["gpu"].items()
+        if name in timed
+    )
+
+
 def read() -> dict[str, Any] | None:
     """Return all parts by name; None if nothing was measured yet (`UserError` if one is absent)."""
     if not (FOLDER / "summary.json").is_file():
@@ -89,9 +113,12 @@ def benchmarks_page() -> None:
     if parts is None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
     errors = parts["parzen"]["largest_error_nats"]
+    on_gpu = gpu()
     shown = text(
         "benchmarks.md.j2",
         parts=parts,
+        gpu=on_gpu,
+        ways=ways(on_gpu) if on_gpu and {"update", "limits"} <= on_gpu.keys() else None,
         machine=parts["summary"]["provenance"],
         updates=times(parts, "update"),
         update_ratios=ratios(parts, "update"),

@@ -4,6 +4,7 @@ import datetime
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from paper_repro.core import provenance
 from paper_repro.core.circumstances import Environment
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.recipe import Recipe
-from paper_repro.training import interrupt
+from paper_repro.training import interrupt, recorded
 from paper_repro.training.checkpoint import CheckpointFile, Progress
 from paper_repro.training.family import Training
 from paper_repro.training.film import EPOCHS, write_frame
@@ -80,6 +81,13 @@ class Trained:
     best: dict[str, torch.Tensor]
 
 
+def _gpu(start: Mapping[str, Any]) -> str:
+    """Return what decides a GPU's bytes: a MIG slice's name says its size, too."""
+    parts = start.get("gpu", {}).get("multiprocessors")  # older starts have none
+    size = f" ({parts} multiprocessors)" if parts else ""
+    return f"{start['device']}{size}, torch {start['versions'].get('torch')}"
+
+
 class Loop:
     """One run from its checkpoint, if there is one, to its last epoch.
 
@@ -115,7 +123,7 @@ class Loop:
         self.per_epoch = recipe.updates_per_epoch(images)
         self.total = recipe.passes * self.per_epoch
         self.clock = time.monotonic()
-        self._restore()
+        self._restore(environment)
         if self.progress.update < self.total or self._unmeasured():
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
             self.progress.starts.append(
@@ -127,14 +135,14 @@ class Loop:
                 }
             )
 
-    def _restore(self) -> None:
+    def _restore(self, environment: Environment) -> None:
         saved = self.checkpoint.load(self.device)
         if saved is None:
             for frame in self.checkpoint.film.glob("*"):  # of an earlier training
                 frame.unlink()
             return
         tensors, draws, self.progress = saved
-        self._tell_threads()
+        self._tell_other_machine(environment)
         if self.progress.update > self.total:
             raise UserError(
                 f"{self.checkpoint.path}: already at epoch "
@@ -151,15 +159,23 @@ class Loop:
         if self.progress.update < self.total:  # else nothing is drawn any more
             self.training.rng.set_state(draws)
 
-    def _tell_threads(self) -> None:
-        """Say so if the run goes on under another number of threads: a sum's order is theirs."""
-        before, now = self.progress.starts[-1]["threads"], torch.get_num_threads()
-        if before != now:
-            print(
-                f"{self.title}: goes on with {now} thread(s) after {before}; the bytes may differ "
-                "from those of a run under one number (OMP_NUM_THREADS sets it)",
-                file=sys.stderr,
+    def _tell_other_machine(self, environment: Environment) -> None:
+        """Say so if the run goes on where sums may have another order."""
+        before, now = self.progress.starts[-1], environment
+        if recorded.on_gpu(self.device):
+            if _gpu(before) != _gpu(now):
+                self._tell(f"{_gpu(now)} after {_gpu(before)}", "on one")
+        elif before["threads"] != now["threads"]:
+            self._tell(
+                f"{now['threads']} thread(s) after {before['threads']}",
+                "under one number (OMP_NUM_THREADS sets it)",
             )
+
+    def _tell(self, change: str, one: str) -> None:
+        print(
+            f"{self.title}: goes on with {change}; the bytes may differ from those of a run {one}",
+            file=sys.stderr,
+        )
 
     def _unmeasured(self) -> int | None:
         """Return the epoch that has ended but for its measurement, if there is one."""

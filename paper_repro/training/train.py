@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
@@ -84,9 +83,6 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
         return
     _check(where, recipe, dataset, made_by)
     device = resolve_device(recipe.device, f"{where}.device")
-    # Else an NVIDIA GPU may round the factors of float32 products to ten bits (tf32).
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
     modules = stage_modules(family)
     code, stacked_on = provenance.code_digest(*modules), _stacked_on(run.profile, run.stacked_on)
     checkpoint = checkpoint_file(run, recipe, dataset, device, code, stacked_on)
