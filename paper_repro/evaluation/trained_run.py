@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NotRequired
 
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
@@ -15,8 +15,8 @@ from paper_repro.core.measure import Measure
 from paper_repro.core.params import Params
 from paper_repro.core.recipe import ModelModule, Recipe, recorded
 from paper_repro.core.records import (
+    Closed,
     NotRun,
-    Sealed,
     Trained,
     or_not_run,
     read_record,
@@ -31,12 +31,14 @@ from paper_repro.core.tensor_file import load_tensors
 NOTE = ".png"  # what is a picture gets a note in place of a record
 
 
-class Weights(Sealed):
+class Weights(Closed):
     """``generator.json``: what is published as ``generator.safetensors``, in half precision."""
 
     status: Literal["ok"]
     epoch: int
     parameters: int
+    files: dict[str, str]
+    content_sha256: NotRequired[str]
 
 
 WEIGHTS = or_not_run(Weights)
