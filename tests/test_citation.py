@@ -7,13 +7,16 @@ import pytest
 from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
+from paper_repro.__main__ import main
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.errors import UserError
 from paper_repro.core.runs import read_run
 from paper_repro.report import crate as crates
+from paper_repro.report import results as resulting
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.crate import crate
 from paper_repro.report.escaping import latex
+from paper_repro.report.release import release
 from paper_repro.report.results import Verdict, read_results
 from tests.small import ROOT, skip_if_edited
 
@@ -292,9 +295,11 @@ def test_authors_may_be_persons(results, folder, tmp_path, monkeypatch):
     assert authors["name"] == "Ada Byron, A team"
 
 
-def test_results_of_runs_that_are_listed_no_more_are_refused(results, monkeypatch):
-    monkeypatch.setattr(crates, "runs", lambda params: {})
-    with pytest.raises(
-        UserError, match=r"results\.json: has paper-.*, listed no more; run `dvc re"
-    ):
-        crate(results, ROOT / "reports/paper", [])
+def test_results_of_runs_that_are_listed_no_more_are_refused(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(resulting, "runs", lambda params: {})
+    told = r"results\.json: has paper-.*, listed no more; run `dvc repro report@paper`"
+    assert main(["readme", "--check"]) == 2
+    assert re.search(told, capsys.readouterr().err)
+    with pytest.raises(UserError, match=told):
+        release()

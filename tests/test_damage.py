@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from paper_repro.__main__ import main
 from paper_repro.core.errors import UserError
+from paper_repro.core.records import write_record
 from paper_repro.report import verify as verifying
 from tests.small import rewrite
 
@@ -183,6 +184,12 @@ def changed(name, **values):
         (lambda: changed("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
         (lambda: changed("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
         (lambda: changed("generator.json", epoch="2"), "yaml:weights@quick-mnist-0`"),
+        (
+            lambda: write_record(
+                RUN / "generator.json", json.loads((RUN / "generator.json").read_text())
+            ),
+            "generator.json: ok.files: Field required; restore it with git",
+        ),
         (lambda: changed("evaluation.json", last={}), "yaml:evaluate@quick-mnist-0`"),
         (lambda: (RUN / "sample_sets.json").unlink(), "sample_sets.json: no such file; run `dvc"),
         (
@@ -242,14 +249,23 @@ def test_another_run_s_published_files_are_refused_by_all_who_read_them(pristine
         )
 
 
-def test_a_published_run_s_records_are_those_that_the_lock_has(pristine):
+@pytest.mark.parametrize(
+    ("name", "change", "published"),
+    [
+        ("sample_sets", lambda found: found["sets"].reverse(), [KEY]),
+        ("evaluation", lambda found: found["selected"].update(sigma=0.5), []),
+    ],
+)
+def test_a_run_s_records_are_those_that_the_lock_has(pristine, workspace, name, change, published):
+    workspace.files["quick"]["presentation"] = {"published": published}
+    workspace.write()
     lock = Path("profiles/quick/dvc.lock")
-    path = RUN / "sample_sets.json"
+    path = RUN / f"{name}.json"
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     out = {"path": path.as_posix(), "md5": md5}
-    lock.write_text(json.dumps({"stages": {f"sample_sets@{KEY}": {"outs": [out]}}}))
+    lock.write_text(json.dumps({"stages": {f"{name}@{KEY}": {"outs": [out]}}}))
     assert run("report", "quick")[0] == 0
-    rewrite(path, lambda found: found["sets"].reverse())
+    rewrite(path, change)
     code, (said, *more) = run("report", "quick")
     assert (code, more) == (2, [])
-    assert f"{path}: not the one that {lock} records of a published run; restore it" in said
+    assert f"{path}: not the one that {lock} records; restore it" in said

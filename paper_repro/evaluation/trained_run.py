@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 import torch
 
@@ -42,12 +42,14 @@ from paper_repro.core.tensor_file import load_tensors
 NOTE = ".png"  # what is a picture gets a note in place of a record
 
 
-class Weights(Sealed):
+class Weights(Closed):
     """``generator.json``: what is published as ``generator.safetensors``, in half precision."""
 
     status: Literal["ok"]
     epoch: int
     parameters: int
+    files: dict[str, str]
+    content_sha256: NotRequired[str]
 
 
 class Width(Closed):

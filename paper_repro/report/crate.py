@@ -16,11 +16,9 @@ from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
 from paper_repro.core.circumstances import Environment, read_circumstances
-from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, sha256_file
 from paper_repro.core.params import read_params
-from paper_repro.core.runs import repro, runs
-from paper_repro.pipeline.presentation import report_stage
+from paper_repro.core.runs import runs
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.results import Inputs, Results
 
@@ -154,11 +152,6 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     for path in files:
         made.file(path)
     listed = runs(read_params(results.profile))
-    if unlisted := results.inputs.keys() - listed.keys():
-        raise UserError(
-            f"{folder / 'results.json'}: has {', '.join(sorted(unlisted))}, listed no more; run "
-            f"`{repro(results.profile, report_stage(results.profile))}`"
-        )
     for key, found in results.inputs.items():
         training = read_circumstances(listed[key], "train")
         evaluation = read_circumstances(listed[key], "evaluate")

@@ -9,7 +9,7 @@ from paper_repro.core.params import read_params
 from paper_repro.report import benchmarks
 from paper_repro.report.release import read_release
 from paper_repro.report.report import values
-from paper_repro.report.results import read_results
+from paper_repro.report.results import read_listed_results
 from paper_repro.report.templating import text
 
 README = Path("README.md")
@@ -22,7 +22,7 @@ def filled(old: str) -> str:
     _, closed, after = rest.partition(END)
     if not found or not closed:
         raise UserError(f"{README}: the markers {BEGIN} and {END} are missing; restore them")
-    results, measured = read_results("paper"), benchmarks.read()
+    results, measured = read_listed_results("paper"), benchmarks.read()
     costs = {
         row["experiment"]: row for row in (measured["experiments"]["rows"] if measured else [])
     }

@@ -25,8 +25,8 @@ from paper_repro.report.results import (
     Results,
     Row,
     Seed,
+    read_listed_results,
     read_model,
-    read_results,
     results_path,
 )
 from paper_repro.report.verdict import answer, welch_interval
@@ -89,7 +89,7 @@ def release() -> None:
         measured = published and any(run.spread for run in published.runs)  # by tests/spread.py
         if profile == ABLATIONS or measured or not results_path(profile).is_file():
             continue
-        results, path = read_results(profile), release_path(profile)
+        results, path = read_listed_results(profile), release_path(profile)
         write_record(path, described(results).model_dump())
         present = (found for found in sorted(path.parent.rglob("[!.]*")) if found.is_file())
         files = [found for found in present if found.name != CRATE]

@@ -12,11 +12,15 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from paper_repro.core.errors import UserError
+from paper_repro.core.params import read_params
 from paper_repro.core.records import DataRecord, read_record
+from paper_repro.core.runs import repro, runs
 from paper_repro.diagnostics.parzen_audit import Audit
 from paper_repro.diagnostics.sample_sets import PROTOCOL_GRIDS
 from paper_repro.figures.figure1 import Figure1
 from paper_repro.figures.mixing import Mixing
+from paper_repro.pipeline.presentation import report_stage
 
 M = TypeVar("M", bound=BaseModel)
 Answer = Literal["reproduced", "not reproduced", "inconclusive"]
@@ -404,6 +408,17 @@ def read_model(path: Path, model: type[M], again: str = "dvc repro") -> M:
 def read_results(profile: str) -> Results:
     """Return a profile's results from their file (`UserError` as `read_record`)."""
     return read_model(results_path(profile), Results)
+
+
+def read_listed_results(profile: str) -> Results:
+    """Return `read_results` (a `UserError`, too, if they have runs that are listed no more)."""
+    results = read_results(profile)
+    if unlisted := results.inputs.keys() - runs(read_params(profile)).keys():
+        raise UserError(
+            f"{results_path(profile)}: has {', '.join(sorted(unlisted))}, listed no more; run "
+            f"`{repro(profile, report_stage(profile))}`"
+        )
+    return results
 
 
 def json_schema() -> dict[str, Any]:

@@ -136,11 +136,11 @@ class RunFiles:
         path = self.run.folder / name
         again = self._again(STAGES.get(name, path.stem))
         found: Any = read_record(path, kind, again)
-        recorded = self.locked.get(path.as_posix()) if self.published else None
+        recorded = self.locked.get(path.as_posix())
         if recorded and hashlib.md5(path.read_bytes()).hexdigest() != recorded:
             raise UserError(
-                f"{path}: not the one that {lock_path(self.run.profile)} records of a published "
-                f"run; restore it with git, or run `{again}`"
+                f"{path}: not the one that {lock_path(self.run.profile)} records; restore it with "
+                f"git, or run `{again}`"
             )
         if found["status"] != "ok":
             raise UserError(
@@ -188,7 +188,7 @@ def run_files(params: Params) -> list[RunFiles]:
     first = {run.experiment: key for key, run in reversed(listed.items())}
     closely = {first.get(name) for name in shown.diagnosed}
     checked = checked_runs(shown, listed)
-    found, locked = [], _locked(params.profile) if shown.published else {}
+    found, locked = [], _locked(params.profile)
     for key, run in listed.items():
         due = CLOSELY if key in closely else CHECKED if key in checked else frozenset()
         independent = family_in(params, run.experiment).independent
