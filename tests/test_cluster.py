@@ -477,6 +477,14 @@ def test_commands_of_slurm_without_a_cluster_are_as_none(stub, capsys):
     )
 
 
+@pytest.mark.parametrize(("terminal", "cleared"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_is_cleared_only_if_it_can_be(stub, capsys, monkeypatch, terminal, cleared):
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["jobs", "--watch"]) == 0
+    assert ("\033" in capsys.readouterr().out) is cleared
+
+
 def test_a_cluster_that_gives_no_answer_is_told_after_the_jobs(stub, capsys):
     Path("bin/squeue").write_text("#!/bin/sh\necho 'squeue: error: timed out' >&2\nexit 1\n")
     assert main(["jobs"]) == 0

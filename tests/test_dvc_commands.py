@@ -54,6 +54,31 @@ def test_params_diff_shows_both_values(clone):
 
 
 @pytest.mark.slow
+def test_exp_diff_and_data_status_work_in_a_clone(clone):
+    found = json.loads(dvc(clone, "exp", "diff", "--json"))
+    change = found["metrics"][METRICS.as_posix()]["test_mean"]
+    assert change["new"] == pytest.approx(change["old"] + 1)
+    dvc(clone, "data", "status", "--json")
+
+
+@pytest.mark.slow
+def test_a_checkout_has_the_commit_s_bytes_where_git_changes_line_endings_and_links(tmp_path):
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git repository")
+    settings = ["-c", "core.autocrlf=true", "-c", "core.symlinks=false"]
+    command = ["git", *settings, "clone", "--quiet", "--shared", str(ROOT), "x"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    told = subprocess.run(
+        ["git", "ls-files", "--eol", "--stage"], cwd=tmp_path / "x", capture_output=True, text=True
+    ).stdout.splitlines()
+    assert len(told) > 500
+    for line in told:
+        mode, (committed, here) = line.split()[0], line.partition("i/")[2].split()[:2]
+        assert mode != "120000", line
+        assert here == f"w/{committed}", line
+
+
+@pytest.mark.slow
 def test_exp_show_has_the_commit_s_numbers(clone):
     found = json.loads(dvc(clone, "exp", "show", "--json"))
     head = found[1]["data"]["metrics"][METRICS.as_posix()]["data"]

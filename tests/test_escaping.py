@@ -158,6 +158,8 @@ def test_the_bibliography_s_braces_are_even_whatever_a_title_holds(tmp_path, mon
     spoilt = copy.deepcopy(citation) | {"title": "a } b {{ \\} c"}
     YAML().dump(spoilt, tmp_path / "CITATION.cff")
     monkeypatch.chdir(tmp_path)
+    assert (ROOT / ".nojekyll").is_file()
+    assert "{{" not in bibliography()  # which Jekyll's Liquid would fill in
     for entry in bibliography().split("\n\n"):
         depth = 0
         for sign in entry.strip()[:-1]:

@@ -93,6 +93,7 @@ BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
         (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
         (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
         (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
+        (PAPERS, ("measure", "mnist", "sigma_points"), 10**9, "measure.mnist.sigma_points"),
         (PAPERS, ("measure", "mnist", "sigma_log10_min"), -6.0, "the same at four decimals"),
         (PAPERS, ("measure", "mnist"), ..., "measure.mnist: no such key"),
         (PAPERS, ("data", "mnist", "train"), -1, "data.mnist.train"),
