@@ -27,6 +27,7 @@ from paper_repro.__main__ import main
 from paper_repro.core.params import params_path, read_params
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import runs
+from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.report.collect import collect
 from paper_repro.report.release import described, release_path
 from paper_repro.report.results import Release, ReleasedRun
@@ -78,8 +79,8 @@ def rerun() -> None:
     listed = runs(params)
     for dataset in dict.fromkeys(run.dataset for run in listed.values()):
         assert main(["prepare", QUICK, dataset]) == 0
-    for key in listed:
-        for command in ("train", "evaluate"):
+    for key, run in listed.items():
+        for command in ("train", *(["walk"] if measure_of(params, run).walk else []), "evaluate"):
             assert main([command, key]) == 0
     assert main(["figure1", QUICK]) == 0  # which a profile's results have, too
     found = described(collect(params, run_files(params)))
