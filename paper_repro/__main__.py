@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         help="go on from the newest checkpoint of the same recipe that other code made",
     )
     add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood", "key")
-    add("walk", "evaluation.walk", "choose the width of a trained run's walk", "key")
+    add("walk", "diagnostics.walk", "choose the width of a trained run's walk", "key")
     add(
         "sample_checks",
         "diagnostics.sample_checks",

@@ -151,7 +151,7 @@ def test_last_bits_of_another_machine_make_no_other_chain(name):
     images = torch.rand(23, 25, generator=rng())
     made = trained(recipe, images, module, recipe.passes * recipe.updates_per_epoch(23))
     tensors = {n.removeprefix("generator."): t for n, t in made.model().items()}
-    sampler = model.sampler(recipe, tensors, {"walk_std": 3.0}, lambda: images)
+    sampler = model.sampler(recipe, tensors, 3.0, lambda: images)
     start = images[:2].double()
     near = start + 1e-14 * torch.rand(2, 25, generator=rng(1))
     first, second = (sampler.walk(x, rng(2)) for x in (start, near))
@@ -166,7 +166,7 @@ def test_a_sampler_is_made_from_what_the_model_file_holds(name):
     images = torch.rand(23, 25, generator=rng())
     made = trained(recipe, images, module, 3)
     tensors = {n.removeprefix("generator."): t for n, t in made.model().items()}
-    sampler = model.sampler(recipe, tensors, {"walk_std": 0.3}, lambda: images)
+    sampler = model.sampler(recipe, tensors, 0.3, lambda: images)
     drawn = sampler.sample(4, 0, "a")
     assert drawn.shape == (4, 25)
     assert torch.equal(drawn, sampler.sample(9, 0, "a")[:4])  # consecutive states of one chain
@@ -174,10 +174,10 @@ def test_a_sampler_is_made_from_what_the_model_file_holds(name):
     assert float(drawn.min()) > 0
     assert float(drawn.max()) < 1  # means, not bits
     with pytest.raises(ValueError, match="not"):
-        model.sampler(recipe, dict(list(tensors.items())[1:]), {"walk_std": 0.3}, lambda: images)
+        model.sampler(recipe, dict(list(tensors.items())[1:]), 0.3, lambda: images)
     other = parse_values(model.RECIPE, values | {"hidden": [5, 5]})
     with pytest.raises(ValueError, match="not"):
-        model.sampler(other, tensors, {"walk_std": 0.3}, lambda: images)
+        model.sampler(other, tensors, 0.3, lambda: images)
 
 
 def test_the_second_machine_reads_the_means_of_the_first(dbn_recipe):
@@ -207,13 +207,10 @@ def test_the_rate_falls_to_0_in_the_second_half_of_a_machine_s_epochs():
     assert rates == pytest.approx(([0.1] * 8 + falling) * 2)
 
 
-def test_the_walk_of_the_highest_likelihood_is_taken():
+def test_a_stacked_cae_without_a_width_is_refused():
     recipe = parse_values(stacked_cae.StackedCae, CAE)
-    images = torch.rand(23, 25, generator=rng())
-    row = trained(recipe, images, cae_training, 20).validate(4)
-    tried = {std: row[f"valid_nats_{std:g}"] for std in cae_training.WALKS}
-    assert row["valid_nats"] == max(tried.values()) == tried[row["walk_std"]]
-    assert row["autocorrelation_time"] == row[f"autocorrelation_time_{row['walk_std']:g}"]
+    with pytest.raises(UserError, match="`walk`"):
+        stacked_cae.sampler(recipe, {}, None, lambda: torch.rand(2, 25))
 
 
 def test_the_chain_of_a_dbn_visits_hidden_states_as_often_as_its_top_machine_says(float64):

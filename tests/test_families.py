@@ -5,15 +5,16 @@ import signal
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+import torch
 
 from paper_repro.__main__ import main
 from paper_repro.core.dataset import processed_folder, write_not_run
-from paper_repro.core.errors import Interrupted
+from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.families import GAN, Family, families
 from paper_repro.core.runs import model_path, read_run
 from paper_repro.diagnostics import mixing
+from paper_repro.diagnostics.walk import choose, is_coarse, walked
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.training.train import train
 from tests.test_baselines import CAE, DBN, GSN
@@ -21,6 +22,7 @@ from tests.test_baselines import CAE, DBN, GSN
 SMALL = {"validate_every": 2, "hidden": [5, 4]}
 RECIPES = {"dbn": DBN | SMALL, "stacked_cae": CAE | SMALL, "deep_gsn": GSN | SMALL}
 THINNED = {"chains": 5, "burn_in": 3, "thinning": 2}
+WALK = {"chains": 3, "stds": [0.3, 1.0, 1.4]}
 MIXING = {"chains": 2, "draws": 40, "thinning": [1, 2], "ensemble": 8, "steps": 3}
 
 
@@ -33,10 +35,17 @@ def family(request, workspace):
     paper["experiments"][name] = RECIPES[name]
     paper["mixing"] = quick["mixing"] = MIXING
     quick["measure"][name] = RECIPES[name]["parzen"] | {"thinned": THINNED}
+    if name == "stacked_cae":
+        quick["measure"][name]["walk"] = WALK
     workspace.list(mnist=[0], **{name: [0]})
     quick["presentation"] |= {"mixing": ["mnist", name]}
     workspace.write()
     return f"quick-{name}-0"
+
+
+def choose_walk(key):
+    if "stacked_cae" in key:
+        assert main(["walk", key]) == 0
 
 
 def outputs(key):
@@ -85,6 +94,7 @@ def test_normalised_images_which_its_units_cannot_take_are_refused(family, works
 
 def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
     train(family)
+    choose_walk(family)
     assert main(["evaluate", family]) == 0
     found = json.loads(Path("reports/quick/runs", family, "evaluation.json").read_text())
     assert found["measure"]["thinned"] == THINNED
@@ -95,13 +105,49 @@ def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
 @pytest.mark.parametrize("family", ["stacked_cae"], indirect=True)
 def test_samples_follow_the_walk_that_was_chosen(family):
     train(family)
-    table = pd.read_csv(Path("reports/quick/runs", family, "validation.csv"))
-    assert open_run(family).record["validation"]["walk_std"] == table.walk_std.iloc[-1]
+    with pytest.raises(UserError, match=r"walk\.json: no such file; run `dvc repro .*walk@"):
+        open_run(family).sampler()
+    assert main(["walk", family]) == 0
+    chosen = json.loads(Path("reports/quick/runs", family, "walk.json").read_text())
+    assert [width["std"] for width in chosen["widths"]] == WALK["stds"]
+    drawn, named = (open_run(family).sampler(std=std) for std in (None, chosen["std"]))
+    assert torch.equal(drawn.sample(9, 0, "a"), named.sample(9, 0, "a"))
+    assert not torch.equal(
+        drawn.sample(9, 0, "a"), open_run(family).sampler(std=7.0).sample(9, 0, "a")
+    )
+
+
+def test_a_width_is_the_middle_one_of_those_that_chains_cannot_tell_from_the_best():
+    def width(std, *means):
+        return {"std": std, "sigmas": [0.2] * len(means), "valid_means": list(means)}
+
+    grid = [width(1.0, 0, 2), width(1.2, 9, 11), width(1.4, 8, 13), width(1.7, 10.5, 10.5)]
+    # Best is 1.4 (two of one score: the first), 10.5 with a standard error of 2.5.
+    assert choose(grid) == (1.4, 1.4, [1.2, 1.4, 1.7])
+    assert choose(grid[:3]) == (1.2, 1.4, [1.2, 1.4])  # of two the narrower
+    assert choose([width(1.0, 5, 5), width(2.0, 4, 4)]) == (1.0, 1.0, [1.0])
+    assert is_coarse([0.1, 0.3, 0.4], 0.3)
+    assert is_coarse([0.3, 0.4, 0.7], 0.4)
+    assert not is_coarse([0.1, 0.3, 0.4, 0.5], 0.4)
+    assert not is_coarse([1.0, 1.5], 1.5)
+
+
+@pytest.mark.parametrize("family", ["stacked_cae"], indirect=True)
+def test_every_width_walks_from_the_same_images_by_the_same_numbers(family):
+    train(family)
+    run, stds = open_run(family), [0.3, 1.4]
+    together = run.sampler(std=torch.tensor(stds, dtype=torch.float64)[:, None, None])
+    drawn = walked(together, 2, 3, 20, 0)
+    for std, ours in zip(stds, drawn, strict=True):
+        alone = run.sampler(std=std).chains(3, 0, "walk")
+        assert torch.equal(ours, torch.stack([next(alone) for _ in range(20)], 1))
 
 
 def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(family):
     for key in ("quick-mnist-0", family):
-        for stage in ("train", "evaluate", "mixing"):
+        assert main(["train", key]) == 0
+        choose_walk(key)
+        for stage in ("evaluate", "mixing"):
             assert main([stage, key]) == 0
     assert main(["figure2", "quick-mnist-0"]) == 0
     assert main(["report", "quick"]) == 0
@@ -154,6 +200,7 @@ def test_without_data_every_stage_says_so(family):
 
 def test_weights_that_are_published_draw_the_same_samples(family):
     train(family)
+    choose_walk(family)
     for stage in ("weights", "sample_sets"):
         assert main([stage, family]) == 0
     record = json.loads(Path("reports/quick/runs", family, "sample_sets.json").read_text())
@@ -179,6 +226,7 @@ def test_a_key_of_another_family_is_one_line(workspace, capsys):
 
 def test_a_chain_among_the_diagnosed_is_one_line(family, workspace, capsys):
     train(family)
+    choose_walk(family)
     workspace.files["quick"]["presentation"] = {"diagnosed": [family.split("-")[1]]}
     workspace.write()
     capsys.readouterr()

@@ -269,7 +269,7 @@ def read_anew(before, after, profile, stages):
             found |= {f"train@{name}"} if now["recipe"] != was["recipe"] else set()
             found |= {f"prepare@{profile}-{dataset}"} if now["data"] != was["data"] else set()
             if now["measure"] != was["measure"]:
-                others = {f"{s}@{name}" for s in ("parzen_audit", "sample_sets", "mixing")}
+                others = {f"{s}@{name}" for s in ("parzen_audit", "sample_sets", "mixing", "walk")}
                 found |= {f"evaluate@{name}"} | (others & names)
         if name in ("parzen_audit", "mixing"):
             found |= {stage for stage in names if stage.startswith(f"{name}@")}

@@ -162,10 +162,11 @@ def test_only_training_tracks_a_recipe_and_only_what_measures_the_measure():
         text = str(body(stage).get("params", []))
         tracking["recipe"] |= {stage} if "experiments" in text else set()
         tracking["measure"] |= {stage} if "measure" in text else set()
-    measuring = {"evaluate", "parzen_audit", "sample_sets", "mixing"}
+    measuring = {"walk", "evaluate", "parzen_audit", "sample_sets", "mixing"}
     assert tracking == {"recipe": {"train"}, "measure": measuring}
     for stage in ("evaluate", "figure2", "figure3", "sample_checks", "parzen_audit"):
-        assert "reports/${profile}/runs/${key}/training.json" in body(stage)["deps"]
+        assert "${item.record}" in body(stage)["deps"]
+    assert "reports/${profile}/runs/${key}/training.json" in body("walk")["deps"]
 
 
 @pytest.mark.parametrize("profile", [p for p in PROFILES if p != "paper"])

@@ -9,7 +9,7 @@ from paper_repro.baselines.model.stacked_cae import Cae, StackedCae, chain_of
 CURVE = ("epoch", "updates", "layer", "loss")
 VALIDATION = chain.VALIDATION
 check = chain.check
-STD = 2.0  # of the walk in training; the one that counts is chosen afterwards (`evaluation.walk`)
+STD = 2.0  # of the walk in training; the one that counts is chosen afterwards (`diagnostics.walk`)
 
 
 class CaeTraining(LayerwiseTraining[StackedCae, Cae]):

@@ -88,7 +88,7 @@ class ModelModule(Protocol):
         self,
         recipe: Recipe,
         tensors: "Mapping[str, torch.Tensor]",
-        std: float | None,
+        std: "float | torch.Tensor | None",
         images: "Callable[[], torch.Tensor]",
     ) -> "Sampler":
         """Return a trained model as a sampler; a `ValueError` if the tensors are not the recipe's.
@@ -96,7 +96,7 @@ class ModelModule(Protocol):
         Parameters
         ----------
         tensors : what the model file calls ``generator.…``, without that.
-        std : of the noise of its walk, where a `measure` has it chosen.
+        std : of the noise of its walk, where a `measure` has it chosen; or several, (w, 1, 1).
         images : gives the training images, (n, d).
         """
         ...

@@ -44,6 +44,7 @@ class ByImages(Closed):
 SampleSet = dict[str, ByImages]  # by grid of σ; `grids` has all
 DEFAULT_GRID, FINE_GRID, GSN_GRID = "default", "log_91", "sigma_0.2"
 AUTHORS_GRIDS = (DEFAULT_GRID, "log_15", "linear_10")  # that their script has had
+PROTOCOL_GRIDS = (*AUTHORS_GRIDS, FINE_GRID)  # that reports/paper/protocol.md names
 
 
 class SampleSets(Sealed):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from paper_repro.core.circumstances import MEASURING, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
@@ -57,7 +59,7 @@ class Width(Closed):
 
 
 class WalkChoice(Sealed):
-    """``walk.json``: the width of a walk, as validation images chose it (`evaluation.walk`)."""
+    """``walk.json``: the width of a walk, as validation images chose it (`diagnostics.walk`)."""
 
     status: Literal["ok"]
     std: float  # chosen
@@ -113,14 +115,14 @@ class TrainedRun:
     def _family(self) -> Family:
         return family_of(self.record["experiment_parameters"], self.run.key)
 
-    def sampler(self, epoch: str | None = None, std: float | None = None) -> Sampler:
+    def sampler(self, epoch: str | None = None, std: float | torch.Tensor | None = None) -> Sampler:
         """Return the model of the ``best`` or ``last`` epoch as a sampler, on the CPU.
 
         Without a name: of the epoch that the experiment's result is measured at.
 
         Parameters
         ----------
-        std : of the noise of its walk, in place of the chosen one.
+        std : of the noise of its walk, in place of the chosen one; or several, (w, 1, 1).
 
         Raises
         ------
@@ -136,7 +138,7 @@ class TrainedRun:
             return family.sampler(
                 self.recipe,
                 tensors,
-                std or self._chosen(),
+                self._chosen() if std is None else std,
                 functools.cache(lambda: self.dataset().load("train")),  # by every set of chains
             )
         except ValueError as error:

@@ -15,6 +15,7 @@ from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
+from paper_repro.evaluation.trained_run import WALK
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients
 from paper_repro.figures.forest import Kind, Mark, draw_forest
@@ -381,10 +382,11 @@ def report(profile: str) -> None:
     results, folder = collect(params, list(listed.values())), results_path(profile).parent
     write_record(results_path(profile), results.model_dump(mode="json"))
     drawn = Pictures(results, listed, folder).draw()
-    validation = {
-        key: files.table("validation.csv") for key, files in listed.items() if files.trained
+    walks = {
+        key: files.measured("walk.json", WALK)
+        for key, files in listed.items()
+        if files.trained and files.has("walk.json")
     }
-    walks = {key: table for key, table in validation.items() if "walk_std" in table}
     shown = values(results, read_release(profile), drawn)
     shown |= {"notes": notes(folder), "walks": walks}
     shown["explore"] = bool(presentation(params).published)

@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from paper_repro.core.records import DataRecord, read_record
 from paper_repro.diagnostics.parzen_audit import Audit
-from paper_repro.diagnostics.sample_sets import GSN_GRID
+from paper_repro.diagnostics.sample_sets import PROTOCOL_GRIDS
 from paper_repro.figures.figure1 import Figure1
 from paper_repro.figures.mixing import Mixing
 
@@ -221,7 +221,7 @@ class Row(Closed):
         """The grids of σ, among those that the protocol names, by which the answer would turn."""
         turned = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
         said = turned.get(self.verdict.kind)
-        named = [other for other in self.alternatives if other.grid != GSN_GRID]
+        named = [other for other in self.alternatives if other.grid in PROTOCOL_GRIDS]
         return [other for other in named if said and other.answer == said]
 
     @property

@@ -19,7 +19,7 @@ from paper_repro.core.records import NotRun, Trained, read_record, read_training
 from paper_repro.core.runs import Run, repro, runs, weights_path
 from paper_repro.core.tensor_file import read_metadata
 from paper_repro.evaluation.evaluate import EVALUATION, Evaluation, metrics
-from paper_repro.evaluation.trained_run import WEIGHTS
+from paper_repro.evaluation.trained_run import WEIGHTS, measure_of
 from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.figures.figure3 import FIGURE3
 from paper_repro.pipeline.presentation import checked_runs, presentation, report_stage
@@ -28,6 +28,7 @@ from paper_repro.pipeline.run_list import run_list_path
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
 INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
 CHECKED = frozenset({"sample_checks.json"})  # if checked
+WALKED = frozenset({"walk.json"})  # if the width of its walk is chosen
 CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
 R = TypeVar("R")
 
@@ -193,6 +194,8 @@ def run_files(params: Params) -> list[RunFiles]:
         independent = family_in(params, run.experiment).independent
         if independent:
             due |= INDEPENDENT
+        if measure_of(params, run).walk:
+            due |= WALKED
         published = key in shown.published
         found.append(RunFiles(run, published, due, chains=not independent, locked=locked))
     return found

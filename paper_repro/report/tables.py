@@ -4,12 +4,14 @@ Most tables stand in the texts, a line a column. Here are those whose columns de
 """
 
 import json
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from paper_repro.core.titles import TITLES
+from paper_repro.evaluation.trained_run import WalkChoice
 from paper_repro.report import escaping
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
@@ -247,28 +249,27 @@ def _seconds(seconds: float) -> str:
     return f"{seconds / 1e-6:.0f} µs"
 
 
-def walks(files: Mapping[str, pd.DataFrame]) -> Markdown:
-    """Return what each run of the stacked CAE scores on validation images by its walk's σ, in nats.
+def walks(chosen: Mapping[str, WalkChoice]) -> Markdown:
+    """Return what walks of each width score on validation images, in nats, a column a run.
 
-    Parameters
-    ----------
-    files : by run, its ``validation.csv``.
+    The mean over chains, and their SD; of each run the chosen one is bold.
     """
-    lines = []
-    for run, table in files.items():
-        last = table.iloc[-1]
-        names = [str(name) for name in table.columns]
-        stds = [name.removeprefix("valid_nats_") for name in names if "valid_nats_" in name]
-        chosen = next(std for std in stds if float(std) == last["walk_std"])
-        lines.append(
-            {"Run": code(run)}
-            | {f"std {std}": number(last[f"valid_nats_{std}"]) for std in stds}
-            | {
-                "Chosen": chosen,
-                "its τ, in training": steps(last[f"autocorrelation_time_{chosen}"]),
-            }
-        )
-    return markdown(lines)
+    by_std = {
+        run: {width["std"]: width["valid_means"] for width in choice["widths"]}
+        for run, choice in chosen.items()
+    }
+
+    def cell(run: str, std: float) -> str:
+        means = by_std[run].get(std)
+        if means is None:
+            return "–"
+        shown = f"{number(statistics.fmean(means))} (SD {number(statistics.stdev(means))})"
+        return Markdown(f"**{shown}**") if std == chosen[run]["std"] else shown
+
+    stds = sorted({std for found in by_std.values() for std in found})
+    return markdown(
+        {"std": f"{std:g}"} | {code(run): cell(run, std) for run in chosen} for std in stds
+    )
 
 
 def data(results: Results) -> Markdown:

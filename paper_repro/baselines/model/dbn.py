@@ -134,7 +134,7 @@ def walk(
 def sampler(
     recipe: Dbn,
     tensors: Mapping[str, torch.Tensor],
-    std: float | None,
+    std: float | torch.Tensor | None,
     images: Callable[[], torch.Tensor],
 ) -> ChainSampler:
     """Return a trained DBN as a chain (a `ValueError` if the tensors are not the recipe's)."""

@@ -125,7 +125,7 @@ def walk(
 def sampler(
     recipe: DeepGsn,
     tensors: Mapping[str, torch.Tensor],
-    std: float | None,
+    std: float | torch.Tensor | None,
     images: Callable[[], torch.Tensor],
 ) -> ChainSampler:
     """Return a trained GSN as a chain (a `ValueError` if the tensors are not the recipe's)."""

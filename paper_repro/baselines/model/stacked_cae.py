@@ -85,7 +85,7 @@ class Cae:
 
 
 def walk(
-    layers: Sequence[Cae], start: torch.Tensor, std: float, rng: torch.Generator
+    layers: Sequence[Cae], start: torch.Tensor, std: float | torch.Tensor, rng: torch.Generator
 ) -> Iterator[torch.Tensor]:
     """Yield the states of chains, (c, d): x′ = g(f(x) + J Jᵀ α), α ~ N(0, std²), step by step.
 
@@ -94,6 +94,7 @@ def walk(
     Parameters
     ----------
     start : (c, d) images at which the chains begin; they are no state.
+    std : or several, (w, 1, 1), by each of which the chains walk with the same α: (w, c, d).
     """
     x = start
     while True:
@@ -101,7 +102,7 @@ def walk(
         for layer in layers:
             h = layer.encode(h)
             slopes.append(h * (1 - h))
-        moved = std * torch.randn(h.shape, generator=rng, dtype=h.dtype)
+        moved = std * torch.randn(h.shape[-2:], generator=rng, dtype=h.dtype)
         for layer, slope in zip(reversed(layers), reversed(slopes), strict=True):  # Jᵀ
             moved = (moved * slope) @ layer.weight.T
         for layer, slope in zip(layers, slopes, strict=True):  # J
@@ -118,7 +119,7 @@ def walk(
 def sampler(
     recipe: StackedCae,
     tensors: Mapping[str, torch.Tensor],
-    std: float | None,
+    std: float | torch.Tensor | None,
     images: Callable[[], torch.Tensor],
 ) -> ChainSampler:
     """Return the walk of a trained stack, by the standard deviation chosen on validation images.
@@ -135,6 +136,8 @@ def sampler(
     return chain_of(stacked(Cae, tensors, recipe.hidden), std, images)
 
 
-def chain_of(layers: Sequence[Cae], std: float, images: Callable[[], torch.Tensor]) -> ChainSampler:
-    """Return the walk of layers by a standard deviation as a sampler."""
+def chain_of(
+    layers: Sequence[Cae], std: float | torch.Tensor, images: Callable[[], torch.Tensor]
+) -> ChainSampler:
+    """Return the walk of layers by a standard deviation, or by several, as a sampler."""
     return ChainSampler(lambda start, rng: walk(layers, start, std, rng), images)

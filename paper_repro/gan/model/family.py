@@ -14,7 +14,7 @@ RECIPE = Experiment
 def sampler(
     recipe: Experiment,
     tensors: Mapping[str, torch.Tensor],
-    std: float | None,
+    std: float | torch.Tensor | None,
     images: Callable[[], torch.Tensor],
 ) -> GeneratorSampler:
     """Return a trained generator (a `ValueError` if the tensors are another network's)."""

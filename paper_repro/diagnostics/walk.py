@@ -23,6 +23,7 @@ from paper_repro.evaluation.trained_run import WalkChoice, Width, open_shown
 from paper_repro.parzen.bandwidth import choose_bandwidth
 
 COARSE = 1.5  # times as wide as the one before
+TOGETHER = 6  # widths that walk at once, which bounds the memory
 
 
 class Choice(NamedTuple):
@@ -60,21 +61,25 @@ def is_coarse(stds: Sequence[float], best: float) -> bool:
     )
 
 
-def measure(
-    sampler: Sampler,
-    std: float,
-    chains: int,
-    settings: ParzenSettings,
-    valid: torch.Tensor,
-    seed: int,
-) -> Width:
-    """Return what chains of one width score on validation images, (v, d), in nats.
+def walked(sampler: Sampler, widths: int, chains: int, steps: int, seed: int) -> torch.Tensor:
+    """Return what chains of several widths draw, (widths, chains, steps, d).
 
-    The same starting images and random numbers for every width.
+    From the same starting images, by the same random numbers for every width: together, because
+    each step reads all weights.
     """
     states = sampler.chains(chains, seed, "walk")
-    walked = torch.stack([next(states) for _ in range(settings.samples)], dim=1)
-    found = [choose_bandwidth(valid, samples, settings.sigmas()) for samples in walked]
+    first = next(states)
+    found = first.new_empty(widths, chains, steps, first.shape[-1])
+    for step, state in enumerate(itertools.chain([first], states)):
+        found[:, :, step] = state
+        if step + 1 == steps:
+            break
+    return found
+
+
+def score(std: float, chains: torch.Tensor, settings: ParzenSettings, valid: torch.Tensor) -> Width:
+    """Return what chains of a width, (chains, steps, d), score on validation images, (v, d)."""
+    found = [choose_bandwidth(valid, samples, settings.sigmas()) for samples in chains]
     return {
         "std": std,
         "sigmas": [bandwidth.sigma for bandwidth in found],
@@ -92,15 +97,14 @@ def walk(key: str) -> None:
     dataset, settings = trained.dataset(), trained.measure()
     assert settings.walk is not None  # by which the run is listed
     valid = dataset.load(dataset.folds[0][0])[: settings.sigma_images]
-    widths = []
-    for std in settings.walk.stds:
-        sampler = trained.sampler(std=std)
-        widths.append(
-            measure(sampler, std, settings.walk.chains, settings, valid, trained.run.seed)
-        )
-        print(f"{key}: std {std:g}: {statistics.fmean(widths[-1]['valid_means']):.1f} nats")
+    stds, chains, widths = settings.walk.stds, settings.walk.chains, list[Width]()
+    for some in torch.tensor(stds, dtype=torch.float64)[:, None, None].split(TOGETHER):
+        sampler = trained.sampler(std=some)
+        drawn = walked(sampler, len(some), chains, settings.samples, trained.run.seed)
+        for std, samples in zip(some.flatten().tolist(), drawn, strict=True):
+            widths.append(score(std, samples, settings, valid))
+            print(f"{key}: std {std:g}: {statistics.fmean(widths[-1]['valid_means']):.1f} nats")
     std, best, alike = choose(widths)
-    stds = settings.walk.stds
     found: WalkChoice = {
         "status": "ok",
         "std": std,
