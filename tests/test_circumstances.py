@@ -91,7 +91,7 @@ def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monk
     assert first[0].keys() == again[0].keys()
     assert [path for path in first[0] if first[0][path] != again[0][path]] == []
     assert collect("quick") == results
-    for stage in ("train", *MEASURING):
+    for stage in {"train", *MEASURING} & set(STAGES):
         path = circumstances_path(workspace.run, stage)
         assert first[1][path] != again[1][path]
         assert "another machine" in path.read_text()
