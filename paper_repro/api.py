@@ -65,8 +65,8 @@ class Generator:
     def sample(self, n: int, seed: int = 0) -> Array:
         """Return n samples, (n, d) in [0, 1], the same for the same seed.
 
-        Those of `paper-dbn-0`, `paper-stacked_cae-0` and `paper-deep_gsn-0` are consecutive steps
-        of one Markov chain, which begins at a training image.
+        Those of DBN, stacked CAE and deep GSN are consecutive steps of one Markov chain, which
+        begins at a training image.
 
         Raises
         ------

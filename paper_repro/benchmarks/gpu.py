@@ -25,7 +25,7 @@ from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.recipe import family_in
 from paper_repro.data.catalogue import SOURCES
-from paper_repro.forecast.duration import trial_training
+from paper_repro.forecast.duration import trial_training, warm_ups
 from paper_repro.gan.model import recipe
 from paper_repro.gan.update import Trainer
 from paper_repro.report.benchmarks import FOLDER
@@ -160,7 +160,7 @@ class _Bench:
         family = family_in(self.params, EXPERIMENT)
         training = trial_training(self.experiment, family, self.shape, self.device)
         trainer, x = self.trainer()
-        for _ in range(recorded.FIRST_UPDATES + 1):
+        for _ in range(warm_ups(self.device)):
             trainer.update(x, RATE, 0.5)
         training.validate(1)
         with tempfile.TemporaryDirectory() as folder:

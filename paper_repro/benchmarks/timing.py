@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from paper_repro.training.recorded import FIRST_UPDATES
+from paper_repro.forecast.duration import warm_ups
 
 Times = dict[str, list[float]]  # seconds a call, one entry a round
 
@@ -17,11 +17,6 @@ def wait_for(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def warm_ups(device: torch.device) -> int:
-    """Return how many calls set up what later ones have: on a GPU an update is then recorded."""
-    return FIRST_UPDATES + 1 if device.type == "cuda" else 1
 
 
 def by_turns(

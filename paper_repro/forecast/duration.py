@@ -25,6 +25,11 @@ TIMED_SECONDS = 1.0  # large networks are timed over fewer
 IMAGES = 10  # in batches: no experiment has more to an update
 
 
+def warm_ups(device: torch.device) -> int:
+    """Return how many calls set up what later ones have: on a GPU an update is then recorded."""
+    return FIRST_UPDATES + 1 if device.type == "cuda" else 1
+
+
 @functools.lru_cache
 def _sha256(path: Path, modified: int, size: int) -> str:
     """Return a file's hash; one of hundreds of megabytes is read only once."""
@@ -101,7 +106,7 @@ def seconds_per_update(
     """Return the median time of a few updates, as in the last epoch, on random images."""
     training = trial_training(recipe, family, shape, device)
     training.begin(recipe.passes, [])
-    times, first = list[float](), FIRST_UPDATES + 1 if device.type == "cuda" else 1
+    times, first = list[float](), warm_ups(device)
     while len(times) < first + TIMED_UPDATES and sum(times[first:]) < TIMED_SECONDS:
         started = time.perf_counter()
         training.update(recipe.passes, 0)
