@@ -71,7 +71,8 @@ class Measurement(Sealed, Environment):
     seconds: NotRequired[float]  # some older ones have none
 
 
-TRAINING, MEASUREMENT = TypeAdapter(Training), TypeAdapter(Measurement)
+TRAINING: TypeAdapter[Any] = TypeAdapter(Training)
+MEASUREMENT: TypeAdapter[Any] = TypeAdapter(Measurement)
 
 
 def circumstances_path(run: Run, stage: str) -> Path:
@@ -96,17 +97,8 @@ def read_circumstances(run: Run, stage: Literal["train"]) -> Training | None: ..
 @overload
 def read_circumstances(run: Run, stage: Measuring) -> Measurement | None: ...
 def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
-    """Return the circumstances of a run's stage; None if they are not recorded.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged.
-    """
-    path = circumstances_path(run, stage)
+    """Return a stage's circumstances; None if none are recorded (`UserError` if damaged)."""
+    path, kind = circumstances_path(run, stage), TRAINING if stage == "train" else MEASUREMENT
     if not path.exists():
         return None
-    again = repro(run.profile, f"{stage}@{run.key}")
-    if stage == "train":
-        return read_record(path, TRAINING, again)
-    return read_record(path, MEASUREMENT, again)
+    return read_record(path, kind, repro(run.profile, f"{stage}@{run.key}"))
