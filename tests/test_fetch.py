@@ -25,7 +25,7 @@ from paper_repro.data import places, tfd
 from paper_repro.data import prepare as preparing
 from paper_repro.data.catalogue import MNIST, SOURCES, TFD, Form, Hash
 from paper_repro.data.fetch import fetch_sources
-from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
+from paper_repro.data.prepare import prepare, split
 from paper_repro.data.settings import data_size
 from tests.test_idx import idx
 
@@ -476,13 +476,13 @@ def prepared(mirror, monkeypatch):
 
 def test_the_split_is_the_paper_s():
     train, test = np.arange(60_000), np.arange(10_000)
-    split = split_mnist(train, test, train + 1)
-    parts = split.parts
-    assert (split.labels[0], split.labels[-1]) == (1, 50_000)
+    found = split(train, test, 6, train + 1)
+    parts = found.parts
+    assert (found.labels[0], found.labels[-1]) == (1, 50_000)
     assert (parts["train"][0], parts["train"][-1]) == (0, 49_999)
     assert (parts["valid"][0], parts["valid"][-1]) == (50_000, 59_999)
     assert len(parts["test"]) == 10_000
-    parts = split_cifar10(np.arange(50_000), test).parts
+    parts = split(np.arange(50_000), test, 5).parts
     assert (parts["train"][0], parts["train"][-1]) == (0, 39_999)
     assert (parts["valid"][0], parts["valid"][-1]) == (40_000, 49_999)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from paper_repro.core.errors import UserError
 from paper_repro.data import tfd
+from paper_repro.data.prepare import split_tfd
 from paper_repro.data.tfd import Tfd, parse_tfd, read_tfd, structure_problem
 
 N, LABELLED = 16, 6
@@ -95,12 +96,12 @@ def test_other_variables_are_passed_over(compressed):
 
 
 def test_parts_are_those_of_the_fold():
-    found = read(mat(), "x")
+    parts = split_tfd(read(mat(), "x")).parts
     images, folds = VARIABLES["images"], VARIABLES["folds"]
-    assert np.array_equal(found.unlabelled(), images[LABELLED:])
+    assert np.array_equal(parts["train"], images[LABELLED:])
     for fold in range(5):
-        assert np.array_equal(found.valid(fold), images[folds[:, fold] == 2])
-        assert np.array_equal(found.test(fold), images[folds[:, fold] == 3])
+        assert np.array_equal(parts[f"valid{fold + 1}"], images[folds[:, fold] == 2])
+        assert np.array_equal(parts[f"test{fold + 1}"], images[folds[:, fold] == 3])
 
 
 def test_counts_that_are_not_the_official_ones_are_told():
@@ -248,7 +249,7 @@ def outcome(content, read):
         assert found.images.shape == (len(found.folds), 48, 48)
         assert found.folds.shape[1:] == (5,)
         assert found.folds.max() <= 3
-        assert len(found.unlabelled())
+        assert len(split_tfd(found).parts["train"])
     assert message.startswith("fuzz: ")
     assert "\n" not in message
 
