@@ -96,7 +96,7 @@ def test_other_variables_are_passed_over(compressed):
 
 
 def test_parts_are_those_of_the_fold():
-    parts = split_tfd(read(mat(), "x")).parts
+    parts = split_tfd(*read(mat(), "x")).parts
     images, folds = VARIABLES["images"], VARIABLES["folds"]
     assert np.array_equal(parts["train"], images[LABELLED:])
     for fold in range(5):
@@ -249,7 +249,7 @@ def outcome(content, read):
         assert found.images.shape == (len(found.folds), 48, 48)
         assert found.folds.shape[1:] == (5,)
         assert found.folds.max() <= 3
-        assert len(split_tfd(found).parts["train"])
+        assert len(split_tfd(*found).parts["train"])
     assert message.startswith("fuzz: ")
     assert "\n" not in message
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeInt
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.params import PAPER, PROFILES, Model, Params, parse, read_params
+from paper_repro.core.params import PAPER, Model, Params, params_path, parse, read_params
 
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
@@ -112,9 +112,14 @@ def measure_key(params: Params, run: Run) -> str:
     return next((name for name in own if name in entries), run.dataset)
 
 
+def pipeline_path(profile: str) -> Path:
+    """Return where DVC finds a profile's pipeline, beside its parameters."""
+    return params_path(profile).with_name("dvc.yaml")
+
+
 def stage_address(profile: str, stage: str) -> str:
     """Return what DVC calls a stage of a profile, from the repository's root."""
-    return stage if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:{stage}"
+    return stage if profile == PAPER else f"{pipeline_path(profile)}:{stage}"
 
 
 def repro(profile: str, *stages: str, alone: bool = False) -> str:

@@ -21,7 +21,7 @@ from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.raw import STATUS
 from paper_repro.data.settings import RAW, STAND_INS, DataSize, data_size
-from paper_repro.data.tfd import FOLDS, TEST, UNLABELLED, VALID, Tfd, parse_tfd
+from paper_repro.data.tfd import TEST, UNLABELLED, VALID, parse_tfd
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -41,12 +41,11 @@ def split(train: Bytes, test: Bytes, share: int, labels: Bytes | None = None) ->
     return Split(parts, None if labels is None else labels[:boundary])
 
 
-def split_tfd(tfd: Tfd) -> Split:
-    """Return the unlabelled images, and each fold's validation and test images."""
-    parts = {"train": tfd.part(0, UNLABELLED)}
-    for fold in range(FOLDS):
-        parts[f"valid{fold + 1}"] = tfd.part(fold, VALID)
-        parts[f"test{fold + 1}"] = tfd.part(fold, TEST)
+def split_tfd(images: Bytes, folds: Bytes) -> Split:
+    """Return the unlabelled images, (n, 48, 48), and those that each fold, (n, 5), says."""
+    parts = {"train": images[folds[:, 0] == UNLABELLED]}
+    for index, codes in enumerate(folds.T, start=1):
+        parts |= {f"valid{index}": images[codes == VALID], f"test{index}": images[codes == TEST]}
     return Split(parts)
 
 
@@ -66,14 +65,14 @@ def split_cifar10(files: dict[str, bytes]) -> Split:
 READERS: dict[str, Callable[[dict[str, bytes]], Split]] = {
     "mnist": split_mnist,
     "cifar10": split_cifar10,
-    "tfd": lambda files: split_tfd(parse_tfd(files[TFD_FILE], TFD_FILE)),
+    "tfd": lambda files: split_tfd(*parse_tfd(files[TFD_FILE], TFD_FILE)),
 }
 
 
 def _fallback(name: str, kind: str, size: DataSize) -> tuple[str, Split]:
     """Return what the dependencies ship in place of a data set, and its name."""
     if kind == "digits" and name == "tfd":
-        return fallbacks.DIGITS, split_tfd(Tfd(*fallbacks.digits_in_folds()))
+        return fallbacks.DIGITS, split_tfd(*fallbacks.digits_in_folds())
     if kind == "digits":
         images = fallbacks.digits()
         parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}

@@ -9,10 +9,9 @@ import tempfile
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,17 +32,11 @@ LEVEL_5 = (b"\0\1IM", b"\1\0MI")  # version and byte order, at the end of a head
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-@dataclass(frozen=True, eq=False)
-class Tfd:
+class Tfd(NamedTuple):
     """The faces and how five folds split them."""
 
     images: npt.NDArray[np.uint8]  # (n, 48, 48)
     folds: npt.NDArray[np.uint8]  # (n, 5) of UNLABELLED, TRAIN, VALID and TEST
-
-    def part(self, fold: int, code: int) -> npt.NDArray[np.uint8]:
-        """Return a fold's images of a code, (m, 48, 48); the unlabelled are those of all folds."""
-        selected: npt.NDArray[np.uint8] = self.images[self.folds[:, fold] == code]
-        return selected
 
 
 def structure_problem(tfd: Tfd) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
@@ -21,7 +22,7 @@ from paper_repro.core.runs import Run, model_path, read_run, runs
 from paper_repro.core.tensor_file import save_tensors
 from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.training.family import TrainingModule
-from paper_repro.training.loop import Loop, Trained, resolve_device
+from paper_repro.training.loop import Loop, resolve_device
 
 
 def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
@@ -33,14 +34,10 @@ def _write_outputs(
     record: dict[str, Any],
     training: dict[str, Any],
     progress: Progress,
-    trained: Trained | None,
+    tensors: dict[str, torch.Tensor],
     family: TrainingModule,
 ) -> None:
     """Write all outputs of the stage; `record` goes into the model, `training` into the report."""
-    tensors = {}
-    if trained:
-        tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
     starts = progress.starts
     spent = {"seconds": sum(start["seconds"] for start in starts), "starts": starts}
     write_circumstances(run, "train", spent if starts else None)
@@ -48,7 +45,7 @@ def _write_outputs(
     _write_table(curve, progress.curve, family.CURVE)
     _write_table(validation, progress.validation, family.VALIDATION)
     save_tensors(model_path(run.key), tensors, record)
-    if trained:
+    if tensors:
         training = training | {"model_sha256": sha256_file(model_path(run.key))}
     write_record(run.folder / "training.json", record | training, curve, validation)
 
@@ -58,18 +55,13 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     """Train a listed run, or write that it can't be run or that it diverged.
 
     A recipe that diverges with a seed is a result: it is written down, and keeps no other run from
-    the report.
+    the report. A `UserError` on bad parameters or data, an absent device, an interrupt, or code,
+    data or parameters that changed during the run.
 
     Parameters
     ----------
     fresh : discard the checkpoint and start anew.
     adopt : go on from the newest checkpoint of the same recipe that other code made.
-
-    Raises
-    ------
-    UserError
-        On bad parameters or data, an absent device, an interrupt, or code, data or parameters that
-        changed during the run.
     """
     params, run, recipe, dataset = inputs(key)
     where = params.where(run.experiment)
@@ -78,7 +70,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     if not dataset.ok:
         record = {**run.model_dump(), "status": dataset.status}
         record |= {"reason": dataset.reason, "todo": dataset.todo}
-        _write_outputs(run, record, {}, Progress(), None, made_by)
+        _write_outputs(run, record, {}, Progress(), {}, made_by)
         print(f"{key}: not run: {dataset.reason}")
         return
     _check(where, recipe, dataset, made_by)
@@ -117,11 +109,12 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             provenance.environment(device, *modules),
             key,
         )
+        models: dict[str, torch.Tensor] = {}
         try:
-            trained = loop.run()
+            loop.run()
+            models = loop.models()
         except Diverged as error:
             print(f"{key}: {error}", file=sys.stderr)
-            trained = None
         # DVC hashes the inputs after the command: an edit during the run would be recorded as the
         # code that made the model.
         if (run, recipe, dataset) != inputs(key)[1:] or code != provenance.code_digest(*modules):
@@ -136,7 +129,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
         }
         told: dict[str, Any] = {"experiment_parameters": recipe.model_dump(mode="json")}
-        if trained is None:
+        if not models:
             record |= {
                 "status": "diverged",
                 "reason": "training diverged: NaN or infinity in epoch "
@@ -149,13 +142,13 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             record |= {
                 "epochs": recipe.passes,
                 "updates": loop.progress.update,
-                "selected": "best" if trained.best else "last",
-                "best_epoch": int(best["epoch"]) if trained.best and best else recipe.passes,
+                "selected": "best" if loop.best else "last",
+                "best_epoch": int(best["epoch"]) if loop.best and best else recipe.passes,
             }
             measured = loop.progress.validation[-1]
             told["validation"] = {name: measured[name] for name in made_by.VALIDATION}
             told["parameters"] = training.parameters()
-        _write_outputs(run, record, told, loop.progress, trained, made_by)
+        _write_outputs(run, record, told, loop.progress, models, made_by)
 
 
 def stage_modules(family: Family) -> tuple[str, ...]:
