@@ -21,7 +21,6 @@ from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import content_digest, load_tensors, save_tensors
 from paper_repro.gan import family
-from paper_repro.gan.update import Trainer
 from paper_repro.report.report import report
 from paper_repro.training import checkpoint
 from paper_repro.training.interrupt import on_signals
@@ -94,12 +93,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
 
 
 def test_files_of_other_names_are_never_swept(tmp_path):
-    for name in (
-        ".notes.tmp",
-        ".a.tmp.txt",
-        "a.abcdefgh.tmp",
-        ".a.ABCDEFGH.tmp",
-    ):
+    for name in (".notes.tmp", ".a.tmp.txt", "a.abcdefgh.tmp", ".a.ABCDEFGH.tmp"):
         (tmp_path / name).touch()
     before = sorted(tmp_path.iterdir())
     files.sweep(tmp_path)
@@ -319,17 +313,13 @@ def test_a_run_that_goes_on_under_other_threads_says_so(workspace, capsys):
 
 
 def test_a_run_that_diverges_before_its_first_save_names_no_checkpoint(
-    workspace, capsys, monkeypatch
+    workspace, capsys, at_update
 ):
-    update = Trainer.update
-
-    def exploding(self, *arguments, **options):
-        result = update(self, *arguments, **options)
+    def exploding(n, trainer):
         with torch.no_grad():
-            self.generator.parameters[0][0, 0] = float("nan")
-        return result
+            trainer.generator.parameters[0][0, 0] = float("nan")
 
-    monkeypatch.setattr(Trainer, "update", exploding)
+    at_update(after=exploding)
     train(KEY)
     said = capsys.readouterr().err
     assert "training diverged: NaN or infinity by update 7" in said
