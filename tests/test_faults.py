@@ -255,25 +255,17 @@ def test_another_seed_s_checkpoint_is_refused(workspace):
         train(KEY)
 
 
-def without_a_tensor(tensors):
-    del tensors["best.generator.layers.0.bias"]
-
-
-def of_another_shape(tensors):
-    tensors["best.generator.layers.0.bias"] = torch.zeros(3)
-
-
-def of_another_type(tensors):
-    name = "best.generator.layers.0.bias"
-    tensors[name] = tensors[name].double()
-
-
-def with_one_more(tensors):
-    tensors["best.generator.layers.9.bias"] = torch.zeros(3)
+BIAS = "best.generator.layers.0.bias"
 
 
 @pytest.mark.parametrize(
-    "change", [without_a_tensor, of_another_shape, of_another_type, with_one_more]
+    "change",
+    [
+        lambda tensors: tensors.pop(BIAS),
+        lambda tensors: tensors.update({BIAS: torch.zeros(3)}),
+        lambda tensors: tensors.update({BIAS: tensors[BIAS].double()}),
+        lambda tensors: tensors.update({BIAS.replace("0", "9"): torch.zeros(3)}),
+    ],
 )
 def test_all_entries_of_a_checkpoint_are_checked(workspace, change):
     train(KEY)
@@ -372,13 +364,6 @@ def test_a_full_disk_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_is_one_line(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="a: can't be written: Permission denied"):
-        files.write_text(tmp_path / "a", "x")
-
-
 def test_a_folder_where_a_file_should_go_is_one_line(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(UserError, match="a: can't be written: Is a directory"):
@@ -407,16 +392,12 @@ def run_stages(workspace):
         assert main([stage, KEY]) == 0
 
 
-def folder(path):
-    path.mkdir()
-
-
 def without_end(path):
     path.symlink_to("/dev/zero")
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("make", [os.mkfifo, folder, without_end], ids=["pipe", "folder", "zero"])
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, without_end])
 @pytest.mark.parametrize(("path", "command"), READ, ids=[path.name for path, _ in READ])
 def test_what_is_no_file_is_refused_in_one_line(workspace, capsys, path, command, make):
     workspace.once(run_stages)
@@ -429,17 +410,6 @@ def test_what_is_no_file_is_refused_in_one_line(workspace, capsys, path, command
     said = [line for line in capsys.readouterr().err.splitlines() if "update/s" not in line]
     assert len(said) == 1
     assert str(path) in said[0]
-
-
-@pytest.mark.parametrize(
-    "text", ["[" * 10**5, "a: 2020-99-99", "a: " + "9" * 5000, "\0", "a: &a [*a]"]
-)
-def test_odd_yaml_is_one_line(workspace, capsys, text):
-    Path("params.yaml").write_text(text)
-    assert main(["train", KEY]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("paper_repro: params.yaml: ")
-    assert said.count("\n") == 1
 
 
 # The environment.

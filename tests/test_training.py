@@ -17,7 +17,7 @@ from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
 from paper_repro.core.tensor_file import load_tensors, read_metadata, save_tensors
 from paper_repro.gan import sgd
-from paper_repro.gan.family import GanTraining
+from paper_repro.gan.family import GanTraining, epoch_order
 from paper_repro.gan.model import recipe
 from paper_repro.gan.sgd import Sgd
 from paper_repro.gan.update import Trainer
@@ -429,6 +429,14 @@ def test_an_absent_device_is_one_line(workspace):
     workspace.change(device="cuda")
     with pytest.raises(UserError, match=r"params\.yaml: .*device: .*no CUDA device"):
         train(KEY)
+
+
+def test_the_order_of_an_epoch_is_its_seed_s_and_its_own():
+    at = ((0, 1), (0, 1), (0, 2), (1, 1))  # seed and epoch
+    first, again, *others = (epoch_order(50, *of, torch.device("cpu")).tolist() for of in at)
+    assert first == again
+    assert sorted(first) == list(range(50))
+    assert first not in others
 
 
 def test_an_adam_run_resumes_with_its_moments(workspace, monkeypatch):
