@@ -6,6 +6,7 @@ Both are read as DVC reads them (YAML 1.2). An unknown key, a missing key or a v
 range is an error that names the file and the key.
 """
 
+import functools
 import itertools
 import json
 import re
@@ -199,10 +200,7 @@ def require_order(model: Model, low: str, high: str) -> None:
 
 def merged(places: list[Place]) -> dict[str, Any]:
     """Return the values of several places, the first over the others."""
-    found: dict[str, Any] = {}
-    for place in reversed(places):
-        found = overlay(found, place.values)
-    return found
+    return functools.reduce(overlay, (place.values for place in reversed(places)), {})
 
 
 def parse(

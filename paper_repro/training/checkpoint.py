@@ -187,15 +187,15 @@ class CheckpointFile:
         self, found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
     ) -> None:
         """Raise a `UserError` unless names, shapes and types of tensors are those expected."""
-        for name in sorted(found.keys() | expected.keys()):
-            ours, theirs = (
-                (tuple(some[name].shape), some[name].dtype) if name in some else None
-                for some in (found, expected)
-            )
-            if ours != theirs:
+        ours, theirs = (
+            {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in some.items()}
+            for some in (found, expected)
+        )
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name):
                 raise UserError(
-                    f"{self.path}: {name}: holds {ours}, expected {theirs}; delete the file and "
-                    "run again"
+                    f"{self.path}: {name}: holds {ours.get(name)}, expected {theirs.get(name)}; "
+                    "delete the file and run again"
                 )
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import Environment
+from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.recipe import Recipe
 from paper_repro.training import interrupt, recorded
@@ -67,8 +68,7 @@ class Loop:
 
     recipe: Recipe
     training: Training
-    images: int  # to train on
-    shape: tuple[int, ...]  # of one image
+    dataset: Dataset
     device: torch.device
     checkpoint: CheckpointFile
     environment: Environment  # what is recorded of this machine and code
@@ -78,7 +78,7 @@ class Loop:
     save_seconds: float = field(default=0.0, init=False)  # what the last checkpoint took
 
     def __post_init__(self) -> None:
-        self.per_epoch = self.recipe.updates_per_epoch(self.images)
+        self.per_epoch = self.recipe.updates_per_epoch(self.dataset.counts["train"])
         self.total = self.recipe.passes * self.per_epoch
         self.clock = time.monotonic()
         self._restore()
@@ -195,8 +195,9 @@ class Loop:
         if epoch in EPOCHS or progress.update == self.total:
             samples = training.film()
             if samples is not None:
-                folder, dataset = self.checkpoint.film, self.recipe.dataset
-                write_frame(folder, epoch, samples, dataset, self.shape)
+                write_frame(
+                    self.checkpoint.film, epoch, samples, self.dataset.name, self.dataset.shape
+                )
 
     def _measure(self, epoch: int, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         """Validate an epoch; a signal ends that at once, and the next start does it anew."""

@@ -15,7 +15,7 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.families import Family, module
 from paper_repro.core.files import sha256_file, write_text
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.params import Params, read_params
+from paper_repro.core.params import Params
 from paper_repro.core.recipe import Recipe, family_in, recipe_of
 from paper_repro.core.records import require_model, write_record
 from paper_repro.core.runs import Run, model_path, read_run, runs
@@ -76,7 +76,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     _check(where, recipe, dataset, made_by)
     device = resolve_device(recipe.device, f"{where}.device")
     modules = stage_modules(family)
-    code, stacked_on = provenance.code_digest(*modules), _stacked_on(run.profile, run.stacked_on)
+    code, stacked_on = provenance.code_digest(*modules), _stacked_on(params, run)
     checkpoint = checkpoint_file(run, recipe, dataset, device, code, stacked_on)
     with checkpoint.held():
         if fresh:
@@ -99,16 +99,8 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             run.seed,
             None if checkpoint.path.exists() else run.stacked_on,
         )
-        loop = Loop(
-            recipe,
-            training,
-            dataset.counts["train"],
-            dataset.shape,
-            device,
-            checkpoint,
-            provenance.environment(device, *modules),
-            key,
-        )
+        environment = provenance.environment(device, *modules)
+        loop = Loop(recipe, training, dataset, device, checkpoint, environment, key)
         models: dict[str, torch.Tensor] = {}
         try:
             loop.run()
@@ -162,12 +154,11 @@ def inputs(key: str) -> tuple[Params, Run, Recipe, Dataset]:
     return params, run, recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
 
 
-def _stacked_on(profile: str, start: Path | None) -> str | None:
+def _stacked_on(params: Params, run: Run) -> str | None:
     """Return the hash of the model that a run is stacked on, if it is (`UserError` if damaged)."""
-    if start is None:
+    if run.stacked_on is None:
         return None
-    below = runs(read_params(profile))[start.stem]
-    return sha256_file(require_model(below))
+    return sha256_file(require_model(runs(params)[run.stacked_on.stem]))
 
 
 def _check(where: str, recipe: Recipe, dataset: Dataset, family: TrainingModule) -> None:
