@@ -101,4 +101,7 @@ def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
     path, kind = circumstances_path(run, stage), TRAINING if stage == "train" else MEASUREMENT
     if not path.exists():
         return None
-    return read_record(path, kind, repro(run.profile, f"{stage}@{run.key}"))
+    found: Training | Measurement = read_record(
+        path, kind, repro(run.profile, f"{stage}@{run.key}")
+    )
+    return found

@@ -88,9 +88,9 @@ def _look(
         tell(f"{source.name}: {place.name}{name}: {reason}, nor another form of it")
     lost = [error for form, error in damaged if not found.keys() >= wanted & set(form.gives)]
     fatal = lost[0] if lost and place.own else None
-    for _, error in damaged:
-        if error is not fatal:
-            tell(f"{source.name}: {error}")
+    for _, refused in damaged:
+        if refused is not fatal:
+            tell(f"{source.name}: {refused}")
     if fatal:
         raise UserError(f"{fatal}{place.advice}")
     return found, lost
