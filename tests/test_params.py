@@ -90,6 +90,8 @@ BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
         (PAPERS, (*MNIST, "epochs"), 151, "multiple of validate_every"),
         (PAPERS, (*MNIST, "k"), 2, "update: alternating"),
         (PAPERS, MNIST, 3, "experiments.mnist: must be a mapping"),
+        (QUICK, ("experimentz",), {}, "experimentz: nothing reads this; possible are data, "),
+        (QUICK, ("experiments",), None, "experiments: must be a mapping, not None"),
         (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
         (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
         (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
@@ -354,7 +356,6 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
 @pytest.mark.parametrize(
     ("keys", "value", "named"),
     [
-        (("sedes",), {"mnist": [0]}, "sedes: nothing reads this"),
         (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
         (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
         (("presentation", "protocol"), {"mnits": {}}, "protocol.mnits: nothing reads"),

@@ -71,8 +71,7 @@ class Measurement(Sealed, Environment):
     seconds: NotRequired[float]  # some older ones have none
 
 
-TRAINING: TypeAdapter[Any] = TypeAdapter(Training)
-MEASUREMENT: TypeAdapter[Any] = TypeAdapter(Measurement)
+TRAINING, MEASUREMENT = TypeAdapter(Training), TypeAdapter(Measurement)
 
 
 def circumstances_path(run: Run, stage: str) -> Path:
@@ -98,10 +97,9 @@ def read_circumstances(run: Run, stage: Literal["train"]) -> Training | None: ..
 def read_circumstances(run: Run, stage: Measuring) -> Measurement | None: ...
 def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
     """Return a stage's circumstances; None if none are recorded (`UserError` if damaged)."""
-    path, kind = circumstances_path(run, stage), TRAINING if stage == "train" else MEASUREMENT
+    path, again = circumstances_path(run, stage), repro(run.profile, f"{stage}@{run.key}")
     if not path.exists():
         return None
-    found: Training | Measurement = read_record(
-        path, kind, repro(run.profile, f"{stage}@{run.key}")
-    )
+    kind: TypeAdapter[Any] = TRAINING if stage == "train" else MEASUREMENT
+    found: Training | Measurement = read_record(path, kind, again)
     return found
