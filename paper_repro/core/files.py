@@ -109,11 +109,8 @@ def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
 
     The folder is created; what killed processes left in it is swept. A `UserError` if the file
-    can't be written (a full disk, no permission, a folder of that name): `path` is as it was.
-
-    Parameters
-    ----------
-    size : bytes that will be written, if known, for the message where there is no room.
+    can't be written (a full disk, which tells of `size`; no permission; a folder of that name):
+    then `path` is as it was.
     """
     written = 0
     try:

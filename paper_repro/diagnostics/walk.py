@@ -7,7 +7,6 @@ which is older than the runs that it rules. The numbers of a run come from other
 import itertools
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
@@ -23,18 +22,10 @@ COARSE = 1.5  # times as wide as the one before
 TOGETHER = 6  # widths that walk at once, which bounds the memory
 
 
-class Choice(NamedTuple):
-    """A width, and what it was chosen among."""
+def choose(widths: Sequence[Width]) -> tuple[float, float, list[float]]:
+    """Return the middle one of the widths that chains can't tell from the best, the best and all.
 
-    std: float
-    best: float
-    alike: list[float]
-
-
-def choose(widths: Sequence[Width]) -> Choice:
-    """Return the middle one of the widths that their chains can't tell from the best.
-
-    These score no more than one standard error of the best one's chains below it; a score is the
+    They score no more than one standard error of the best one's chains below it; a score is the
     mean over chains. The best of a fine, noisy grid would be luck. Of two the narrower. Widths
     ascend.
     """
@@ -43,7 +34,7 @@ def choose(widths: Sequence[Width]) -> Choice:
     chains = best["valid_means"]
     error = statistics.stdev(chains) / len(chains) ** 0.5
     alike = [std for std, score in scores.items() if score >= scores[best["std"]] - error]
-    return Choice(alike[(len(alike) - 1) // 2], best["std"], alike)
+    return alike[(len(alike) - 1) // 2], best["std"], alike
 
 
 def is_coarse(stds: Sequence[float], best: float) -> bool:
