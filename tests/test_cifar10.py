@@ -187,25 +187,6 @@ def test_a_partial_form_alone_is_an_error_that_names_what_it_lacks(root, capsys)
     assert not Path("data").exists()
 
 
-def test_nothing_there_is_not_run(root):
-    fetch()
-    assert status()["status"] == "not run"
-    assert raw().keys() == {"status.json"}
-
-
-def test_a_damaged_file_in_the_raw_folder_is_replaced_or_named(root):
-    write(root, "Python folder")
-    fetch()
-    kept = Path("data/raw/cifar10/test_batch.bin")
-    kept.write_bytes(kept.read_bytes()[:-1])
-    fetch()
-    assert kept.read_bytes() == KEPT["test_batch.bin"]
-    kept.write_bytes(b"")
-    shutil.rmtree(root / PYTHON)
-    with pytest.raises(UserError, match=f"{kept}: damaged, and no source has it"):
-        fetch()
-
-
 def test_pixels_are_planes_of_rows():
     record = np.concatenate([[3], np.full(1024, 1), np.full(1024, 2), np.arange(1024) % 256])
     (image,) = parse_batch(record.astype(np.uint8).tobytes())

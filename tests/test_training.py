@@ -226,32 +226,26 @@ def test_seeds_differ_and_a_seed_repeats(workspace):
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
-def test_nothing_waits_for_the_device_within_an_epoch(workspace, monkeypatch, update):
+def test_nothing_waits_for_the_device_within_an_epoch(workspace, at_update, update):
     # On a GPU each of these would stop the queue of work until it is empty.
     waits = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
     workspace.change(epochs=1, update=update)
-    count, step, patch = 0, Trainer.update, pytest.MonkeyPatch()
+    patch, updates = pytest.MonkeyPatch(), []
 
     def waiting(*arguments):
         raise AssertionError("waits for the device")
 
-    def watched(self, *arguments, **options):
-        nonlocal count
-        count += 1
-        for name in waits if count == 1 else ():
+    def watch(n):
+        updates.append(n)
+        for name in waits if n == 1 else ():
             patch.setattr(torch.Tensor, name, waiting)
-        try:
-            return step(self, *arguments, **options)
-        finally:
-            if count == UPDATES:
-                patch.undo()
 
-    monkeypatch.setattr(Trainer, "update", watched)
+    at_update(watch, lambda n, trainer: patch.undo() if n == UPDATES else None)
     try:
         train(KEY)
     finally:
         patch.undo()
-    assert count == UPDATES
+    assert len(updates) == UPDATES
 
 
 def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
