@@ -87,7 +87,7 @@ def _look(
         name, (_, reason) = next(iter(absent.items()))
         tell(f"{source.name}: {place.name}{name}: {reason}, nor another form of it")
     lost = [error for form, error in damaged if not found.keys() >= wanted & set(form.gives)]
-    fatal = lost[0] if lost and place.own else None
+    fatal = lost[0] if lost and place.advice else None
     for _, refused in damaged:
         if refused is not fatal:
             tell(f"{source.name}: {refused}")

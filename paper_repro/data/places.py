@@ -60,10 +60,10 @@ class Place:
     # Returns a file's decompressed bytes; raises `Missing`, `Unavailable`, or a `UserError` for
     # what can't be the file expected.
     read: Callable[[str, Form], bytes]
-    own: bool = False  # the user named it: a bad file from there is an error at once
     local: bool = False  # on this machine's disk
     silent: bool = False  # that it has nothing goes without saying
-    advice: str = ""  # what its owner can do about a bad file
+    # If the user named it: what to do about a bad file from there, which is an error at once.
+    advice: str = ""
 
 
 def tell(problem: str) -> None:
@@ -160,7 +160,7 @@ def _named(base: str, source: Source, advice: str, *, silent: bool = False) -> P
     """Return a folder on the disk, or an address, that the user named."""
     forms = tuple((folder + form.path, form) for form in source.forms for folder in source.folders)
     read, local = functools.partial(_read, base), "://" not in base
-    return Place(base, forms, read, own=True, local=local, silent=silent, advice=advice)
+    return Place(base, forms, read, local, silent, advice)
 
 
 def own_copies(source: Source) -> Place:
