@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+import itertools
 import json
 import locale
 import os
@@ -25,6 +26,7 @@ from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run
 from paper_repro.figures import canvas
 from paper_repro.figures.canvas import save_note
+from paper_repro.gan.update import Trainer
 from paper_repro.pipeline.run_list import write_run_lists
 from paper_repro.report import report as reporting
 from tests.once import remember
@@ -92,6 +94,24 @@ def draw_nothing(*arguments, **options):
     path = next(argument for argument in arguments if isinstance(argument, Path))
     for place in (path, path.with_suffix(".pdf")):
         place.write_bytes(b"a picture")
+
+
+@pytest.fixture
+def at_update(monkeypatch):
+    """Call with what to do before and after a GAN's updates, by number, over all starts."""
+    update, number = Trainer.update, itertools.count(1)
+
+    def arrange(before=lambda n: None, after=lambda n, trainer: None):
+        def counted(self, *arguments, **options):
+            n = next(number)
+            before(n)
+            found = update(self, *arguments, **options)
+            after(n, self)
+            return found
+
+        monkeypatch.setattr(Trainer, "update", counted)
+
+    return arrange
 
 
 @pytest.fixture

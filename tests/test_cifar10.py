@@ -18,7 +18,7 @@ from paper_repro.data import places
 from paper_repro.data.catalogue import CIFAR10, Hash
 from paper_repro.data.cifar10 import BATCHES, BINARY, FILES, PYTHON, RECORD, parse_batch
 from paper_repro.data.fetch import fetch_sources
-from tests.conftest import ROOT
+from tests.small import ROOT
 
 
 def made_up(seed, count=3):
@@ -91,8 +91,8 @@ def small():
     return dataclasses.replace(CIFAR10, files=files, forms=tuple(forms), mirrors=())
 
 
-def fetch(source=None):
-    fetch_sources({"cifar10": source or small()})
+def fetch():
+    fetch_sources({"cifar10": small()})
 
 
 def raw():
@@ -151,8 +151,13 @@ def test_a_damaged_form_is_named_with_both_hashes_and_nothing_is_written(root, f
     assert not Path("data").exists()
 
 
-def test_each_damaged_file_of_a_form_is_named(root, capsys):
-    write(root, "binary folder")
+def test_each_damaged_file_is_named_an_archive_beside_an_intact_folder_too(root, capsys):
+    write(root, "binary folder", "Python archive")
+    packed = root / "cifar-10-python.tar.gz"
+    packed.write_bytes(packed.read_bytes()[:-9])  # an interrupted download
+    fetch()
+    assert f"{packed}: md5" in capsys.readouterr().err
+    shutil.rmtree("data")
     for name in ("data_batch_2.bin", "test_batch.bin"):
         (root / BINARY / name).write_bytes(b"no batch")
     with pytest.raises(UserError, match=f"{BINARY}/data_batch_2.bin: sha1"):
@@ -173,15 +178,6 @@ def test_an_intact_form_beside_a_damaged_or_partial_one_is_taken(root, damage, o
     assert len(told.splitlines()) == 1
 
 
-def test_a_damaged_archive_beside_the_folder_that_came_of_it_is_named(root, capsys):
-    write(root, "Python folder", "Python archive")
-    packed = root / "cifar-10-python.tar.gz"
-    packed.write_bytes(packed.read_bytes()[:-9])  # an interrupted download
-    fetch()
-    assert status()["canonical"]
-    assert f"{packed}: md5" in capsys.readouterr().err
-
-
 def test_a_partial_form_alone_is_an_error_that_names_what_it_lacks(root, capsys):
     write(root, "Python folder")
     (root / FIRST).unlink()
@@ -189,25 +185,6 @@ def test_a_partial_form_alone_is_an_error_that_names_what_it_lacks(root, capsys)
         fetch()
     assert f"{root}/{FIRST}: no such file" in capsys.readouterr().err
     assert not Path("data").exists()
-
-
-def test_nothing_there_is_not_run(root):
-    fetch()
-    assert status()["status"] == "not run"
-    assert raw().keys() == {"status.json"}
-
-
-def test_a_damaged_file_in_the_raw_folder_is_replaced_or_named(root):
-    write(root, "Python folder")
-    fetch()
-    kept = Path("data/raw/cifar10/test_batch.bin")
-    kept.write_bytes(kept.read_bytes()[:-1])
-    fetch()
-    assert kept.read_bytes() == KEPT["test_batch.bin"]
-    kept.write_bytes(b"")
-    shutil.rmtree(root / PYTHON)
-    with pytest.raises(UserError, match=f"{kept}: damaged, and no source has it"):
-        fetch()
 
 
 def test_pixels_are_planes_of_rows():

@@ -24,21 +24,15 @@ from tests.small import rewrite
 KEY = "quick-mnist-0"
 RUN = Path("reports/quick/runs", KEY)
 # What each command leaves, by its inputs alone.
+TRAINED = [RUN / name for name in ("curve.csv", "validation.csv", "training.json")]
+PAGE = ("results.json", "results.csv", "README.md", "index.html", "metadata.yaml")
 COMMANDS = {
-    ("train", KEY): [
-        Path("models", f"{KEY}.safetensors"),
-        RUN / "curve.csv",
-        RUN / "validation.csv",
-        RUN / "training.json",
-    ],
+    ("train", KEY): [Path("models", f"{KEY}.safetensors"), *TRAINED],
     ("evaluate", KEY): [RUN / "metrics.json", RUN / "evaluation.json"],
     ("weights", KEY): [RUN / "generator.safetensors", RUN / "generator.json"],
     ("figure2", KEY): [RUN / "figure2.png", RUN / "figure2.json"],
     ("sample_sets", KEY): [RUN / "sample_sets.json"],
-    ("report", "quick"): [
-        Path("reports/quick", name)
-        for name in ("results.json", "results.csv", "README.md", "index.html", "metadata.yaml")
-    ],
+    ("report", "quick"): [Path("reports/quick", name) for name in PAGE],
     ("verify", KEY): [],
 }
 ROOTS = ("data/processed", "models", "checkpoints", "reports")
@@ -170,7 +164,6 @@ def changed(name, **values):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda: (RUN / "metrics.json").write_text("null"), "metrics.json: states other numbers"),
         (
             lambda: (RUN / "metrics.json").write_text(
                 (RUN / "metrics.json").read_text().replace('"epochs": 2', '"epochs": 3')
@@ -179,11 +172,9 @@ def changed(name, **values):
         ),
         (lambda: changed("training.json", epochs="2"), "training.json: ok.epochs: Input should be"),
         (lambda: changed("training.json", status="good"), "training.json: content: Input tag"),
-        (lambda: changed("training.json", seconds=1.0), "training.json: ok.seconds: Extra inputs"),
         (lambda: changed("training.json", seed=1), "training.json: the record of another run"),
         (lambda: changed("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
         (lambda: changed("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
-        (lambda: changed("generator.json", epoch="2"), "yaml:weights@quick-mnist-0`"),
         (
             lambda: write_record(
                 RUN / "generator.json", json.loads((RUN / "generator.json").read_text())
@@ -196,7 +187,6 @@ def changed(name, **values):
             lambda: (RUN / "generator.safetensors").unlink(),
             "safetensors: no such file; restore it",
         ),
-        (lambda: (RUN / "figure2.png").unlink(), "figure2.png: no such file; restore it"),
         (
             lambda: (RUN / "figure2.png").write_bytes(b"x"),
             "figure2.png: not the file that reports/quick/runs/quick-mnist-0/figure2.json is of",

@@ -1,6 +1,7 @@
 """Table 1's other models through the same stages as the paper's own."""
 
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -86,10 +87,8 @@ def test_normalised_images_which_its_units_cannot_take_are_refused(family, works
     workspace.files["paper"]["experiments"][name] = RECIPES[name] | {"dataset": "cifar10"}
     workspace.write()
     assert main(["train", family]) == 2
-    said = capsys.readouterr().err
-    assert f"params.yaml: experiments.{name}.dataset: " in said
-    assert "'mnist' or 'tfd'" in said
-    assert said.count("\n") == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(rf"params\.yaml: experiments\.{name}\.dataset: .*'mnist' or 'tfd'", said)
 
 
 def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
@@ -158,18 +157,13 @@ def test_the_page_shows_the_model_beside_the_paper_s_and_how_its_samples_follow(
     assert row["verdict"]["kind"] == "not comparable"
     assert [found["experiment"] for found in results["mixing"]] == ["mnist", name]
     ours = results["mixing"][0]["measured"]["efficiency"]
+    assert ours["draws"] == MIXING["chains"] * MIXING["draws"]
     page = Path("reports/quick/README.md").read_text()
-    assert "## Table 2, measured" in page
-    (line,) = [
-        line
-        for line in page.partition("| Test, thinned |")[2].partition("\n\n")[0].splitlines()
-        if f"| `{family}` |" in line
-    ]
-    assert line.split(" | ")[2].startswith(f"{row['thinned_mean']:.1f}".replace("-", "−"))
+    shown = f"{row['thinned_mean']:.1f}".replace("-", "−")
+    assert re.search(rf"`{family}` \|[^|]*\| {shown}", page.partition("| Test, thinned |")[2])
     assert f"runs/{family}/mixing.png" in page
     assert Path("reports/quick/curves/mixing.png").is_file()
     assert Path(f"reports/quick/curves/{name}.png").is_file()
-    assert ours["draws"] == MIXING["chains"] * MIXING["draws"]
 
 
 def test_a_generator_s_draws_are_worth_their_number(workspace):
@@ -213,8 +207,7 @@ def test_weights_that_are_published_draw_the_same_samples(family):
 def test_a_family_that_there_is_not_is_one_line(workspace, capsys, name):
     workspace.change(family=name)
     assert main(["train", workspace.key]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
+    (said,) = capsys.readouterr().err.splitlines()
     assert f"params.yaml: experiments.mnist.family: no family {name!r} (there: gan, dbn" in said
 
 
@@ -232,9 +225,8 @@ def test_a_chain_among_the_diagnosed_is_one_line(family, workspace, capsys):
     capsys.readouterr()
     for stage in ("figure3", "sample_checks", "parzen_audit"):
         assert main([stage, family]) == 2
-        said = capsys.readouterr().err
+        (said,) = capsys.readouterr().err.splitlines()
         assert said.startswith("paper_repro: presentation.diagnosed: ")
-        assert said.count("\n") == 1
 
 
 def test_samples_that_chains_can_not_share_are_refused(family, workspace, capsys):

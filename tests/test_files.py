@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 
 import pytest
@@ -29,28 +28,15 @@ def test_written_files_have_ordinary_permissions(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_json_holds_finite_numbers_only(tmp_path, number):
-    path = tmp_path / "a.json"
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        files.write_json(path, {"a": number})
-    assert not path.exists()
-
-
-def test_json_comes_back(tmp_path):
-    content = {"b": [1, 2.5], "a": {"ü": None}}
-    files.write_json(tmp_path / "a.json", content)
-    assert files.read_json(tmp_path / "a.json") == content
-    assert list(json.loads((tmp_path / "a.json").read_text())) == ["b", "a"]
-
-
-def test_damaged_json_names_the_file(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_text("{")
-    with pytest.raises(UserError, match=r"a\.json: not valid JSON"):
-        files.read_json(path)
-    with pytest.raises(UserError, match="no such file"):
-        files.read_json(tmp_path / "b.json")
+def test_json_comes_back_in_its_order_and_holds_finite_numbers_only(tmp_path):
+    path, content = tmp_path / "a.json", {"b": [1, 2.5], "a": {"ü": None}}
+    files.write_json(path, content)
+    assert files.read_json(path) == content
+    assert list(files.read_json(path)) == ["b", "a"]
+    for number in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            files.write_json(path, {"a": number})
+    assert files.read_json(path) == content
 
 
 def test_digest_ignores_the_order_of_keys_and_nothing_else():

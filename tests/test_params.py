@@ -90,6 +90,8 @@ BIAS = {"layer": "relu", "units": 3, "init": {"uniform": 1.0}, "bias": "x"}
         (PAPERS, (*MNIST, "epochs"), 151, "multiple of validate_every"),
         (PAPERS, (*MNIST, "k"), 2, "update: alternating"),
         (PAPERS, MNIST, 3, "experiments.mnist: must be a mapping"),
+        (QUICK, ("experimentz",), {}, "experimentz: nothing reads this; possible are data, "),
+        (QUICK, ("experiments",), None, "experiments: must be a mapping, not None"),
         (PAPERS, ("experiments", "tfd", "base"), "mnist_gaussian", "mnist_gaussian has a base"),
         (PAPERS, ("experiments", "tfd", "base"), "mnits", "experiments.mnits: no such key"),
         (PAPERS, ("measure", "mnist", "sigma_points"), 0, "measure.mnist.sigma_points"),
@@ -323,23 +325,10 @@ def test_a_leaf_that_is_set_is_read_and_its_stages_go_stale(
         assert seen == expected
 
 
-def test_no_anchor_alias_or_merge_key_is_in_a_parameter_file():
-    """With one, `dvc exp run -S` would set a leaf in several places."""
-    for profile in PROFILES:
-        text = (ROOT / params_path(profile)).read_text()
-        for line in text.splitlines():
-            code = line.split("#")[0]
-            assert not any(sign in code for sign in ("&", "*", "<<")), line
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_the_committed_list_of_runs_is_current(profile):
-    assert (ROOT / run_list_path(profile)).read_text() == run_list(read_from_root(profile))
-
-
-def test_every_profile_is_tested():
+def test_every_profile_is_tested_and_its_committed_list_of_runs_is_current():
     with contextlib.chdir(ROOT):
         assert set(profiles()) == set(PROFILES)
+        require_current_lists()
 
 
 def test_yaml_is_read_as_dvc_reads_it(tmp_path):
@@ -349,7 +338,12 @@ def test_yaml_is_read_as_dvc_reads_it(tmp_path):
     assert read_yaml(path) == {"a": 1e-6, "b": "no"}
 
 
-@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2", "- 1", "", "\x00"])
+ALIAS = "a: &a [*a]"  # with one, `dvc exp run -S` would set a leaf in several places
+BROKEN = ("a: [1", "a: 1\na: 2", "- 1", "", "\x00")
+ODD = ("[" * 10**5, "a: 2020-99-99", "a: " + "9" * 5000)
+
+
+@pytest.mark.parametrize("text", [ALIAS, *BROKEN, *ODD])
 def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
@@ -362,7 +356,6 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
 @pytest.mark.parametrize(
     ("keys", "value", "named"),
     [
-        (("sedes",), {"mnist": [0]}, "sedes: nothing reads this"),
         (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
         (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
         (("presentation", "protocol"), {"mnits": {}}, "protocol.mnits: nothing reads"),
@@ -380,9 +373,12 @@ def test_published_runs_need_the_key_that_their_weights_depend_on(files):
         run_list(read_params())
 
 
-def test_an_absent_parameter_file_says_where_to_run(tmp_path):
+def test_an_absent_file_says_where_to_run_and_an_unknown_profile_which_there_are(files):
     with pytest.raises(UserError, match="repository's root"):
-        read_yaml(tmp_path / "params.yaml")
+        read_yaml(files / "absent" / "params.yaml")
+    known = r"\(there: paper, ablations, quick, stand-in\)"
+    with pytest.raises(UserError, match=f"no profile 'papr' {known}"):
+        read_params("papr")
 
 
 def test_epochs_hold_short_last_batches(params):
@@ -391,13 +387,6 @@ def test_epochs_hold_short_last_batches(params):
     assert e.updates_per_epoch(50_001) == 501
     k2 = e.model_copy(update={"update": "alternating", "k": 2})
     assert k2.updates_per_epoch(50_100) == 251
-
-
-def test_an_unknown_profile_lists_the_known_ones(files):
-    with pytest.raises(
-        UserError, match=r"no profile 'papr' \(there: paper, ablations, quick, stand-in\)"
-    ):
-        read_params("papr")
 
 
 def test_a_record_s_recipe_is_read_by_the_same_rules(params, tmp_path):

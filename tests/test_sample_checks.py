@@ -71,23 +71,16 @@ def test_a_run_that_is_only_checked_has_no_lines(workspace):
     train(workspace.key)
     assert main(["sample_checks", workspace.key]) == 0
     measured = read_json(workspace.run.folder / "sample_checks.json")
-    assert measured.keys() >= {"samples", "memorisation"}
-    assert "interpolation" not in measured
-
-
-def test_the_stage_measures_a_trained_run(diagnosed):
-    workspace = diagnosed
-    train(workspace.key)
-    assert main(["sample_checks", workspace.key]) == 0
-    measured = read_json(workspace.run.folder / "sample_checks.json")
     assert measured["samples"] == 40  # as many as there are test images
-    assert set(measured["memorisation"]) >= {"copies", "copies_allowed", "p_value"}
-    assert measured["interpolation"]["shrinks"] > 1
+    assert "interpolation" not in measured
 
 
 def test_samples_that_are_all_alike_are_a_result(diagnosed):
     workspace = diagnosed
     train(workspace.key)
+    assert main(["sample_checks", workspace.key]) == 0
+    measured = read_json(workspace.run.folder / "sample_checks.json")
+    assert measured["interpolation"]["shrinks"] > 1
     tensors, record = load_tensors(model_path(workspace.key))
     for name, tensor in tensors.items():
         if name.endswith("generator.layers.2.weight"):

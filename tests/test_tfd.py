@@ -4,6 +4,7 @@ Most is tested within this process; damage in one of its own, as it is in use.
 """
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from paper_repro.core.errors import UserError
 from paper_repro.data import tfd
+from paper_repro.data.prepare import split_tfd
 from paper_repro.data.tfd import Tfd, parse_tfd, read_tfd, structure_problem
 
 N, LABELLED = 16, 6
@@ -51,12 +53,12 @@ def error(content, read=read):
     with pytest.raises(UserError) as caught:
         read(content, "some-file")
     message = str(caught.value)
-    assert message.startswith("some-file: ")
-    assert "\n" not in message
+    assert re.fullmatch("some-file: .*", message)
     return message
 
 
-def same(found):
+def same(content, read=read):
+    found = read(content, "x")
     assert found.images.dtype == found.folds.dtype == np.uint8
     assert found.images.flags.c_contiguous
     assert np.array_equal(found.images, VARIABLES["images"])
@@ -66,11 +68,11 @@ def same(found):
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "u4", "f4", "f8", "i8", "u8"])
 def test_it_reads_whole_numbers_of_any_type(compressed, kind):
-    same(read(mat(compressed, images=VARIABLES["images"].astype(kind)), "x"))
+    same(mat(compressed, images=VARIABLES["images"].astype(kind)))
 
 
 def test_a_process_of_its_own_reads_the_same():
-    same(parse_tfd(mat(), "x"))
+    same(mat(), parse_tfd)
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -80,7 +82,7 @@ def test_images_may_be_last_and_values_in_a_row(compressed):
         "labs_ex": VARIABLES["labs_ex"].T.astype(float),
         "labs_id": VARIABLES["labs_id"][:, 0],
     }
-    same(read(mat(compressed, **changed), "x"))
+    same(mat(compressed, **changed))
 
 
 @pytest.mark.parametrize("compressed", [True, False])
@@ -91,16 +93,16 @@ def test_other_variables_are_passed_over(compressed):
         "c": np.array([1, "x"], object),
         "d": np.eye(3) * 1j,
     }
-    same(read(mat(compressed, **others), "x"))
+    same(mat(compressed, **others))
 
 
 def test_parts_are_those_of_the_fold():
-    found = read(mat(), "x")
+    parts = split_tfd(*read(mat(), "x")).parts
     images, folds = VARIABLES["images"], VARIABLES["folds"]
-    assert np.array_equal(found.unlabelled(), images[LABELLED:])
+    assert np.array_equal(parts["train"], images[LABELLED:])
     for fold in range(5):
-        assert np.array_equal(found.valid(fold), images[folds[:, fold] == 2])
-        assert np.array_equal(found.test(fold), images[folds[:, fold] == 3])
+        assert np.array_equal(parts[f"valid{fold + 1}"], images[folds[:, fold] == 2])
+        assert np.array_equal(parts[f"test{fold + 1}"], images[folds[:, fold] == 3])
 
 
 def test_counts_that_are_not_the_official_ones_are_told():
@@ -144,27 +146,22 @@ PIXELS = "expected whole numbers from 0 to 255"
         ({"images": IMAGES[:, :47]}, "images: shape 16 x 47 x 48, expected N x 48 x 48"),
         ({"images": IMAGES[..., None]}, "images: shape 16 x 48 x 48 x 1"),
         ({"images": IMAGES.transpose(1, 0, 2)}, "images: shape 48 x 16 x 48"),
-        ({"images": IMAGES.reshape(N, 2304)}, "images: shape 16 x 2304"),
         ({"images": IMAGES[:0]}, "images: shape 0 x 48 x 48"),
         ({"images": IMAGES[:9]}, "labs_ex: shape 16 x 1, expected 9 x 1"),
         (put("images", 3, np.nan, "f8"), f"images: holds NaN; {PIXELS}"),
         (put("images", 3, np.inf, "f8"), f"to inf; {PIXELS}"),
-        (put("images", 3, -np.inf, "f4"), f"values from -inf to 255; {PIXELS}"),
         (put("images", 3, 0.5, "f4"), f"values from 0 to 255 with fractions; {PIXELS}"),
         (put("images", 3, -1, "i2"), f"values from -1 to 255; {PIXELS}"),
         (put("images", 3, 256, "f8"), f"values from 0 to 256; {PIXELS}"),
         (put("images", 3, 2**64 - 1, "u8"), f"values from 0 to 1.84467e+19; {PIXELS}"),
         ({"images": IMAGES / 255}, "images: scaled to values from 0 to 1; expected whole"),
-        ({"images": (IMAGES / 255).astype("f4")}, "images: scaled"),
         ({"images": (IMAGES > 9) * 1.0}, "images: scaled"),
         (put("labs_ex", 3, 0), "labs_ex: holds 0, expected 1 to 7, or -1"),
         (put("labs_ex", 3, 8), "labs_ex: values from -1 to 8"),
         (put("labs_ex", 3, -2), "labs_ex: values from -2 to 6"),
         ({"labs_ex": VARIABLES["labs_ex"][1:]}, "labs_ex: shape 15 x 1, expected 16 x 1"),
         ({"labs_ex": np.ones((4, 4))}, "labs_ex: shape 4 x 4, expected 16 x 1"),
-        ({"labs_id": VARIABLES["labs_id"][1:]}, "labs_id: shape 15 x 1, expected 16 x 1"),
         (put("labs_id", 3, 0.5, "f8"), "labs_id: values from -1 to 0.5 with fractions"),
-        (put("labs_id", 3, np.nan, "f8"), "labs_id: holds NaN"),
         ({"folds": VARIABLES["folds"].T}, "folds: shape 5 x 16, expected 16 x 5"),
         ({"folds": VARIABLES["folds"][:, :4]}, "folds: shape 16 x 4"),
         (put("folds", 3, 4), "folds: values from 0 to 4; expected whole numbers from 0 to 3"),
@@ -226,31 +223,27 @@ def test_damage_by_which_reading_crashes_is_one_line(kind):
     assert "damaged or truncated MATLAB file (" in error(with_type(kind), parse_tfd)
 
 
-@pytest.mark.parametrize("content", [PLAIN[:-1], PLAIN[:130], COMPRESSED[:-1], COMPRESSED[:-40]])
-def test_a_truncated_file_is_one_line(content):
+DAMAGED = (PLAIN[:-1], PLAIN[:130], COMPRESSED[:-40], COMPRESSED[:-1] + bytes([COMPRESSED[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_file_is_one_line(content):
     assert "damaged or truncated MATLAB file (" in error(content)
-
-
-def test_a_damaged_check_sum_is_seen():
-    damaged = bytearray(COMPRESSED)
-    damaged[-1] ^= 1
-    assert "incorrect data check" in error(bytes(damaged))
 
 
 def outcome(content, read):
     """Check that bytes are a valid result or an error of one line."""
     try:
-        found = read(content, "fuzz")
+        images, folds = read(content, "fuzz")
     except UserError as caught:
         message = str(caught)
     else:
         message = "fuzz: no error"
-        assert found.images.shape == (len(found.folds), 48, 48)
-        assert found.folds.shape[1:] == (5,)
-        assert found.folds.max() <= 3
-        assert len(found.unlabelled())
-    assert message.startswith("fuzz: ")
-    assert "\n" not in message
+        assert images.shape == (len(folds), 48, 48)
+        assert folds.shape[1:] == (5,)
+        assert folds.max() <= 3
+        assert len(split_tfd(images, folds).parts["train"])
+    assert re.fullmatch("fuzz: .*", message)
 
 
 HEADS = [  # where what is not a value lies: the file's header, and the bytes before the values

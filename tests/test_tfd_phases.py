@@ -85,7 +85,7 @@ def test_phase_2_starts_from_the_last_epoch_of_phase_1_with_velocities_at_0(phas
     assert float(rate) == pytest.approx(0.1, rel=1e-3)
 
 
-def test_phase_2_is_trained_anew_on_another_phase_1(phases, capsys):
+def test_phase_2_is_trained_anew_on_another_phase_1(phases):
     train(FIRST)
     train(SECOND)
     first = model_path(SECOND).read_bytes()
@@ -165,7 +165,7 @@ def test_both_phases_stand_in_the_report_with_their_folds(phases):
             assert main([command, key]) == 0
     report("quick")
     folder = phases.folder / "reports/quick"
-    table, page = (folder / "README.md").read_text(), (folder / "index.html").read_text()
+    table = (folder / "README.md").read_text()
     found = json.loads((folder / "results.json").read_text())["rows"]
     rows = {row["experiment"]: row for row in found}
     assert rows["tfd"]["paper"] == {"mean": 2057.0, "se": 26.0}
@@ -176,9 +176,7 @@ def test_both_phases_stand_in_the_report_with_their_folds(phases):
             statistics.fmean(fold["test_mean"] for fold in seed["folds"])
         )
         assert row["stand_in"] == "Dots"
-    for text in ("divisor 4", "divisor 5", "25 test images"):
-        assert text in table
-        assert text in page
+    assert all(text in table for text in ("divisor 4", "divisor 5", "25 test images"))
 
 
 def test_phase_2_counts_as_changed_if_phase_1_is(phases):

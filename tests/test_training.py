@@ -15,9 +15,9 @@ from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
-from paper_repro.core.tensor_file import load_tensors, read_metadata, save_tensors
-from paper_repro.gan import family, sgd
-from paper_repro.gan.family import GanTraining
+from paper_repro.core.tensor_file import load_tensors, read_metadata
+from paper_repro.gan import sgd
+from paper_repro.gan.family import GanTraining, epoch_order
 from paper_repro.gan.model import recipe
 from paper_repro.gan.sgd import Sgd
 from paper_repro.gan.update import Trainer
@@ -25,7 +25,7 @@ from paper_repro.training import checkpoint, loop
 from paper_repro.training import train as training
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.train import train
-from tests.conftest import ROOT
+from tests.small import ROOT
 
 KEY = "quick-mnist-0"
 UPDATES = 7  # of an epoch: 64 images in batches of 10, the last of 4
@@ -48,23 +48,20 @@ def checkpoints():
 
 
 @pytest.fixture
-def stopped_at(monkeypatch):
+def stopped_at(at_update):
     """Make training receive a signal during the updates listed, counted over all starts."""
-    update = Trainer.update
 
     def arrange(*numbers, signal_number=signal.SIGINT):
-        count = 0
-
-        def counting(self, *arguments, **options):
-            nonlocal count
-            count += 1
-            if count in numbers:
-                signal.raise_signal(signal_number)
-            return update(self, *arguments, **options)
-
-        monkeypatch.setattr(Trainer, "update", counting)
+        at_update(lambda n: signal.raise_signal(signal_number) if n in numbers else None)
 
     return arrange
+
+
+@pytest.fixture
+def always_saving(monkeypatch):
+    """A checkpoint after every update."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "SAVING_RATIO", 0)
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
@@ -88,25 +85,18 @@ def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(
     assert starts(workspace) == [0, 3, UPDATES, 2 * UPDATES + 2, 2 * UPDATES + 4]
 
 
-def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, monkeypatch):
+def test_a_killed_run_goes_on_from_its_last_timed_checkpoint(workspace, always_saving, at_update):
     train(KEY)
     expected = outputs(workspace)
     checkpoints()[0].unlink()
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_RATIO", 0)
-    update, count = Trainer.update, 0
 
-    def dying(self, *arguments, **options):
-        nonlocal count
-        count += 1
-        if count == UPDATES + 4:
+    def dying(n):
+        if n == UPDATES + 4:
             raise MemoryError("killed")
-        return update(self, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "update", dying)
+    at_update(dying)
     with pytest.raises(MemoryError):
         train(KEY)
-    monkeypatch.setattr(Trainer, "update", update)
     train(KEY)
     assert outputs(workspace) == expected
     assert starts(workspace) == [0, UPDATES + 3]
@@ -163,22 +153,17 @@ def test_raising_epochs_continues_and_equals_one_long_run(workspace, stopped_at)
     assert starts(workspace) == [0, 2 * UPDATES]
 
 
-def test_fewer_epochs_than_were_trained_is_an_error_that_loses_nothing(workspace):
+def test_a_finished_run_is_written_again_and_fewer_epochs_lose_nothing(workspace, monkeypatch):
     workspace.change(epochs=4, validate_every=2)
-    train(KEY)
-    expected = outputs(workspace)
-    workspace.change(epochs=2)
-    with pytest.raises(UserError, match="already at epoch 4, past epochs: 2"):
-        train(KEY)
-    assert outputs(workspace) == expected
-
-
-def test_a_finished_run_is_written_again_without_training(workspace, monkeypatch):
     train(KEY)
     expected = outputs(workspace)
     model_path(KEY).unlink()
     monkeypatch.setattr(Trainer, "update", None)
     train(KEY)
+    assert outputs(workspace) == expected
+    workspace.change(epochs=2)
+    with pytest.raises(UserError, match="already at epoch 4, past epochs: 2"):
+        train(KEY)
     assert outputs(workspace) == expected
 
 
@@ -208,6 +193,9 @@ def test_where_the_last_epoch_counts_validating_at_other_times_goes_on(workspace
         assert torch.equal(tensor, expected[name]), name
     measured = pd.read_csv(workspace.run.folder / "validation.csv")
     assert measured.epoch.tolist() == [1, 2, 4]
+    record = read_metadata(model_path(KEY))
+    assert (record["selected"], record["best_epoch"]) == ("last", 4)
+    assert not load_tensors(model_path(KEY), "best.")[0]
 
 
 def test_the_best_epoch_is_that_of_the_validation_column(workspace):
@@ -227,52 +215,37 @@ def test_the_best_epoch_is_that_of_the_validation_column(workspace):
         assert torch.equal(tensor, kept[name]), name
 
 
-def test_selection_can_be_the_last_epoch(workspace):
-    workspace.change(selection="last")
-    train(KEY)
-    record = read_metadata(model_path(KEY))
-    assert (record["selected"], record["best_epoch"]) == ("last", 2)
-    assert not load_tensors(model_path(KEY), "best.")[0]
-
-
 def test_seeds_differ_and_a_seed_repeats(workspace):
     train(KEY)
     first = outputs(workspace)
     train(KEY, fresh=True)
     assert outputs(workspace) == first
-    other = "quick-mnist-1"
     workspace.list(mnist=[0, 1])
-    train(other)
-    assert model_path(other).read_bytes() != first[0]
+    train("quick-mnist-1")
+    assert model_path("quick-mnist-1").read_bytes() != first[0]
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
-def test_nothing_waits_for_the_device_within_an_epoch(workspace, monkeypatch, update):
+def test_nothing_waits_for_the_device_within_an_epoch(workspace, at_update, update):
     # On a GPU each of these would stop the queue of work until it is empty.
     waits = ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "__index__")
     workspace.change(epochs=1, update=update)
-    count, step, patch = 0, Trainer.update, pytest.MonkeyPatch()
+    patch, updates = pytest.MonkeyPatch(), []
 
     def waiting(*arguments):
         raise AssertionError("waits for the device")
 
-    def watched(self, *arguments, **options):
-        nonlocal count
-        count += 1
-        for name in waits if count == 1 else ():
+    def watch(n):
+        updates.append(n)
+        for name in waits if n == 1 else ():
             patch.setattr(torch.Tensor, name, waiting)
-        try:
-            return step(self, *arguments, **options)
-        finally:
-            if count == UPDATES:
-                patch.undo()
 
-    monkeypatch.setattr(Trainer, "update", watched)
+    at_update(watch, lambda n, trainer: patch.undo() if n == UPDATES else None)
     try:
         train(KEY)
     finally:
         patch.undo()
-    assert count == UPDATES
+    assert len(updates) == UPDATES
 
 
 def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
@@ -288,21 +261,15 @@ def test_the_curve_has_a_row_an_epoch_and_norms_in_the_first_ones(workspace):
     assert measured.epoch.tolist() == [2, 4]
 
 
-def test_divergence_is_recorded_and_the_last_good_checkpoint_kept(workspace, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "SAVING_RATIO", 0)
-    update, count = Trainer.update, 0
-
-    def exploding(self, *arguments, **options):
-        nonlocal count
-        count += 1
-        result = update(self, *arguments, **options)
-        if count == UPDATES + 2:
+def test_divergence_is_recorded_and_the_last_good_checkpoint_kept(
+    workspace, always_saving, at_update, capsys
+):
+    def exploding(n, trainer):
+        if n == UPDATES + 2:
             with torch.no_grad():
-                self.generator.parameters[0][0, 0] = float("nan")
-        return result
+                trainer.generator.parameters[0][0, 0] = float("nan")
 
-    monkeypatch.setattr(Trainer, "update", exploding)
+    at_update(after=exploding)
     train(KEY)
     assert "training diverged: NaN or infinity by update 9" in capsys.readouterr().err
     tensors, record = load_tensors(model_path(KEY))
@@ -345,21 +312,13 @@ def test_edited_code_starts_anew_and_adopt_goes_on(workspace, monkeypatch, capsy
 
 
 @pytest.mark.parametrize("what", ["parameters", "data", "code"])
-def test_an_edit_during_the_run_fails_it(workspace, monkeypatch, what):
-    update, count = Trainer.update, 0
-
-    def editing(self, *arguments, **options):
-        nonlocal count
-        count += 1
-        if count == 2 and what == "parameters":
-            workspace.change(batch_size=11)
-        if count == 2 and what == "data":
-            workspace.prepare(stand_in="something else")
-        if count == 2 and what == "code":
-            monkeypatch.setattr(provenance, "code_digest", lambda *modules: "f" * 64)
-        return update(self, *arguments, **options)
-
-    monkeypatch.setattr(Trainer, "update", editing)
+def test_an_edit_during_the_run_fails_it(workspace, monkeypatch, at_update, what):
+    edits = {
+        "parameters": lambda: workspace.change(batch_size=11),
+        "data": lambda: workspace.prepare(stand_in="something else"),
+        "code": lambda: monkeypatch.setattr(provenance, "code_digest", lambda *modules: "f" * 64),
+    }
+    at_update(lambda n: edits[what]() if n == 2 else None)
     with pytest.raises(UserError, match="changed while it ran"):
         train(KEY)
     assert not model_path(KEY).exists()
@@ -367,33 +326,13 @@ def test_an_edit_during_the_run_fails_it(workspace, monkeypatch, what):
 
 
 def test_without_data_the_outputs_say_so_and_repeat_to_the_byte(workspace):
-    folder = processed_folder("quick", "mnist")
-    for path in folder.iterdir():
-        path.unlink()
-    write_not_run(folder, "mnist", "no network", "get one")
+    write_not_run(processed_folder("quick", "mnist"), "mnist", "no network", "get one")
     train(KEY)
     first = outputs(workspace)
     assert read_metadata(model_path(KEY))["reason"] == "no network"
     assert len(pd.read_csv(workspace.run.folder / "validation.csv")) == 0
     train(KEY)
     assert outputs(workspace) == first
-
-
-@pytest.mark.parametrize("damage", ["truncated", "other bytes", "another file"])
-def test_a_damaged_checkpoint_is_one_line_that_names_it(workspace, stopped_at, damage):
-    stopped_at(9)
-    with pytest.raises(Interrupted):
-        train(KEY)
-    path = checkpoints()[0]
-    content = path.read_bytes()
-    if damage == "another file":
-        save_tensors(path, {"x": torch.zeros(1)}, {"no": "checkpoint"})
-    else:
-        path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"\0" * 99)
-    with pytest.raises(UserError, match=path.name) as caught:
-        train(KEY)
-    assert "\n" not in str(caught.value)
-    assert path.exists()
 
 
 def test_damaged_data_is_one_line_that_names_the_file(workspace):
@@ -469,13 +408,12 @@ def test_an_absent_device_is_one_line(workspace):
         train(KEY)
 
 
-def test_the_data_of_each_epoch_is_a_new_permutation():
-    device = torch.device("cpu")
-    first, second = (family.epoch_order(50, 0, epoch, device) for epoch in (1, 2))
-    assert sorted(first.tolist()) == list(range(50))
-    assert first.tolist() != second.tolist()
-    assert first.tolist() == family.epoch_order(50, 0, 1, device).tolist()
-    assert first.tolist() != family.epoch_order(50, 1, 1, device).tolist()
+def test_the_order_of_an_epoch_is_its_seed_s_and_its_own():
+    at = ((0, 1), (0, 1), (0, 2), (1, 1))  # seed and epoch
+    first, again, *others = (epoch_order(50, *of, torch.device("cpu")).tolist() for of in at)
+    assert first == again
+    assert sorted(first) == list(range(50))
+    assert first not in others
 
 
 def test_an_adam_run_resumes_with_its_moments(workspace, monkeypatch):

@@ -20,7 +20,7 @@ from arviz_stats.base import array_stats  # type: ignore[attr-defined]
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.recipe import Layerwise, Recipe
 from paper_repro.core.records import Closed
-from paper_repro.core.sampler import ChainSampler, in_double
+from paper_repro.core.sampler import ChainSampler, in_double, moved
 from paper_repro.parzen.bandwidth import choose_bandwidth
 from paper_repro.parzen.likelihood import mean_and_standard_error
 
@@ -108,12 +108,6 @@ def _worth(least: float, median: float, rhat: float | None, worst: str, draws: i
         "draws": draws,
         "time": draws / least,
     }
-
-
-def moved(layer: L, device: torch.device) -> L:
-    """Return a dataclass of tensors on a device."""
-    tensors: dict[str, torch.Tensor] = vars(layer)
-    return type(layer)(*(tensor.to(device) for tensor in tensors.values()))
 
 
 class ChainTraining(ABC, Generic[R]):

@@ -5,10 +5,10 @@ from dataclasses import fields
 import torch
 
 from paper_repro.baselines import chain
-from paper_repro.baselines.chain import ChainTraining, moved
+from paper_repro.baselines.chain import ChainTraining
 from paper_repro.baselines.model.deep_gsn import DeepGsn, Gsn, chain_of
 from paper_repro.core.random_streams import stream_rng
-from paper_repro.core.sampler import in_double
+from paper_repro.core.sampler import in_double, moved
 from paper_repro.training.recorded import Recorded
 
 CURVE = ("epoch", "updates", "learning_rate", "cost")

@@ -96,17 +96,10 @@ def read_circumstances(run: Run, stage: Literal["train"]) -> Training | None: ..
 @overload
 def read_circumstances(run: Run, stage: Measuring) -> Measurement | None: ...
 def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
-    """Return the circumstances of a run's stage; None if they are not recorded.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged.
-    """
-    path = circumstances_path(run, stage)
+    """Return a stage's circumstances; None if none are recorded (`UserError` if damaged)."""
+    path, again = circumstances_path(run, stage), repro(run.profile, f"{stage}@{run.key}")
     if not path.exists():
         return None
-    again = repro(run.profile, f"{stage}@{run.key}")
-    if stage == "train":
-        return read_record(path, TRAINING, again)
-    return read_record(path, MEASUREMENT, again)
+    kind: TypeAdapter[Any] = TRAINING if stage == "train" else MEASUREMENT
+    found: Training | Measurement = read_record(path, kind, again)
+    return found

@@ -17,8 +17,9 @@ import torch
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import (
+    LARGEST,
     digest,
-    open_regular,
+    read_bytes,
     replacing,
     sha256_bytes,
     sha256_file,
@@ -29,7 +30,6 @@ from paper_repro.core.titles import TITLES
 
 PROCESSED = Path("data/processed")
 LABELS = "labels"
-LARGEST = 1 << 35  # bytes of one part
 NORMALISED = {"cifar10"}  # what the networks see contrast-normalised; the others in [0, 1]
 
 
@@ -78,10 +78,7 @@ class Dataset:
     def load(self, part: str) -> torch.Tensor:
         """Return a part's images, float32, (n, d), in [0, 1] where they are bytes.
 
-        Raises
-        ------
-        UserError
-            If the file is absent or not the one that was prepared.
+        A `UserError` if the file is absent or not the one that was prepared.
         """
         images = self._read(part)
         images = images.reshape(len(images), -1)
@@ -96,8 +93,7 @@ class Dataset:
     def _read(self, part: str) -> torch.Tensor:
         path = self.folder / f"{part}.npy"
         try:
-            with open_regular(path, LARGEST) as stream:
-                content = stream.read()
+            content = read_bytes(path, LARGEST)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` to prepare it") from None
         if sha256_bytes(content) != self.sha256[part]:
@@ -117,17 +113,11 @@ class Dataset:
 def displayed(
     images: torch.Tensor, samples: torch.Tensor, name: str, shape: tuple[int, ...]
 ) -> torch.Tensor:
-    """Return images as they are shown, (n, 1 or 3, rows, columns) in [0, 1].
+    """Return images, (n, d), as they are shown: (n, 1 or 3, rows, columns) in [0, 1].
 
     Contrast-normalised ones as x / (2 max |samples|) + ½: so the released ``show_samples`` scripts
     show samples and neighbours alike. The normalisation is not undone, because a sample has no mean
-    and norm of its own.
-
-    Parameters
-    ----------
-    images, samples : (n, d) and (m, d) as the networks see them.
-    name : of their data set.
-    shape : (rows, columns) or (3, rows, columns) of one image.
+    and norm of its own. The shape of one image is (rows, columns) or (3, rows, columns).
     """
     if name in NORMALISED:
         images = images.div(2 * samples.abs().max()).add(0.5).clamp(0, 1)
@@ -160,15 +150,9 @@ def write_dataset(
     stand_in: str | None,
     labels: npt.NDArray[np.uint8] | None = None,
 ) -> None:
-    """Write a data set's parts, each (n, *shape), and last its record.
-
-    Parameters
-    ----------
-    labels : (n,) of the training images.
-    """
+    """Write a data set's parts, each (n, *shape), training labels, (n,), and last its record."""
     hashes = {}
-    arrays = parts if labels is None else parts | {LABELS: labels}
-    for part, array in arrays.items():
+    for part, array in (parts if labels is None else parts | {LABELS: labels}).items():
         path = folder / f"{part}.npy"
         with replacing(path, array.nbytes) as temporary:
             np.save(temporary, np.ascontiguousarray(array), allow_pickle=False)

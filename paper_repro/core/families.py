@@ -68,17 +68,7 @@ def families() -> list[str]:
 
 
 def family_of(values: Mapping[str, Any], where: str) -> Family:
-    """Return the family that a recipe's values name.
-
-    Parameters
-    ----------
-    where : the values stand, for errors.
-
-    Raises
-    ------
-    UserError
-        If there is none of that name.
-    """
+    """Return the family that a recipe's values name; a `UserError` that says `where` if none."""
     name, known = values.get("family", GAN), families()
     if name not in known:
         raise UserError(f"{where}.family: no family {name!r} (there: {', '.join(known)})")

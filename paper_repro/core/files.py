@@ -31,14 +31,8 @@ LARGEST_TEXT = 1 << 27  # bytes; the longest results have a few million
 def held(path: Path, busy: str) -> Iterator[None]:
     """Hold a lock file, in which stands who does, against every process here and elsewhere.
 
-    Parameters
-    ----------
-    busy : what to say if another process holds it; `{holder}` is put in.
-
-    Raises
-    ------
-    UserError
-        If another process holds it, or the file system has no locks.
+    A `UserError` if another process holds it, which says `busy` with `{holder}` put in, or if the
+    file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as lock:
@@ -81,10 +75,7 @@ def _holder(lock: TextIO) -> str:
 
 
 def sweep(folder: Path) -> None:
-    """Delete the temporary files that killed processes left in a folder.
-
-    A living writer holds a lock on its own, on this machine or another.
-    """
+    """Delete the temporary files that killed processes left in a folder; the living lock theirs."""
     for path in folder.glob(".*.tmp*"):
         if TEMPORARY.fullmatch(path.name):
             with contextlib.suppress(OSError), path.open("rb+") as stream:
@@ -117,17 +108,9 @@ def _temporary(path: Path) -> Iterator[Path]:
 def replacing(path: Path, size: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
 
-    On an error `path` is left as it was. The folder is created; what killed processes left in it
-    is swept.
-
-    Parameters
-    ----------
-    size : bytes that will be written, if known, for the message where there is no room.
-
-    Raises
-    ------
-    UserError
-        If the file can't be written: a full disk, no permission, a folder of that name.
+    The folder is created; what killed processes left in it is swept. A `UserError` if the file
+    can't be written (a full disk, which tells of `size`; no permission; a folder of that name):
+    then `path` is as it was.
     """
     written = 0
     try:
@@ -177,15 +160,11 @@ def write_json(path: Path, content: Any) -> None:
 
 
 @contextmanager
-def open_regular(path: Path | str, largest: int) -> Iterator[io.BufferedReader]:
-    """Open a file for reading.
+def open_regular(path: Path | str, largest: int = LARGEST) -> Iterator[io.BufferedReader]:
+    """Open a file of at most `largest` bytes for reading.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    UserError
-        If it is no regular file (a pipe would block), larger than `largest` bytes, or unreadable.
+    A `FileNotFoundError` if there is none, a `UserError` if it is larger, unreadable or no regular
+    file: a pipe would block.
     """
     try:
         found = os.stat(path)
@@ -204,9 +183,9 @@ def open_regular(path: Path | str, largest: int) -> Iterator[io.BufferedReader]:
         yield stream
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return a small file's bytes (errors as `open_regular`)."""
-    with open_regular(path, LARGEST_TEXT) as stream:
+def read_bytes(path: Path, largest: int = LARGEST_TEXT) -> bytes:
+    """Return a file's bytes (errors as `open_regular`)."""
+    with open_regular(path, largest) as stream:
         return stream.read()
 
 
@@ -223,16 +202,9 @@ def _no_number(name: str) -> None:
 
 
 def read_json(path: Path, again: str = "dvc repro") -> Any:
-    """Read a JSON file that an earlier stage wrote.
+    """Read a JSON file that an earlier stage wrote; `again` is the command that makes it.
 
-    Parameters
-    ----------
-    again : the command that makes it, for errors.
-
-    Raises
-    ------
-    UserError
-        If the file is absent or is no JSON.
+    A `UserError` if the file is absent or is no JSON.
     """
     try:
         return json.loads(read_text(path), parse_constant=_no_number)
@@ -249,7 +221,7 @@ def sha256_bytes(content: bytes | memoryview) -> str:
 
 def sha256_file(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes (errors as `open_regular`)."""
-    with open_regular(path, LARGEST) as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

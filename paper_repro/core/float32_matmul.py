@@ -62,14 +62,11 @@ def _fast_on_the_cpu() -> Iterator[bool]:
     if before is None:  # a torch before 2.9
         yield False
         return
-    settings.fp32_precision = FAST
-    try:
+    with _set(settings, "fp32_precision", FAST):
         exact = are_exact()
         if not exact:
             settings.fp32_precision = before
         yield exact
-    finally:
-        settings.fp32_precision = before
 
 
 def library() -> str:

@@ -6,6 +6,7 @@ Both are read as DVC reads them (YAML 1.2). An unknown key, a missing key or a v
 range is an error that names the file and the key.
 """
 
+import functools
 import itertools
 import json
 import re
@@ -51,16 +52,19 @@ class Place:
     key: str
     values: Any
 
-    def has(self, path: tuple[str | int, ...]) -> bool:
-        """Return whether there is a value under the keys and indices of `path`."""
+    def at(self, path: tuple[str | int, ...]) -> Any:
+        """Return the value under the keys and indices of `path`."""
         found = self.values
         for key in path:
-            if isinstance(found, Mapping) and key in found:
-                found = found[key]
-            elif isinstance(found, list) and isinstance(key, int) and key < len(found):
-                found = found[key]
-            else:
-                return False
+            found = found[key]
+        return found
+
+    def has(self, path: tuple[str | int, ...]) -> bool:
+        """Return whether there is such a value."""
+        try:
+            self.at(path)
+        except (LookupError, TypeError):
+            return False
         return True
 
 
@@ -96,13 +100,7 @@ def _require_plain(text: str) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file of parameters into plain values.
-
-    Raises
-    ------
-    UserError
-        If the file is absent, no YAML, or no mapping.
-    """
+    """Read a YAML file of parameters into plain values (`UserError` if it is no mapping)."""
     try:
         text = read_text(path)
         _require_plain(text)
@@ -147,21 +145,14 @@ class Params:
     def places(self, *keys: str) -> list[Place]:
         """Return the mappings under a dotted key, the strongest first (`UserError` if none)."""
         key = ".".join(keys)
-        found = []
         files = self.files[:1] if keys[0] in OWN else self.files
-        for file in files:
-            if file.has(keys):
-                values = file.values
-                for part in keys:
-                    values = values[part]
-                if not isinstance(values, dict):
-                    raise UserError(f"{file.path}: {key}: must be a mapping, not {values!r}")
-                found.append(Place(file.path, key, values))
+        found = [Place(file.path, key, file.at(keys)) for file in files if file.has(keys)]
+        for place in found:
+            if not isinstance(place.values, dict):
+                raise UserError(f"{place.path}: {key}: must be a mapping, not {place.values!r}")
         if not found:
-            above = files[-1].values
-            for part in keys[:-1]:
-                above = above.get(part, {}) if isinstance(above, Mapping) else {}
-            known = ", ".join(map(str, above)) if isinstance(above, Mapping) else "no mapping"
+            above = files[-1].at(keys[:-1]) if files[-1].has(keys[:-1]) else {}
+            known = ", ".join(map(str, above))
             raise UserError(f"{files[-1].path}: {key}: no such key (there: {known})")
         return found
 
@@ -180,12 +171,8 @@ class Params:
     def recipe(self, name: str) -> tuple[dict[str, Any], list[Place]]:
         """Return an experiment's recipe, and the places it is laid out of, the strongest first.
 
-        What a profile changes in a base it changes in its variants.
-
-        Raises
-        ------
-        UserError
-            If there is no such experiment, or its base is a variant.
+        What a profile changes in a base it changes in its variants. A `UserError` if there is no
+        such experiment, or its base is a variant.
         """
         places, base = self.places("experiments", name), self.base(name)
         if base != name:
@@ -213,10 +200,7 @@ def require_order(model: Model, low: str, high: str) -> None:
 
 def merged(places: list[Place]) -> dict[str, Any]:
     """Return the values of several places, the first over the others."""
-    found: dict[str, Any] = {}
-    for place in reversed(places):
-        found = overlay(found, place.values)
-    return found
+    return functools.reduce(overlay, (place.values for place in reversed(places)), {})
 
 
 def parse(
@@ -227,17 +211,14 @@ def parse(
 ) -> M:
     """Return values as a model.
 
+    A `UserError` that names file and key if a key is missing or unknown, or a value of the wrong
+    type or out of its range.
+
     Parameters
     ----------
     places : where they come from, the strongest first.
     values : if they are not just what the places hold.
     unnamed : what pydantic puts into the path of an error and no file has: names of alternatives.
-
-    Raises
-    ------
-    UserError
-        If a key is missing or unknown, or a value of the wrong type or out of its range; names
-        file and key.
     """
     try:
         # By way of JSON, where pydantic's strict mode takes a list for a tuple.
@@ -258,13 +239,7 @@ def parse(
 
 
 def read_params(profile: str = PAPER) -> Params:
-    """Return a profile's parameters.
-
-    Raises
-    ------
-    UserError
-        If there is no such profile, or a file is absent or damaged.
-    """
+    """Return a profile's parameters (`UserError` if there are none, or a file is damaged)."""
     if profile not in profiles():
         known = ", ".join(profiles())
         raise UserError(f"{PROFILES}: no profile {profile!r} (there: {known})")

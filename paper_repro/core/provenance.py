@@ -55,12 +55,7 @@ def _imports(path: Path) -> set[Path]:
 def import_closure(*modules: str) -> list[Path]:
     """Return the first-party sources that modules reach by imports, their own among them."""
     reached: set[Path] = set()
-    waiting: set[Path] = set()
-    for module in modules:
-        start = _module_file(module)
-        if start is None:
-            raise ValueError(f"{module} is no module of {PACKAGE.name}")
-        waiting.add(start)
+    waiting = {ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in modules}
     while waiting:
         path = waiting.pop()
         reached.add(path)
@@ -90,22 +85,12 @@ def code_digest(*modules: str) -> str:
     )
 
 
-class _NoAnswer(Exception):
-    """Git gave none; the message is what it said."""
-
-
 def _git(*arguments: str) -> str:
     # What an outer git, as in a hook, says of its own repository is not about this one.
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, timeout=10, env=outer
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise _NoAnswer(str(error)) from None
-    if answer.returncode:
-        raise _NoAnswer(" ".join(answer.stderr.decode(errors="replace").split()))
-    return answer.stdout.decode(errors="replace").strip()
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    program = ["git", "-C", str(ROOT), *arguments]
+    done = subprocess.run(program, env=own, capture_output=True, check=True, timeout=10)
+    return done.stdout.decode(errors="replace").strip()
 
 
 @functools.cache
@@ -117,13 +102,15 @@ def commit() -> Commit:
     try:
         top = _git("rev-parse", "--show-toplevel")
         if Path(top).resolve() != ROOT:
-            raise _NoAnswer("the package's folder is not the top of a repository")
+            raise OSError("the package's folder is not the top of a repository")
         return {
             "commit": _git("rev-parse", "HEAD"),
             "uncommitted_changes": bool(_git("status", "--porcelain", "--", *SOURCES)),
         }
-    except _NoAnswer as error:
-        return {"commit": None, "uncommitted_changes": None, "git": str(error)}
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", None) or str(error).encode()
+        why = " ".join(said.decode(errors="replace").split())
+        return {"commit": None, "uncommitted_changes": None, "git": why}
 
 
 def _processor() -> str:
@@ -137,10 +124,10 @@ def _processor() -> str:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """Return the device's name and, for the CPU, how many threads torch uses."""
-    if device.type == "cuda":
-        return {"device": torch.cuda.get_device_name(device), "threads": torch.get_num_threads()}
-    return {"device": f"CPU, {_processor()}", "threads": torch.get_num_threads()}
+    """Return the device's name and how many threads torch uses."""
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else f"CPU, {_processor()}"
+    return {"device": name, "threads": torch.get_num_threads()}
 
 
 def gpu(device: torch.device) -> Gpu:
@@ -173,9 +160,8 @@ def peak_memory(device: torch.device) -> int:
 
 def versions() -> dict[str, str]:
     """Return the versions that decide numbers."""
-    names = ["paper_repro", "torch", "numpy", "scipy", "scikit-learn"]
     found = {"python": platform.python_version(), "platform": platform.system()}
-    for name in names:
+    for name in ("paper_repro", "torch", "numpy", "scipy", "scikit-learn"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -185,13 +171,11 @@ def versions() -> dict[str, str]:
 
 def environment(device: torch.device, *modules: str) -> Environment:
     """Return on what code, reached from modules, and on what machine a stage runs."""
-    found = hardware(device)
     made = {
         **commit(),
         "code_sha256": code_digest(*modules),
         "versions": versions(),
-        "device": found["device"],
-        "threads": found["threads"],
+        **hardware(device),
         "cores": os.cpu_count(),
         "float32_products": library(),
     }
@@ -201,11 +185,6 @@ def environment(device: torch.device, *modules: str) -> Environment:
 
 
 def measurement(started: float, *modules: str) -> dict[str, Any]:
-    """Return the circumstances of a stage that measures, as `Measurement`: always on the CPU.
-
-    Parameters
-    ----------
-    started : `time.monotonic` at its beginning.
-    """
+    """Return the circumstances of a measuring stage, begun at a `time.monotonic`, on the CPU."""
     spent = time.monotonic() - started
     return {**environment(torch.device("cpu"), *modules), "seconds": spent}

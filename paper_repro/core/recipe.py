@@ -103,7 +103,6 @@ class ModelModule(Protocol):
         std : of the noise of its walk, where a `measure` has it chosen; or several, (w, 1, 1).
         images : gives the training images, (n, d).
         """
-        ...
 
 
 def family_in(params: Params, name: str) -> Family:
@@ -112,14 +111,7 @@ def family_in(params: Params, name: str) -> Family:
 
 
 def recipe_of(params: Params, name: str) -> Recipe:
-    """Return an experiment's recipe as a profile runs it.
-
-    Raises
-    ------
-    UserError
-        If a key is missing or unknown, or a value of the wrong type or out of its range; names
-        file and key.
-    """
+    """Return an experiment's recipe as a profile runs it (`UserError` as `parse`)."""
     values, places = params.recipe(name)
     found: type[Recipe] = family_in(params, name).model_module().RECIPE
     return parse(found, places, values, found.UNNAMED)

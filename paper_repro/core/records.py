@@ -56,33 +56,32 @@ class DataRecord(Closed):
     sha256: dict[str, str]
 
 
-class NotRun(Sealed):
-    """What stands in the place of any record of a run that has no result."""
+class _OfRun(Sealed):
+    """What records hold of the run that they are of: as `paper_repro.core.runs.Run`."""
 
     profile: str
     experiment: str
     dataset: str
     seed: int
     start: str
+    stacked_on: NotRequired[dict[str, str]]
+
+
+class NotRun(_OfRun):
+    """What stands in the place of any record of a run that has no result."""
+
     status: Literal["not run", "diverged"]
     reason: str
     todo: str
     data: NotRequired[DataRecord]
-    stacked_on: NotRequired[dict[str, str]]
     experiment_parameters: NotRequired[dict[str, Any]]
 
 
-class Trained(Sealed):
+class Trained(_OfRun):
     """``training.json`` of a run that has a model."""
 
-    profile: str
-    experiment: str
-    dataset: str
-    seed: int
-    start: str
     status: Literal["ok"]
     data: DataRecord
-    stacked_on: NotRequired[dict[str, str]]
     epochs: int
     updates: int
     selected: Literal["best", "last"]
@@ -104,12 +103,7 @@ DATASET = TypeAdapter(DataRecord)
 
 
 def write_record(path: Path, content: Mapping[str, Any], *beside: Path) -> None:
-    """Write a record with its seal; last of a stage's files, since it names the others.
-
-    Parameters
-    ----------
-    beside : files of the same folder that the record is of.
-    """
+    """Write a record with its seal; last of a stage's files, since it names those beside it."""
     sealed = {name: value for name, value in content.items() if name not in (SEAL, FILES)}
     if beside:
         sealed[FILES] = {file.name: sha256_file(file) for file in beside}
@@ -121,15 +115,8 @@ def read_record(
 ) -> R:
     """Return a record as its type says.
 
-    Parameters
-    ----------
-    again : the command that makes it anew, for errors.
-    in_git : whether git may have a copy.
-
-    Raises
-    ------
-    UserError
-        If it is absent or damaged, or a file beside it is not the one that it is of.
+    A `UserError` if it is absent or damaged, or a file beside it is not the one that it is of. It
+    names `again`, the command that makes it anew, and git, if that may have a copy.
     """
     advice = f"{'restore it with git, or ' if in_git else ''}delete it and run `{again}`"
     content = read_json(path, again)
@@ -164,13 +151,7 @@ def read_training(run: Run) -> Trained | NotRun:
 
 
 def require_model(run: Run) -> Path:
-    """Return where a run's model is.
-
-    Raises
-    ------
-    UserError
-        If there is none, or another than its ``training.json`` names, or if that is damaged.
-    """
+    """Return where a run's model is (`UserError` if not the one that its record names)."""
     path, again = model_path(run.key), repro(run.profile, f"train@{run.key}")
     if not path.is_file():
         raise UserError(f"{path}: no such file; run `{again}`")

@@ -1,19 +1,12 @@
 """The training runs of a profile: an experiment with one seed each, as its ``seeds`` lists them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, NonNegativeInt
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.params import (
-    PAPER,
-    PROFILES,
-    Model,
-    Params,
-    parse,
-    read_params,
-)
+from paper_repro.core.params import PAPER, Model, Params, params_path, parse, read_params
 
 # What records say that a run starts from if it is stacked on no other: it stands in the header of
 # every model file made so far, so that it stays, whatever lies in that place.
@@ -70,57 +63,41 @@ class _Seeds(Model):
     seeds: dict[Annotated[str, Field(pattern=NAME)], tuple[NonNegativeInt, ...]]
 
 
-def _runs(params: Params, experiment: str, seeds: tuple[int, ...]) -> list[Run]:
-    recipe, places = params.recipe(experiment)
-    found, below = [], recipe.get("pretrained")
-    for seed in seeds:
-        start = model_path(run_key(params.profile, below, seed)).as_posix() if below else RANDOM
-        values: dict[str, Any] = {
-            "profile": params.profile,
-            "experiment": experiment,
-            "dataset": recipe.get("dataset"),
-            "seed": seed,
-            "start": start,
-        }
-        found.append(parse(Run, places, values))
-    return found
-
-
 def runs(params: Params) -> dict[str, Run]:
     """Return a profile's runs by key, in the order of its file.
 
-    Raises
-    ------
-    UserError
-        If a seed is listed twice or is none, or if an experiment has no recipe.
+    A `UserError` if a seed is bad or listed twice, an experiment has no recipe, or a run is stacked
+    on one that is not listed.
     """
-    place = params.own
+    profile, place = params.profile, params.own
     listed = parse(_Seeds, [place], {"seeds": params.group("seeds")})
     found: dict[str, Run] = {}
     for experiment, seeds in listed.seeds.items():
         if len(set(seeds)) < len(seeds):
             raise UserError(f"{place.path}: seeds.{experiment}: a seed is listed twice")
-        found |= {run.key: run for run in _runs(params, experiment, seeds)}
+        recipe, places = params.recipe(experiment)
+        below = recipe.get("pretrained")
+        for seed in seeds:
+            values = {
+                "profile": profile,
+                "experiment": experiment,
+                "dataset": recipe.get("dataset"),
+                "seed": seed,
+                "start": str(model_path(run_key(profile, below, seed))) if below else RANDOM,
+            }
+            found[run_key(profile, experiment, seed)] = parse(Run, places, values)
     for key, run in found.items():
-        below = run.stacked_on
-        if below is not None and below.stem not in found:
+        if run.stacked_on and run.stacked_on.stem not in found:
             raise UserError(
-                f"{place.path}: seeds.{run.experiment}: {key} is stacked on {below.stem}, which "
-                "is not listed; add its seed"
+                f"{place.path}: seeds.{run.experiment}: {key} is stacked on {run.stacked_on.stem}, "
+                "which is not listed; add its seed"
             )
     return found
 
 
 def read_run(key: str) -> tuple[Params, Run]:
-    """Return a listed run by its key, and its profile's parameters.
-
-    Raises
-    ------
-    UserError
-        If the parameters are bad or no such run is listed.
-    """
-    profile = key.rsplit("-", 2)[0]
-    params = read_params(profile)
+    """Return a run by its key, with its profile's parameters (`UserError` if it is not listed)."""
+    params = read_params(key.rsplit("-", 2)[0])
     listed = runs(params)
     if key not in listed:
         known = ", ".join(listed)
@@ -135,17 +112,17 @@ def measure_key(params: Params, run: Run) -> str:
     return next((name for name in own if name in entries), run.dataset)
 
 
+def pipeline_path(profile: str) -> Path:
+    """Return where DVC finds a profile's pipeline, beside its parameters."""
+    return params_path(profile).with_name("dvc.yaml")
+
+
 def stage_address(profile: str, stage: str) -> str:
     """Return what DVC calls a stage of a profile, from the repository's root."""
-    return stage if profile == PAPER else f"{PROFILES}/{profile}/dvc.yaml:{stage}"
+    return stage if profile == PAPER else f"{pipeline_path(profile)}:{stage}"
 
 
 def repro(profile: str, *stages: str, alone: bool = False) -> str:
-    """Return the command that runs stages of a profile, as errors and pages name it.
-
-    Parameters
-    ----------
-    alone : again, and without the stages before them.
-    """
+    """Return the command that runs stages of a profile; `alone`: anew, without those before."""
     command = "dvc repro -s -f" if alone else "dvc repro"
     return " ".join([command, *(stage_address(profile, stage) for stage in stages)])

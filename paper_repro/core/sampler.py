@@ -22,18 +22,14 @@ class Sampler(Protocol):
         Independent ones, or consecutive steps of one Markov chain without burn-in, as the authors
         of deep GSN measured theirs (``model.py`` of yaoli/GSN).
         """
-        ...
 
     def chains(
         self, count: int, seed: int, stream: str, start: torch.Tensor | None = None
     ) -> Iterator[torch.Tensor]:
         """Yield samples, (count, d), of so many chains, step by step and without end.
 
-        Parameters
-        ----------
-        start : (count, d) images at which the chains begin; training images if None.
+        They begin at the images `start`, (count, d), or at training images.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -69,19 +65,21 @@ class ChainSampler:
         return torch.cat([next(states) for _ in range(n)])
 
 
+def moved(layer: L, device: torch.device | str, dtype: torch.dtype | None = None) -> L:
+    """Return a dataclass of tensors on a device, in another precision if one is named."""
+    tensors: dict[str, torch.Tensor] = vars(layer)
+    return type(layer)(*(tensor.to(device, dtype) for tensor in tensors.values()))
+
+
 def in_double(layer: L) -> L:
     """Return a dataclass of tensors as chains walk by it: on the CPU, in double precision."""
-    tensors: dict[str, torch.Tensor] = vars(layer)
-    return type(layer)(*(tensor.cpu().double() for tensor in tensors.values()))
+    return moved(layer, "cpu", torch.float64)
 
 
 def stacked(kind: Any, tensors: Mapping[str, torch.Tensor], widths: Sequence[int]) -> list[Any]:
     """Return layers of a kind, a dataclass of tensors, from what a file calls ``0.weight``, ….
 
-    Raises
-    ------
-    ValueError
-        If there are other tensors, or layers of other widths.
+    A `ValueError` if there are other tensors, or layers of other widths.
     """
     names = [field.name for field in fields(kind)]
     found = tuple(

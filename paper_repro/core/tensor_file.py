@@ -20,13 +20,7 @@ from paper_repro.core.files import digest, replacing
 
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> None:
-    """Write tensors and a JSON record as one whole file, the same bytes for the same content.
-
-    Raises
-    ------
-    UserError
-        As `replacing`.
-    """
+    """Write tensors and a JSON record as one whole file, the same bytes for the same content."""
     metadata = {"record": json.dumps(record, sort_keys=True, allow_nan=False)}
     size = sum(tensor.nbytes for tensor in tensors.values()) + len(metadata["record"])
     on_cpu = {name: tensors[name].contiguous().cpu() for name in sorted(tensors)}
@@ -52,25 +46,16 @@ def content_digest(tensors: dict[str, torch.Tensor], record: dict[str, Any]) -> 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return a file's record and read no tensor (`UserError` as `load_tensors`)."""
-    return _read(path, None, "cpu")[1]
+    return load_tensors(path, None)[1]
 
 
 def load_tensors(
-    path: Path, prefix: str = "", device: torch.device | str = "cpu"
+    path: Path, prefix: str | None = "", device: torch.device | str = "cpu"
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the tensors whose name starts with `prefix`, without it, and the record.
 
-    Raises
-    ------
-    UserError
-        If the file is absent or damaged.
+    Of None no tensor. A `UserError` if the file is absent or damaged.
     """
-    return _read(path, prefix, device)
-
-
-def _read(
-    path: Path, prefix: str | None, device: torch.device | str
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     if not path.is_file():
         trouble = "no regular file" if path.exists() else "no such file"
         raise UserError(f"{path}: {trouble}; run `dvc repro` to make it")

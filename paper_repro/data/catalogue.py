@@ -63,7 +63,7 @@ class Source:
     npm_package: str | None = None  # a package whose data/ holds the files
     # Of a file without a published hash: in what it differs from the official one, None if in
     # nothing known; raises a `UserError` if it is not even of the format. (bytes, error name)
-    check: Callable[[bytes, str], str | None] | None = None
+    check: Callable[[bytes, str], str | None] = lambda content, name: None
     stand_in: bool = False  # whether a profile (`stand-in`) can use something else in its place
 
     @property
@@ -76,8 +76,12 @@ class Source:
         """Whether published hashes tell the official bytes; else it is an unverified copy."""
         return all(self.files.values())
 
+    def problem(self, published: Hash | None, content: bytes, name: str) -> str | None:
+        """Return in what bytes differ from the official ones (`UserError` as `check`)."""
+        return published.problem(content) if published else self.check(content, name)
 
-def _mnist(name: str, sha256: str, *shape: int) -> tuple[Form, Form]:
+
+def _mnist(name: str, sha256: str, shape: tuple[int, ...]) -> tuple[Form, Form]:
     size, published = 4 + 4 * len(shape) + math.prod(shape), Hash("sha256", sha256)
     return (
         Form(f"{name}.gz", (name,), size, published, packed=True, hosted=True),
@@ -85,27 +89,17 @@ def _mnist(name: str, sha256: str, *shape: int) -> tuple[Form, Form]:
     )
 
 
-MNIST_FORMS = (
-    *_mnist(
-        "train-images-idx3-ubyte",
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        *(60_000, 28, 28),
-    ),
-    *_mnist(
-        "train-labels-idx1-ubyte",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        60_000,
-    ),
-    *_mnist(
-        "t10k-images-idx3-ubyte",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        *(10_000, 28, 28),
-    ),
-    *_mnist(
-        "t10k-labels-idx1-ubyte",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        10_000,
-    ),
+MNIST_FILES = (  # and their SHA-256
+    ("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+    ("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+    ("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+    ("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+)
+MNIST_SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
+MNIST_FORMS = tuple(
+    form
+    for (name, sha256), shape in zip(MNIST_FILES, MNIST_SHAPES, strict=True)
+    for form in _mnist(name, sha256, shape)
 )
 
 MNIST = Source(
@@ -129,31 +123,25 @@ MNIST = Source(
 
 CIFAR10_ARCHIVE = 190_000_000  # bytes, compressed; the larger one has 171 million
 CIFAR10_BATCH = 32_000_000  # the Python version's have 31.04 million
-CIFAR10_SHA1 = (  # of the binary version's files, as MXNet's Gluon publishes them
-    "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
-    "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
-    "1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
-    "aab85764eb3584312d3c7f65fd2fd016e36a258e",
-    "26e2849e66a845b7f1e4614ae70f4889ae604628",
-    "67eb016db431130d61cd03c7ad570b013799c88c",
-)
-CIFAR10_MD5 = (  # of the Python version's, as torchvision publishes them
-    "c99cafc152244af753f735de768cd75f",
-    "d4bba439e000b95fd0a9bffe97cbabec",
-    "54ebc095f3ab1f0389bbae665268c751",
-    "634d18415352ddfa80567beed471001a",
-    "482c414d41f54cd18b22e5b47cb7c3cb",
-    "40351d587109b95175f43aff81a1287e",
+# SHA-1 of the binary version's files, as MXNet's Gluon, and MD5 of the Python version's, as
+# torchvision publishes them.
+CIFAR10_HASHES = (
+    ("aadd24acce27caa71bf4b10992e9e7b2d74c2540", "c99cafc152244af753f735de768cd75f"),
+    ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795", "d4bba439e000b95fd0a9bffe97cbabec"),
+    ("1dd00a74ab1d17a6e7d73e185b69dbf31242f295", "54ebc095f3ab1f0389bbae665268c751"),
+    ("aab85764eb3584312d3c7f65fd2fd016e36a258e", "634d18415352ddfa80567beed471001a"),
+    ("26e2849e66a845b7f1e4614ae70f4889ae604628", "482c414d41f54cd18b22e5b47cb7c3cb"),
+    ("67eb016db431130d61cd03c7ad570b013799c88c", "40351d587109b95175f43aff81a1287e"),
 )
 CIFAR10_FILES = {
-    file: Hash("sha1", sha1) for file, sha1 in zip(cifar10.FILES, CIFAR10_SHA1, strict=True)
+    file: Hash("sha1", sha1) for file, (sha1, _) in zip(cifar10.FILES, CIFAR10_HASHES, strict=True)
 }
 
 CIFAR10 = Source(
     name="cifar10",
     shape=(3, 32, 32),
     train=40_000,
-    files=dict(CIFAR10_FILES),
+    files={**CIFAR10_FILES},
     forms=(
         *(
             Form(f"{cifar10.BINARY}/{file}", (file,), CIFAR10_BATCH, sha1)
@@ -167,7 +155,7 @@ CIFAR10 = Source(
                 Hash("md5", md5),
                 unpack=partial(cifar10.from_python, f"{batch}.bin"),
             )
-            for batch, md5 in zip(cifar10.BATCHES, CIFAR10_MD5, strict=True)
+            for batch, (_, md5) in zip(cifar10.BATCHES, CIFAR10_HASHES, strict=True)
         ),
         Form(
             "cifar-10-binary.tar.gz",

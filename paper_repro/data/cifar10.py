@@ -22,11 +22,7 @@ def from_python(name: str, batch: bytes) -> dict[str, bytes]:
     """Return a batch of the Python version as the binary version has it, by its name there.
 
     The pickle's instructions are listed and none is carried out: the labels are the small numbers
-    under the key ``labels``, the pixels the one long string.
-
-    Parameters
-    ----------
-    batch : the file's bytes, which are the official ones.
+    under the key ``labels``, the pixels the one long string. The bytes are the official ones.
     """
     key, labels, pixels = None, [], ""
     for instruction, argument, _ in pickletools.genops(batch):

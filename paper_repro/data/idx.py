@@ -9,12 +9,7 @@ import numpy.typing as npt
 
 
 def parse_idx(content: bytes) -> npt.NDArray[np.uint8]:
-    """Return the array that an IDX file of unsigned bytes holds: (n,) or (n, rows, columns).
-
-    Parameters
-    ----------
-    content : the file's bytes, decompressed, which are the official ones.
-    """
+    """Return the array in the official bytes of a file: (n,) or (n, rows, columns)."""
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 * (1 + dimensions)).reshape(shape)

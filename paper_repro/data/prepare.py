@@ -10,18 +10,18 @@ import numpy.typing as npt
 
 from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import LARGEST, open_regular, sha256_bytes
+from paper_repro.core.files import LARGEST, read_bytes, sha256_bytes
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import read_record, read_training
 from paper_repro.core.runs import runs
 from paper_repro.data import fallbacks
-from paper_repro.data.catalogue import SOURCES, Source
+from paper_repro.data.catalogue import SOURCES, TFD_FILE, Source
 from paper_repro.data.cifar10 import parse_batch
 from paper_repro.data.contrast import normalise_contrast
 from paper_repro.data.idx import parse_idx
 from paper_repro.data.raw import STATUS
 from paper_repro.data.settings import RAW, STAND_INS, DataSize, data_size
-from paper_repro.data.tfd import FOLDS, Tfd, parse_tfd
+from paper_repro.data.tfd import TEST, UNLABELLED, VALID, parse_tfd
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -34,63 +34,45 @@ class Split:
     labels: Bytes | None = None  # (n,) of the training images
 
 
-def split_mnist(train: Bytes, test: Bytes, labels: Bytes | None = None) -> Split:
-    """Return the paper's split: images 0–49999 of the training set, the rest of it, the test set.
-
-    A smaller set is split in the same proportion.
-    """
-    boundary = len(train) * 5 // 6
+def split(train: Bytes, test: Bytes, share: int, labels: Bytes | None = None) -> Split:
+    """Return a split whose validation images are the last of the training files: one in `share`."""
+    boundary = len(train) * (share - 1) // share
     parts = {"train": train[:boundary], "valid": train[boundary:], "test": test}
     return Split(parts, None if labels is None else labels[:boundary])
 
 
-def split_cifar10(train: Bytes, test: Bytes) -> Split:
-    """Return images 0–39999 of the training set, the rest of it and the test set.
-
-    A smaller set is split in the same proportion.
-    """
-    boundary = len(train) * 4 // 5
-    return Split({"train": train[:boundary], "valid": train[boundary:], "test": test})
-
-
-def split_tfd(tfd: Tfd) -> Split:
-    """Return the unlabelled images, and each fold's validation and test images."""
-    parts = {"train": tfd.unlabelled()}
-    for fold in range(FOLDS):
-        parts |= {f"valid{fold + 1}": tfd.valid(fold), f"test{fold + 1}": tfd.test(fold)}
+def split_tfd(images: Bytes, folds: Bytes) -> Split:
+    """Return the unlabelled images, (n, 48, 48), and those that each fold, (n, 5), says."""
+    parts = {"train": images[folds[:, 0] == UNLABELLED]}
+    for index, codes in enumerate(folds.T, start=1):
+        parts |= {f"valid{index}": images[codes == VALID], f"test{index}": images[codes == TEST]}
     return Split(parts)
 
 
-def _mnist(files: dict[str, tuple[bytes, str]]) -> Split:
-    arrays = {name: parse_idx(content) for name, (content, _) in files.items()}
-    return split_mnist(
-        arrays["train-images-idx3-ubyte"],
-        arrays["t10k-images-idx3-ubyte"],
-        arrays["train-labels-idx1-ubyte"],
-    )
+def split_mnist(files: dict[str, bytes]) -> Split:
+    """Return the paper's split: 50,000, 10,000 and 10,000 images."""
+    arrays = {name: parse_idx(content) for name, content in files.items()}
+    train, test = arrays["train-images-idx3-ubyte"], arrays["t10k-images-idx3-ubyte"]
+    return split(train, test, 6, arrays["train-labels-idx1-ubyte"])
 
 
-def _cifar10(files: dict[str, tuple[bytes, str]]) -> Split:
-    *train, test = (parse_batch(content) for content, _ in files.values())
-    return split_cifar10(np.concatenate(train), test)
+def split_cifar10(files: dict[str, bytes]) -> Split:
+    """Return 40,000, 10,000 and 10,000 images."""
+    *train, test = map(parse_batch, files.values())
+    return split(np.concatenate(train), test, 5)
 
 
-def _tfd(files: dict[str, tuple[bytes, str]]) -> Split:
-    (matlab,) = files.values()
-    return split_tfd(parse_tfd(*matlab))
-
-
-READERS: dict[str, Callable[[dict[str, tuple[bytes, str]]], Split]] = {
-    "mnist": _mnist,
-    "cifar10": _cifar10,
-    "tfd": _tfd,
+READERS: dict[str, Callable[[dict[str, bytes]], Split]] = {
+    "mnist": split_mnist,
+    "cifar10": split_cifar10,
+    "tfd": lambda files: split_tfd(*parse_tfd(files[TFD_FILE], TFD_FILE)),
 }
 
 
 def _fallback(name: str, kind: str, size: DataSize) -> tuple[str, Split]:
     """Return what the dependencies ship in place of a data set, and its name."""
     if kind == "digits" and name == "tfd":
-        return fallbacks.DIGITS, split_tfd(Tfd(*fallbacks.digits_in_folds()))
+        return fallbacks.DIGITS, split_tfd(*fallbacks.digits_in_folds())
     if kind == "digits":
         images = fallbacks.digits()
         parts = {"train": images[:1197], "valid": images[1197:1497], "test": images[1497:]}
@@ -106,26 +88,22 @@ def _read(source: Source, folder: Path, expected: dict[str, str]) -> Split:
     for name in source.files:
         path = folder / name
         try:
-            with open_regular(path, LARGEST) as stream:
-                content = stream.read()
+            files[name] = read_bytes(path, LARGEST)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; run `dvc repro` to fetch it") from None
-        if sha256_bytes(content) != expected.get(name):
+        if sha256_bytes(files[name]) != expected.get(name):
             raise UserError(f"{path}: not the file that was fetched; delete it and run `dvc repro`")
-        files[name] = (content, str(path))
     return READERS[source.name](files)
 
 
-def _share(split: Split, size: DataSize, place: str, title: str, exact: bool) -> Split:
+def _share(found: Split, size: DataSize, place: str, title: str, exact: bool) -> Split:
     """Return the first images of each part, as many as the profile uses.
 
-    Parameters
-    ----------
-    exact : whether a part with fewer images than asked for is an error.
+    `exact` is whether a part with fewer images than asked for is an error.
     """
     limits = {"train": size.train, "valid": size.valid, "test": size.test}
     parts = {}
-    for part, images in split.parts.items():
+    for part, images in found.parts.items():
         kind = part.rstrip("0123456789")
         limit = limits[kind]
         if exact and limit is not None and len(images) < limit:
@@ -135,7 +113,7 @@ def _share(split: Split, size: DataSize, place: str, title: str, exact: bool) ->
         if not len(images):
             raise UserError(f"{title}: too few images for a {part} part")
         parts[part] = images[:limit]
-    labels = None if split.labels is None else split.labels[: len(parts["train"])]
+    labels = None if found.labels is None else found.labels[: len(parts["train"])]
     return Split(parts, labels)
 
 
@@ -155,11 +133,8 @@ def _require_unreleased(params: Params, name: str, why: str) -> None:
 def prepare(profile: str, name: str) -> None:
     """Write a profile's part of a data set, its stand-in, or the record that there is none.
 
-    Raises
-    ------
-    UserError
-        If raw files or parameters are bad, a part is smaller than the profile asks for, or an
-        absent data set has results.
+    A `UserError` if raw files or parameters are bad, a part is smaller than the profile asks for,
+    or an absent data set has results.
     """
     params = read_params(profile)
     size = data_size(params, name)
@@ -170,19 +145,19 @@ def prepare(profile: str, name: str) -> None:
     canonical, stand_in = False, None
     if status["status"] == "ok":
         canonical, stand_in = status["canonical"], status["stand_in"]
-        split = _read(source, raw, status["sha256"])
+        found = _read(source, raw, status["sha256"])
     elif size.fallback is not None:
-        stand_in, split = _fallback(name, size.fallback, size)
+        stand_in, found = _fallback(name, size.fallback, size)
     else:
         _require_unreleased(params, name, f"{status['reason']}; {status['todo']}")
         write_not_run(folder, name, status["reason"], status["todo"])
         print(f"prepare: {profile}: {status['reason']}")
         return
     title = stand_in or source.title
-    split = _share(split, size, f"{params.own.path}: data.{name}", title, stand_in is None)
-    parts = split.parts
+    found = _share(found, size, f"{params.own.path}: data.{name}", title, stand_in is None)
+    parts = found.parts
     if name in NORMALISED:
         parts = {part: normalise_contrast(images) for part, images in parts.items()}
-    write_dataset(folder, name, parts, canonical=canonical, stand_in=stand_in, labels=split.labels)
+    write_dataset(folder, name, parts, canonical=canonical, stand_in=stand_in, labels=found.labels)
     counts = ", ".join(f"{len(images)} {part}" for part, images in parts.items())
     print(f"prepare: {profile}: {title}: {counts}")

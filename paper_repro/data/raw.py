@@ -1,6 +1,5 @@
 """The files of a data set as ``data/raw`` and ``data/stand-in`` keep them."""
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import open_regular, sha256_file
+from paper_repro.core.files import sha256_file
 from paper_repro.core.records import Closed, read_record
 from paper_repro.data.catalogue import Source
 
@@ -54,22 +53,19 @@ def hashes(source: Source, folder: Path) -> dict[str, str]:
 
 
 def intact(source: Source, folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the files that are there and as they should be, by name."""
+    """Return the SHA-256 of the files that are there and as they should be, by name.
+
+    What is as it came was checked then; else, as where ``status.json`` is gone, it is checked now.
+    """
     known = earlier(folder)
     recorded = known["sha256"] if known else {}
 
     def good(name: str, sha256: str) -> bool:
-        path, published = folder / name, source.files[name]
-        if published is None:
-            if sha256 == recorded.get(name):
-                return True  # it was checked when it came
-            with suppress(UserError):
-                return source.check is not None and not source.check(path.read_bytes(), str(path))
-            return False
-        if published.kind == "sha256":  # every repro comes by here: hash nothing twice
-            return sha256 == published.value
-        with open_regular(path, path.stat().st_size) as stream:
-            found = hashlib.file_digest(stream, published.kind)
-        return found.hexdigest() == published.value
+        if sha256 == recorded.get(name):
+            return True
+        path = folder / name
+        with suppress(UserError):
+            return not source.problem(source.files[name], path.read_bytes(), str(path))
+        return False
 
     return {name: sha256 for name, sha256 in hashes(source, folder).items() if good(name, sha256)}

@@ -21,10 +21,7 @@ MARKUP = set("<>|`")  # would end up in tables and pages
 def declared() -> dict[str, str]:
     """Return what the user declares to stand in for data sets, by data set.
 
-    Raises
-    ------
-    UserError
-        If no profile can replace a data set, or a name is no plain text.
+    A `UserError` if no profile can replace a data set, or a name is no plain text.
     """
     found = {}
     able = [name for name, source in SOURCES.items() if source.stand_in]
@@ -61,7 +58,7 @@ def _take(source: Source, stand_in: str) -> dict[str, str]:
             continue
         except Unavailable as error:
             raise UserError(f"{MIRROR}: the stand-in {stand_in!r}: {error}") from None
-        if source.check and source.check(content, where) is None:
+        if source.check(content, where) is None:
             raise UserError(
                 f"{STAND_IN}: {source.name}: {where} is {source.title} itself and not {stand_in}; "
                 f"take it out of {STAND_IN}"
@@ -76,11 +73,8 @@ def _take(source: Source, stand_in: str) -> dict[str, str]:
 def fetch_stand_in(source: Source, now: str | None) -> None:
     """Bring what the user declares now to stand in for a data set, and write its ``status.json``.
 
-    Raises
-    ------
-    UserError
-        If it is not whole, not of the format, or the data set itself; what lay there before is
-        left alone.
+    A `UserError` if it is not whole, not of the format, or the data set itself; what lay there
+    before is left alone.
     """
     folder = STAND_INS / source.name
     known, found = earlier(folder), hashes(source, folder)

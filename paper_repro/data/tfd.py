@@ -5,12 +5,13 @@ check, so that one damaged byte can end the process.
 """
 
 import math
-import subprocess
-import sys
 import tempfile
 import warnings
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,31 +30,13 @@ LARGEST_FILE = 2_000_000_000  # bytes; the official images take 1,884 million as
 
 LEVEL_5 = (b"\0\1IM", b"\1\0MI")  # version and byte order, at the end of a header of 128 bytes
 HDF5 = b"\x89HDF\r\n\x1a\n"
-REFUSED = 3  # exit code of the process that reads: the file is not as it must be
 
 
-@dataclass(frozen=True, eq=False)
-class Tfd:
+class Tfd(NamedTuple):
     """The faces and how five folds split them."""
 
     images: npt.NDArray[np.uint8]  # (n, 48, 48)
     folds: npt.NDArray[np.uint8]  # (n, 5) of UNLABELLED, TRAIN, VALID and TEST
-
-    def _select(self, fold: int, code: int) -> npt.NDArray[np.uint8]:
-        selected: npt.NDArray[np.uint8] = self.images[self.folds[:, fold] == code]
-        return selected
-
-    def unlabelled(self) -> npt.NDArray[np.uint8]:
-        """Return the unlabelled images (m, 48, 48): the same in all folds."""
-        return self._select(0, UNLABELLED)
-
-    def valid(self, fold: int) -> npt.NDArray[np.uint8]:
-        """Return the validation images (m, 48, 48) of a fold, 0 to 4."""
-        return self._select(fold, VALID)
-
-    def test(self, fold: int) -> npt.NDArray[np.uint8]:
-        """Return the test images (m, 48, 48) of a fold, 0 to 4."""
-        return self._select(fold, TEST)
 
 
 def structure_problem(tfd: Tfd) -> str | None:
@@ -116,9 +99,9 @@ def _is_column(shape: tuple[int, ...], n: int) -> bool:
 
 def _image_count(shape: tuple[int, ...]) -> int:
     """Return how many images an array of this shape holds; 0 if it is none of images."""
-    if len(shape) != 3:
-        return 0
-    return shape[0] if shape[1:] == (SIDE, SIDE) else shape[2] if shape[:2] == (SIDE, SIDE) else 0
+    if len(shape) == 3 and (SIDE, SIDE) in (shape[1:], shape[:2]):
+        return shape[0] if shape[1:] == (SIDE, SIDE) else shape[2]
+    return 0
 
 
 def _check_shapes(found: dict[str, npt.NDArray[Any]], name: str) -> None:
@@ -142,10 +125,7 @@ def _whole_numbers(
 ) -> npt.NDArray[Any]:
     """Return an array as bytes, if `lowest` is 0, else as 32-bit integers.
 
-    Raises
-    ------
-    UserError
-        If not all of its values are whole numbers from `lowest` to `highest`.
+    A `UserError` if not all of its values are whole numbers from `lowest` to `highest`.
     """
     expected = f"expected whole numbers from {lowest} to {highest}"
     with np.errstate(invalid="ignore"):
@@ -195,60 +175,33 @@ def read_tfd(stream: BinaryIO, name: str) -> Tfd:
     return Tfd(np.ascontiguousarray(images), np.ascontiguousarray(folds))
 
 
+def _read_path(path: str, name: str) -> Tfd:
+    with Path(path).open("rb") as stream:
+        return read_tfd(stream, name)
+
+
 def parse_tfd(content: bytes, name: str) -> Tfd:
-    """Return the images and the folds of ``TFD_48x48.mat``.
+    """Return the images and the folds of ``TFD_48x48.mat``, which errors call by `name`.
 
     Its variables, numbers of any type: ``images`` N x 48 x 48 or 48 x 48 x N (rows before columns),
     whole from 0 to 255; ``labs_ex``, the expressions, 1 to 7 or -1, and ``labs_id``, the people, N
     values each; ``folds`` N x 5 of the codes. 48 x 48 x 48 is read as image first. Other variables
     are passed over. N is at most `LARGEST`.
 
-    Parameters
-    ----------
-    content : the file's bytes.
-    name : what errors call the file.
-
-    Raises
-    ------
-    UserError
-        If the file is of another format, damaged or truncated, or if a variable is missing or not
-        as above; if an image is unlabelled in some folds only, if none is unlabelled, or if a fold
-        has no training, validation or test image.
+    A `UserError` if the file is of another format, damaged or truncated, or if a variable is
+    missing or not as above; if an image is unlabelled in some folds only, if none is unlabelled, or
+    if a fold has no training, validation or test image.
     """
-    with tempfile.TemporaryFile() as file, tempfile.TemporaryFile() as arrays:
+    own_process = ProcessPoolExecutor(1, get_context("spawn"))
+    with tempfile.NamedTemporaryFile() as file, own_process:
         file.write(content)
-        file.seek(0)
-        child = [sys.executable, "-m", __name__, name]
-        done = subprocess.run(child, stdin=file, stdout=arrays, stderr=subprocess.PIPE, text=True)
-        if done.returncode == REFUSED:
-            raise UserError(done.stderr.removesuffix("\n"))
-        if done.returncode:
-            raise _damaged(name, f"reading it ended with code {done.returncode}")
-        arrays.seek(0)
-        with np.load(arrays) as found:
-            return Tfd(found["images"], found["folds"])
+        file.flush()
+        try:
+            return own_process.submit(_read_path, file.name, name).result()
+        except BrokenProcessPool:
+            raise _damaged(name, "reading it ends the process") from None
 
 
 def deviation(content: bytes, name: str) -> str | None:
-    """Return in what a file's counts of images differ from the official one's, if they do.
-
-    Raises
-    ------
-    UserError
-        As `parse_tfd`.
-    """
+    """Return in what a file's counts of images differ from the official one's, if they do."""
     return structure_problem(parse_tfd(content, name))
-
-
-def _child(name: str) -> None:
-    """Read the file on standard input and leave its arrays on standard output."""
-    try:
-        found = read_tfd(sys.stdin.buffer, name)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(REFUSED)
-    np.savez(sys.stdout.buffer, images=found.images, folds=found.folds)
-
-
-if __name__ == "__main__":
-    _child(sys.argv[1])

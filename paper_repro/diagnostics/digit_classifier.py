@@ -28,13 +28,7 @@ class Classifier:
         return torch.from_numpy(self.network.predict_proba(images.cpu().numpy()))
 
     def accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
-        """Return the share of images (n, d) that it calls by their labels (n,).
-
-        Raises
-        ------
-        UserError
-            As `train_classifier`.
-        """
+        """Return the share of images, (n, d), that it calls by their labels, (n,)."""
         _check(images, labels)
         return (self.probabilities(images).argmax(1) == labels).double().mean().item()
 
@@ -42,12 +36,8 @@ class Classifier:
 def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> Classifier:
     """Train on images (n, d) in [0, 1] and the digits that they show, (n,).
 
-    A digit without images is allowed: its probability becomes small.
-
-    Raises
-    ------
-    UserError
-        If there is no image, not one label an image, or a label that is no digit.
+    A digit without images is allowed: its probability becomes small. A `UserError` if there is no
+    image, not one label an image, or a label that is no digit.
     """
     _check(images, labels)
     network = MLPClassifier(

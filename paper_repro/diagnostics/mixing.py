@@ -11,11 +11,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from paper_repro.baselines.chain import (
-    Directions,
-    efficiency,
-    functionals,
-)
+from paper_repro.baselines.chain import Directions, efficiency, functionals
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import Closed
@@ -150,11 +146,8 @@ def walked(
 ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
     """Return consecutive draws of chains, and the same chains thinned; both after a burn-in.
 
-    Without one, chains that begin at training images would at first hand these back.
-
-    Returns
-    -------
-    (chains, draws, d), and by thinning (chains, samples // chains, d).
+    They are (chains, draws, d), and by thinning (chains, samples // chains, d). Without a burn-in,
+    chains that begin at training images would at first hand these back.
     """
     each = samples // settings.chains
     consecutive = []

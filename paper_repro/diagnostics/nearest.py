@@ -9,17 +9,10 @@ import torch
 def nearest(
     queries: torch.Tensor, images: torch.Tensor, chunk: int = 10_000
 ) -> tuple[list[int], list[float]]:
-    """Return the index of each query's nearest image and their squared L2 distance.
+    """Return the index of the image, (n, d), nearest to each query, (m, d), and squared distances.
 
-    Parameters
-    ----------
-    queries : (m, d)
-    images : (n, d)
-    chunk : images compared at a time; bounds the memory.
-
-    Returns
-    -------
-    Two lists of m; the first of equally near images wins.
+    The first of equally near images wins. A chunk of images is compared at a time, which bounds
+    the memory.
     """
     best = torch.full((len(queries),), torch.inf, dtype=torch.float64)
     index = torch.zeros(len(queries), dtype=torch.int64)

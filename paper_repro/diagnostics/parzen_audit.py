@@ -6,7 +6,7 @@ repeated draws (Theis et al. 2015, arXiv:1511.01844).
 """
 
 import functools
-import time
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -18,8 +18,6 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model
@@ -85,12 +83,7 @@ class AuditSettings(Model):
 def references(
     train: torch.Tensor, n: int, chosen: AuditSettings, seed: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield samples of what is no model of ours, (n, d) each, by name.
-
-    Parameters
-    ----------
-    train : (m, d) training images.
-    """
+    """Yield samples of what is no model of ours, (n, d) each, by name; `train` are (m, d)."""
     order = torch.randperm(len(train), generator=stream_rng(seed, "audit/images"))
     yield "training images", train[order[:n]]
     images, state = train.numpy(), stream_seed(seed, "audit/fits") % 2**32
@@ -131,11 +124,10 @@ def measure(
     chosen: AuditSettings,
     seed: int,
 ) -> dict[str, Any]:
-    """Return all of the audit's numbers, in nats.
+    """Return all of the audit's numbers, in nats, on images, (…, d).
 
     Parameters
     ----------
-    train, valid, test : (…, d) images.
     parameters : how the run itself is measured.
     """
     n, sigmas = parameters.samples, parameters.sigmas()
@@ -145,12 +137,11 @@ def measure(
     def of(samples: torch.Tensor, grid: list[float]) -> dict[str, float]:
         return estimate(lambda: samples, grid, valid, test).numbers()
 
-    first = sampler.sample(n, seed, "evaluation")
-    rows = [{"samples": "ours", "n": n, **of(first, sigmas), "fine": of(first, fine)}]
-    for name, samples in references(train, n, chosen, seed):
-        rows.append(
-            {"samples": name, "n": len(samples), **of(samples, sigmas), "fine": of(samples, fine)}
-        )
+    first = ("ours", sampler.sample(n, seed, "evaluation"))
+    rows = [
+        {"samples": name, "n": len(samples), **of(samples, sigmas), "fine": of(samples, fine)}
+        for name, samples in itertools.chain([first], references(train, n, chosen, seed))
+    ]
 
     def curve_point(count: int) -> dict[str, float]:
         drawn = functools.partial(sampler.blocks, count, seed, "audit/curve")
@@ -173,23 +164,19 @@ def parzen_audit(key: str) -> None:
     trained = open_shown(key, "parzen_audit.json")
     if trained is None:
         return
-    started = time.monotonic()
     run, dataset = trained.run, trained.dataset()
     chosen = trained.params.parse(AuditSettings, "parzen_audit")
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
     sampler = generator_of(trained.sampler(), key)
     measured = measure(sampler, train, valid, test, trained.measure(), chosen, run.seed)
-    made = provenance.measurement(started, __name__, trained.code)
-    write_circumstances(run, "parzen_audit", made)
-    write_record(
-        run.folder / "parzen_audit.json",
-        {
-            "status": "ok",
-            "run": run.key,
-            "stand_in": dataset.record()["stand_in"],
-            **measured,
-            "settings": chosen.model_dump(mode="json"),
-        },
-    )
+    trained.write_circumstances("parzen_audit", __name__)
+    record = {
+        "status": "ok",
+        "run": run.key,
+        "stand_in": dataset.stand_in,
+        **measured,
+        "settings": chosen.model_dump(mode="json"),
+    }
+    write_record(run.folder / "parzen_audit.json", record)
     for row in measured["rows"]:
         print(f"{key}: {row['samples']}: {row['test_mean']:.1f} nats")

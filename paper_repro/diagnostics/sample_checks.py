@@ -4,15 +4,12 @@ What the paper says of its samples (sections 1, 5 and 6, figures 2 and 3), as nu
 """
 
 import math
-import time
 from typing import Any, Literal, NotRequired
 
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu
 
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
@@ -70,16 +67,10 @@ def memorisation(
 ) -> dict[str, float]:
     """Compare the samples' distances to their nearest training images with held-out images'.
 
-    Parameters
-    ----------
-    samples, train, held_out : (…, d)
-
-    Returns
-    -------
     Medians of both; the probability that a sample is nearer than a held-out image, with the p-value
     of the Mann–Whitney test; and the share of samples no farther than that `COPY_QUANTILE` of the
     held-out images, with that distance, beside the share that chance allows (three standard
-    deviations above).
+    deviations above). All images are (…, d).
     """
     ours, theirs = (nearest_distances(x, train).numpy() for x in (samples, held_out))
     test = mannwhitneyu(ours, theirs)
@@ -95,10 +86,6 @@ def memorisation(
         "copies": float((ours <= bound).mean()),
         "copies_allowed": COPY_QUANTILE + chance,
     }
-
-
-def _finite(value: torch.Tensor) -> float | None:
-    return float(value) if value.isfinite() else None
 
 
 @torch.no_grad()
@@ -122,7 +109,8 @@ def interpolation(sampler: GeneratorSampler, seed: int) -> dict[str, float | Non
             images = torch.stack([sampler.network(points) for points in line])
             largest.append(torch.linalg.vector_norm(images.diff(dim=0), dim=2).amax(0))
             whole.append(torch.linalg.vector_norm(images[-1] - images[0], dim=1))
-        found[name] = _finite(torch.cat(largest).mean() / torch.cat(whole).mean())
+        mean = torch.cat(largest).mean() / torch.cat(whole).mean()
+        found[name] = float(mean) if mean.isfinite() else None
     return found | {
         "shrinks": _ratio(found["coarse"], found["fine"]),
         "shrinks_finer": _ratio(found["fine"], found["finest"]),
@@ -139,7 +127,6 @@ def sample_checks(key: str) -> None:
     trained = open_shown(key, FILE)
     if trained is None:
         return
-    started = time.monotonic()
     seed, dataset = trained.run.seed, trained.dataset()
     sampler = generator_of(trained.sampler(), key)
     held_out = dataset.load(dataset.folds[0][1])
@@ -152,8 +139,7 @@ def sample_checks(key: str) -> None:
     if trained.run.experiment in trained.params.group("presentation").get("diagnosed", ()):
         lines = interpolation(sampler, seed)
         measured["interpolation"] = {"lines": LINES, "steps": STEPS} | lines
-    made = provenance.measurement(started, __name__, trained.code)
-    write_circumstances(trained.run, "sample_checks", made)
+    trained.write_circumstances("sample_checks", __name__)
     write_record(trained.run.folder / FILE, measured)
     copies = measured["memorisation"]
     print(f"{key}: {copies['copies']:.2%} of the samples are nearer than 99 % of held-out images")

@@ -5,15 +5,12 @@ grid of σ, which the paper does not state, by several. The generator is the pub
 precision: whoever has the repository can measure it again.
 """
 
-import time
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
@@ -128,18 +125,13 @@ def measured_sets(
     *,
     all_images: bool = True,
 ) -> list[SampleSet]:
-    """Return the estimates of a published run's sets of samples.
+    """Return the estimates of a published run's sets of samples (`UserError` on data with folds).
 
     Parameters
     ----------
     indices : of the sets.
     by_grid : as in `measure`.
     all_images : whether σ is chosen on all validation images, too; else only on the first ones.
-
-    Raises
-    ------
-    UserError
-        As `Dataset.load` and `TrainedRun.sampler`, or if the data have folds.
     """
     if len(dataset.folds) != 1:
         raise UserError(f"{dataset.name}: sets of samples are measured on data without folds only")
@@ -165,19 +157,17 @@ def sample_sets(key: str) -> None:
     trained = open_published(key, "sample_sets.json")
     if trained is None:
         return
-    started = time.monotonic()
-    dataset = trained.dataset()
-    by_grid = grids(trained.measure())
+    dataset, settings = trained.dataset(), trained.measure()
+    by_grid = grids(settings)
     found: SampleSets = {
         "status": "ok",
         "sets": measured_sets(trained, dataset, range(SETS), by_grid),
-        "samples": trained.measure().samples,
+        "samples": settings.samples,
         "grids": by_grid,
-        "measure": trained.measure().recorded(),
+        "measure": settings.recorded(),
         "data": {part: dataset.sha256[part] for part in dataset.counts},
     }
-    made = provenance.measurement(started, __name__, trained.code)
-    write_circumstances(trained.run, "sample_sets", made)
+    trained.write_circumstances("sample_sets", __name__)
     write_record(trained.run.folder / "sample_sets.json", found)
     mean = sum(one[DEFAULT_GRID]["first_images"]["test_mean"] for one in found["sets"]) / SETS
     print(f"{key}: {SETS} sets of samples: {mean:.1f} nats")

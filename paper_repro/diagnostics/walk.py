@@ -6,14 +6,10 @@ which is older than the runs that it rules. The numbers of a run come from other
 
 import itertools
 import statistics
-import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.records import write_record
@@ -26,30 +22,19 @@ COARSE = 1.5  # times as wide as the one before
 TOGETHER = 6  # widths that walk at once, which bounds the memory
 
 
-class Choice(NamedTuple):
-    """A width, and what it was chosen among."""
+def choose(widths: Sequence[Width]) -> tuple[float, float, list[float]]:
+    """Return the middle one of the widths that chains can't tell from the best, the best and all.
 
-    std: float
-    best: float
-    alike: list[float]
-
-
-def choose(widths: Sequence[Width]) -> Choice:
-    """Return the middle one of the widths that their chains can't tell from the best.
-
-    These score no more than one standard error of the best one's chains below it; a score is the
-    mean over chains. The best of a fine, noisy grid would be luck. Of two the narrower.
-
-    Parameters
-    ----------
-    widths : by ascending standard deviation.
+    They score no more than one standard error of the best one's chains below it; a score is the
+    mean over chains. The best of a fine, noisy grid would be luck. Of two the narrower. Widths
+    ascend.
     """
     scores = {width["std"]: statistics.fmean(width["valid_means"]) for width in widths}
     best = max(widths, key=lambda width: scores[width["std"]])
     chains = best["valid_means"]
     error = statistics.stdev(chains) / len(chains) ** 0.5
     alike = [std for std, score in scores.items() if score >= scores[best["std"]] - error]
-    return Choice(alike[(len(alike) - 1) // 2], best["std"], alike)
+    return alike[(len(alike) - 1) // 2], best["std"], alike
 
 
 def is_coarse(stds: Sequence[float], best: float) -> bool:
@@ -93,7 +78,6 @@ def walk(key: str) -> None:
     trained = open_shown(key, "walk.json")
     if trained is None:
         return
-    started = time.monotonic()
     dataset, settings = trained.dataset(), trained.measure()
     assert settings.walk is not None  # by which the run is listed
     valid = dataset.load(dataset.folds[0][0])[: settings.sigma_images]
@@ -115,8 +99,6 @@ def walk(key: str) -> None:
         "widths": widths,
         "measure": settings.recorded(),
     }
-    write_circumstances(
-        trained.run, "walk", provenance.measurement(started, __name__, trained.code)
-    )
+    trained.write_circumstances("walk", __name__)
     write_record(walk_path(trained.run), found)
     print(f"{key}: the walk's standard deviation is {std:g}")

@@ -2,14 +2,11 @@
 
 import math
 import statistics
-import time
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 import torch
 from pydantic import Field
 
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
@@ -108,10 +105,6 @@ def over_folds(folds: list[Measured]) -> OverFolds:
 
     The paper does not say by which standard deviation: the error is given for that of a sample
     (divisor folds − 1) and, as ``test_se_population``, for the population's (divisor folds).
-
-    Parameters
-    ----------
-    folds : what `measure` returns, on one set of samples, for each fold.
     """
     means = [fold["test_mean"] for fold in folds]
     root = math.sqrt(len(folds))
@@ -141,16 +134,13 @@ def evaluate(key: str) -> None:
     if trained is None:
         return
     run, record = trained.run, trained.record
-    started = time.monotonic()
     dataset, settings = trained.dataset(), trained.measure()
-    samplers = {  # one and the same without a selection
-        epoch: trained.sampler(epoch) for epoch in {record["selected"], "last"}
-    }
-    by_epoch = {
+    count, seed = settings.samples, run.seed
+    by_epoch = {  # one and the same without a selection
         epoch: _measure_dataset(
-            sampler.sample(settings.samples, run.seed, "evaluation"), settings, dataset
+            trained.sampler(epoch).sample(count, seed, "evaluation"), settings, dataset
         )
-        for epoch, sampler in samplers.items()
+        for epoch in {record["selected"], "last"}
     }
     selected = by_epoch[record["selected"]]
     evaluation: Evaluation = {
@@ -160,15 +150,9 @@ def evaluate(key: str) -> None:
         "measure": settings.recorded(),
     }
     if settings.thinned:
-        draws = thinned(
-            samplers[record["selected"]],
-            settings.thinned,
-            settings.samples,
-            run.seed,
-            "evaluation/thinned",
-        )
+        draws = thinned(trained.sampler(), settings.thinned, count, seed, "evaluation/thinned")
         evaluation["thinned"] = _measure_dataset(draws.flatten(0, 1), settings, dataset)
-    write_circumstances(run, "evaluate", provenance.measurement(started, __name__, trained.code))
+    trained.write_circumstances("evaluate", __name__)
     write_json(run.folder / "metrics.json", metrics(record, evaluation))
     write_record(run.folder / "evaluation.json", evaluation)
     print(f"{key}: test {selected['test_mean']:.1f} ± {selected['test_se']:.1f} nats")

@@ -1,14 +1,16 @@
 """A trained run: what training recorded of it, its data set, and its model as a sampler."""
 
 import functools
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NotRequired
 
 import torch
 
-from paper_repro.core.circumstances import MEASURING, write_circumstances
+from paper_repro.core import provenance
+from paper_repro.core.circumstances import MEASURING, Measuring, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.families import Family, family_of, module
@@ -18,7 +20,6 @@ from paper_repro.core.params import Params
 from paper_repro.core.recipe import ModelModule, Recipe, recorded
 from paper_repro.core.records import (
     Closed,
-    NotRun,
     Sealed,
     Trained,
     or_not_run,
@@ -38,8 +39,6 @@ from paper_repro.core.runs import (
 )
 from paper_repro.core.sampler import Sampler
 from paper_repro.core.tensor_file import load_tensors
-
-NOTE = ".png"  # what is a picture gets a note in place of a record
 
 
 class Weights(Closed):
@@ -86,15 +85,10 @@ class TrainedRun:
     recipe: Recipe
     epoch: int  # that its samples are of, if none is named
     published: bool = False  # whether its samples are those of the published weights
+    opened: float = field(default_factory=time.monotonic)
 
     def dataset(self) -> Dataset:
-        """Return the data set that the run was trained on.
-
-        Raises
-        ------
-        UserError
-            As `read_dataset`, or if what is prepared now are other images.
-        """
+        """Return the data set that the run was trained on (`UserError` if others are prepared)."""
         found = read_dataset(self.run.profile, self.run.dataset)
         made = self.record["data"]
         if any(found.sha256.get(part) != made["sha256"][part] for part in made["counts"]):
@@ -113,6 +107,11 @@ class TrainedRun:
         """The module that the model's code is reached from, beside the stage's own."""
         return module(self._family.model)
 
+    def write_circumstances(self, stage: Measuring, own: str) -> None:
+        """Write those of a stage, whose module is `own`, since the run was opened."""
+        made = provenance.measurement(self.opened, own, self.code)
+        write_circumstances(self.run, stage, made)
+
     @property
     def _family(self) -> Family:
         return family_of(self.record["experiment_parameters"], self.run.key)
@@ -120,16 +119,12 @@ class TrainedRun:
     def sampler(self, epoch: str | None = None, std: float | torch.Tensor | None = None) -> Sampler:
         """Return the model of the ``best`` or ``last`` epoch as a sampler, on the CPU.
 
-        Without a name: of the epoch that the experiment's result is measured at.
+        Without a name: of the epoch that the experiment's result is measured at. A `UserError` if
+        a file is absent or damaged, or holds another model than the recipe describes.
 
         Parameters
         ----------
         std : of the noise of its walk, in place of the chosen one; or several, (w, 1, 1).
-
-        Raises
-        ------
-        UserError
-            If a file is absent or damaged, or holds another model than the recipe describes.
         """
         path, prefix = model_path(self.run.key), f"{epoch or self.record['selected']}."
         if self.published:
@@ -160,68 +155,54 @@ class TrainedRun:
 
 
 def measure_of(params: Params, run: Run) -> Measure:
-    """Return how a profile measures a run, by the entry that `measure_key` names.
-
-    Raises
-    ------
-    UserError
-        If there is neither, or a value is bad; names file and key.
-    """
+    """Return how a profile measures a run, by the entry of `measure_key` (`UserError` if bad)."""
     return params.parse(Measure, "measure", measure_key(params, run))
-
-
-def open_run(
-    key: str, *outputs: str, draw_note: Callable[[Path, str], None] | None = None
-) -> TrainedRun | None:
-    """Return a trained run; None of one without a model, whose outputs then say why there is none.
-
-    Parameters
-    ----------
-    outputs : names of the stage's files in the run's folder.
-    draw_note : writes a line of text into a picture.
-
-    Raises
-    ------
-    UserError
-        If parameters are bad, or the run's model or record is absent or damaged.
-    """
-    return _opened(key, outputs, draw_note, published=False)
-
-
-def open_published(key: str, *outputs: str) -> TrainedRun | None:
-    """Return a run by its published generator; None of one without, whose outputs then say why.
-
-    Raises
-    ------
-    UserError
-        If parameters are bad, or the generator or a record is absent or damaged.
-    """
-    return _opened(key, outputs, None, published=True)
 
 
 def open_shown(
     key: str, *outputs: str, draw_note: Callable[[Path, str], None] | None = None
 ) -> TrainedRun | None:
-    """Return a run by its published weights where there are any, else by its model.
-
-    Of one without a model None, and its outputs then say why (errors as of the other two).
-    """
+    """Return a run as `open_run`: by its published weights where there are any."""
     params, _ = read_run(key)
     published = params.group("presentation").get("published", ())
-    return _opened(key, outputs, draw_note, published=key in published)
+    return open_run(key, *outputs, published=key in published, draw_note=draw_note)
 
 
-def _opened(
+def open_published(key: str, *outputs: str) -> TrainedRun | None:
+    """Return a run as `open_run`, by its published weights."""
+    return open_run(key, *outputs, published=True)
+
+
+def open_run(
     key: str,
-    outputs: tuple[str, ...],
-    draw_note: Callable[[Path, str], None] | None,
-    *,
-    published: bool,
+    *outputs: str,
+    published: bool = False,
+    draw_note: Callable[[Path, str], None] | None = None,
 ) -> TrainedRun | None:
+    """Return a trained run; None of one without a model, whose outputs then say why there is none.
+
+    A `UserError` if parameters are bad, or the run's model or a record is absent or damaged.
+
+    Parameters
+    ----------
+    outputs : names of the stage's files in the run's folder.
+    published : whether to open its published weights in place of its model.
+    draw_note : writes a line of text into a picture.
+    """
     params, run = read_run(key)
     record = read_training(run)
     if record["status"] != "ok":
-        _pass_on(run, record, outputs, draw_note)
+        for stage in MEASURING:  # of a model that was there before
+            write_circumstances(run, stage, None)
+        why = f"{record['status']}: {record['reason']}"
+        for name in outputs:
+            if name.endswith(".png") and draw_note is not None:
+                draw_note(run.folder / name, why)
+            elif name == "metrics.json":  # `dvc metrics` flattens what it shows
+                write_json(run.folder / name, {"status": record["status"]})
+            else:
+                write_record(run.folder / name, record)
+        print(f"{run.key}: {why}")
         return None
     made = recorded(record["experiment_parameters"], run.folder / "training.json")
     if not published:
@@ -232,23 +213,3 @@ def _opened(
     if weights["status"] != "ok":
         raise UserError(f"{path}: says {weights['status']!r}, but {key} is trained; run `{again}`")
     return TrainedRun(params, run, record, made, weights["epoch"], published=True)
-
-
-def _pass_on(
-    run: Run,
-    record: NotRun,
-    outputs: tuple[str, ...],
-    draw_note: Callable[[Path, str], None] | None,
-) -> None:
-    """Write into a stage's outputs why there is no model."""
-    for stage in MEASURING:  # of a model that was there before
-        write_circumstances(run, stage, None)
-    why = f"{record['status']}: {record['reason']}"
-    for name in outputs:
-        if name.endswith(NOTE) and draw_note is not None:
-            draw_note(run.folder / name, why)
-        elif name == "metrics.json":  # `dvc metrics` flattens what it shows
-            write_json(run.folder / name, {"status": record["status"]})
-        else:
-            write_record(run.folder / name, record)
-    print(f"{run.key}: {why}")

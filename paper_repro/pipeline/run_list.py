@@ -12,47 +12,45 @@ from ruamel.yaml import YAML
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.measure import Measure
-from paper_repro.core.params import PAPER, Params, params_path, profiles, read_params
+from paper_repro.core.params import PAPER, Params, profiles, read_params
 from paper_repro.core.recipe import family_in
 from paper_repro.core.records import write_record
-from paper_repro.core.runs import measure_key, model_path, runs, walk_path, weights_path
+from paper_repro.core.runs import (
+    measure_key,
+    model_path,
+    pipeline_path,
+    runs,
+    walk_path,
+    weights_path,
+)
 from paper_repro.core.titles import TITLES
 from paper_repro.pipeline.presentation import ABLATIONS, checked_runs, presentation
 
-PIPELINE = Path("dvc.yaml")
-OPENED = (
-    "dataset",
-    "measure",
-    "model",
-    "weights",
-    "record",
-)  # what a stage that opens a run depends on
+# What a stage that opens a run depends on.
+OPENED = ("dataset", "measure", "model", "weights", "record")
 NO_RELEASE: dict[str, Any] = {"version": "none", "commit": None, "runs": []}
 
 
 def run_list_path(profile: str) -> Path:
     """Return where DVC finds a profile's runs, beside its pipeline."""
-    return params_path(profile).with_name("runs.yaml")
+    return pipeline_path(profile).with_name("runs.yaml")
 
 
 def _require_effect(params: Params) -> None:
     """Raise a `UserError` for an entry that nothing would ever read."""
-    experiments = {name for file in params.files for name in file.values.get("experiments") or {}}
+    experiments = {name for file in params.files for name in file.values.get("experiments", {})}
     known = {
-        "data": set(TITLES),
-        "measure": set(TITLES) | experiments,
-        "presentation.protocol": experiments,
+        ("data",): set(TITLES),
+        ("measure",): set(TITLES) | experiments,
+        ("presentation", "protocol"): experiments,
     }
-    for key, names in known.items():
-        values: Any = params.own.values
-        for part in filter(None, key.split(".")):
-            values = values.get(part) or {}
-        for name in values if isinstance(values, dict) else ():
+    for keys, names in known.items():
+        entries = params.own.at(keys) if params.own.has(keys) else {}
+        for name in entries if isinstance(entries, dict) else ():
             if name not in names:
-                dotted = f"{key}.{name}".lstrip(".")
                 raise UserError(
-                    f"{params.own.path}: {dotted}: nothing reads this; possible are "
-                    f"{', '.join(sorted(names))}"
+                    f"{params.own.path}: {'.'.join(keys)}.{name}: nothing reads this; possible "
+                    f"are {', '.join(sorted(names))}"
                 )
 
 
@@ -63,34 +61,32 @@ def run_list(params: Params) -> str:
     measure's entry, the model that a run starts from, the code of its family.
     """
     _require_effect(params)
-    profile, shown, listed = params.profile, presentation(params), runs(params)
-    entries: dict[str, dict[str, str]] = {}
-    walked = {
+    profile, own = params.profile, params.own
+    shown, listed = presentation(params), runs(params)
+    families = {key: family_in(params, run.experiment) for key, run in listed.items()}
+    walked = [
         key
         for key, run in listed.items()
         if params.parse(Measure, "measure", measure_key(params, run)).walk
-    }
+    ]
+    entries: dict[str, dict[str, str]] = {}
     for key, run in listed.items():
-        family = family_in(params, run.experiment)
+        family = families[key]
         entries[key] = {
             "experiment": run.experiment,
             "base": params.base(run.experiment),
             "dataset": run.dataset,
             "measure": measure_key(params, run),
             "training": family.training,
-            "start": (run.stacked_on or Path(family.more)).as_posix(),
+            "start": str(run.stacked_on or family.more),
             "model": family.model,
-            "weights": (
-                weights_path(run) if key in shown.published else model_path(key)
-            ).as_posix(),
-            "record": (
-                walk_path(run) if key in walked else run.folder / "training.json"
-            ).as_posix(),
+            "weights": str(weights_path(run) if key in shown.published else model_path(key)),
+            "record": str(walk_path(run) if key in walked else run.folder / "training.json"),
         }
         for name in (run.experiment, entries[key]["base"]):
-            if not params.own.has(("experiments", name)):
+            if not own.has(("experiments", name)):
                 raise UserError(
-                    f"{params.own.path}: experiments.{name}: no such key, but {key} is listed; "
+                    f"{own.path}: experiments.{name}: no such key, but {key} is listed; "
                     "add it, if need be as {}, so that DVC sees what changes there"
                 )
 
@@ -101,24 +97,21 @@ def run_list(params: Params) -> str:
     for group in ("diagnosed", "checked", "mixing"):
         for name in getattr(shown, group):
             if name not in first:
-                raise UserError(
-                    f"{params.own.path}: presentation.{group}: no run of {name} is listed"
-                )
+                raise UserError(f"{own.path}: presentation.{group}: no run of {name} is listed")
     for key in shown.published:
         if key not in listed:
-            raise UserError(f"{params.own.path}: presentation.published: {key} is not listed")
-    if shown.published and not params.own.has(("presentation", "protocol")):
+            raise UserError(f"{own.path}: presentation.published: {key} is not listed")
+    if shown.published and not own.has(("presentation", "protocol")):
         raise UserError(
-            f"{params.own.path}: presentation.protocol: no such key, but runs are published; add "
+            f"{own.path}: presentation.protocol: no such key, but runs are published; add "
             "it, if need be as {}, so that DVC sees what changes there"
         )
-    own = params_path(profile)
     studied = profile == ABLATIONS
     content = {
         "profile": profile,
         "root": "." if profile == PAPER else "../..",
-        "own_params": own.as_posix(),
-        "run_list": run_list_path(profile).as_posix(),
+        "own_params": str(own.path),
+        "run_list": str(run_list_path(profile)),
         "reports": [] if studied else [profile],
         "studies": [profile] if studied else [],
         "prepare": {
@@ -133,13 +126,12 @@ def run_list(params: Params) -> str:
         "independent": {  # a study's page shows one run of each experiment
             key: opened(key)
             for key, run in listed.items()
-            if family_in(params, run.experiment).independent
-            and not (studied and key != first[run.experiment])
+            if families[key].independent and not (studied and key != first[run.experiment])
         },
         "diagnosed": {first[name]: opened(first[name]) for name in shown.diagnosed},
         "checked": {key: opened(key) for key in checked_runs(shown, listed)},
         "sheets": {first[name]: opened(first[name]) for name in shown.checked},
-        "walked": {key: opened(key) for key in listed if key in walked},
+        "walked": {key: opened(key) for key in walked},
         "published": {key: opened(key) for key in shown.published},
         "mixed": {first[name]: opened(first[name]) for name in shown.mixing},
         "explored": {profile: {"run": shown.published[0]}} if shown.published else {},
@@ -150,15 +142,15 @@ def run_list(params: Params) -> str:
     yaml.width = 1000
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(content, stream)
-    return f"# Written by `paper_repro runs` from {own.as_posix()}.\n{stream.getvalue()}"
+    return f"# Written by `paper_repro runs` from {own.path}.\n{stream.getvalue()}"
 
 
 def _written(profile: str) -> dict[Path, tuple[str, Path]]:
     """Return what `write_run_lists` writes for DVC, by path, and what each is written from."""
-    path = run_list_path(profile)
-    found = {path: (run_list(read_params(profile)), params_path(profile))}
+    params, source = read_params(profile), pipeline_path(PAPER)
+    found = {run_list_path(profile): (run_list(params), params.own.path)}
     if profile != PAPER:  # a copy: DVC reads a link in a commit as the text that git keeps of it
-        found[path.with_name(PIPELINE.name)] = read_text(PIPELINE), PIPELINE
+        found[pipeline_path(profile)] = read_text(source), source
     return found
 
 

@@ -84,13 +84,8 @@ class CheckpointFile:
     def adopt(self) -> Path | None:
         """Take over the newest file of this recipe and other code; return where it was.
 
-        None if this code has a file already.
-
-        Raises
-        ------
-        UserError
-            If there is nothing to adopt, so that training would begin at the first update, or if
-            the file is damaged.
+        None if this code has a file already. A `UserError` if there is nothing to adopt, so that
+        training would begin at the first update, or if the file is damaged.
         """
         if self.path.exists():
             return None
@@ -110,12 +105,7 @@ class CheckpointFile:
     def held(self) -> Iterator[None]:
         """Keep every other process, on this machine or another, from training the same run.
 
-        What a killed process left half-written is swept.
-
-        Raises
-        ------
-        UserError
-            If another process is training it, says which; if the file system has no locks.
+        What a killed process left half-written is swept. A `UserError` as `files.held`.
         """
         busy = (
             "{holder} is training this run; wait until it has ended, or end it (SIGTERM: it "
@@ -130,10 +120,7 @@ class CheckpointFile:
     ) -> None:
         """Write the state, whole or not at all, and without a second copy of it in memory.
 
-        Raises
-        ------
-        Diverged
-            If a tensor or a diagnostic is not finite: the file of before is kept.
+        Raise `Diverged` if a tensor or a diagnostic is not finite: the file of before is kept.
         """
         self.require_finite(tensors, progress)
         self._write({**tensors, DRAWS: draws}, progress)
@@ -149,9 +136,7 @@ class CheckpointFile:
         # Smallest and largest, because isfinite would make arrays as large as the weights.
         # Gathered on the CPU, where Adam's step counts are on any device.
         ends = [end.cpu() for tensor in tensors.values() for end in torch.aminmax(tensor)]
-        if not bool(torch.stack(ends).isfinite().all()) or not all(
-            math.isfinite(x) for x in progress.sums
-        ):
+        if not (torch.stack(ends).isfinite().all() and all(map(math.isfinite, progress.sums))):
             raise self.diverged(progress.update)
 
     def diverged(self, update: int) -> "Diverged":
@@ -162,13 +147,7 @@ class CheckpointFile:
     def load(
         self, device: torch.device
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor, Progress] | None:
-        """Return what `save` wrote; None if there is no file.
-
-        Raises
-        ------
-        UserError
-            If the file is damaged, or the state of another run.
-        """
+        """Return what `save` wrote; None if there is no file (`UserError` if it is another's)."""
         if not self.path.exists():
             return None
         tensors, progress = self._read(self.path, device)
@@ -208,15 +187,15 @@ class CheckpointFile:
         self, found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
     ) -> None:
         """Raise a `UserError` unless names, shapes and types of tensors are those expected."""
-        for name in sorted(found.keys() | expected.keys()):
-            ours, theirs = (
-                (tuple(some[name].shape), some[name].dtype) if name in some else None
-                for some in (found, expected)
-            )
-            if ours != theirs:
+        ours, theirs = (
+            {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in some.items()}
+            for some in (found, expected)
+        )
+        for name in sorted(ours.keys() | theirs.keys()):
+            if ours.get(name) != theirs.get(name):
                 raise UserError(
-                    f"{self.path}: {name}: holds {ours}, expected {theirs}; delete the file and "
-                    "run again"
+                    f"{self.path}: {name}: holds {ours.get(name)}, expected {theirs.get(name)}; "
+                    "delete the file and run again"
                 )
 
 
@@ -230,10 +209,7 @@ def checkpoint_file(
 ) -> CheckpointFile:
     """Return where the run's state belongs; a finished one counts, whatever made it.
 
-    Parameters
-    ----------
-    code : hash of the training code.
-    start : hash of the model that the run is stacked on.
+    `code` and `start` are hashes: of the training code, and of the model that it is stacked on.
     """
 
     def of(kind: str) -> CheckpointFile:

@@ -15,39 +15,30 @@ class Training(Protocol):
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return every tensor that updates change, by name, not copied."""
-        ...
 
     def model(self) -> dict[str, torch.Tensor]:
         """Return what the model file holds, not copied; what draws is called ``generator.…``."""
-        ...
 
     def begin(self, epoch: int, sums: list[float]) -> None:
         """Begin an epoch, counted from 1, or go on in one with its sums so far, none at first."""
-        ...
 
     def update(self, epoch: int, index: int) -> None:
         """Make an epoch's update, counted from 0."""
-        ...
 
     def sums(self) -> list[float]:
         """Return the epoch's sums so far: what its row of the curve is made of."""
-        ...
 
     def row(self, epoch: int, updates: int) -> dict[str, int | float | None]:
         """Return what the curve says of an epoch that ends after so many updates."""
-        ...
 
     def validate(self, epoch: int) -> dict[str, int | float]:
         """Measure an epoch on validation images; draws from a stream of its own."""
-        ...
 
     def film(self) -> torch.Tensor | None:
         """Return 40 samples, (40, d), of noise that is the same in every epoch; None of a chain."""
-        ...
 
     def parameters(self) -> dict[str, int]:
         """Return how many parameters each network has."""
-        ...
 
 
 class TrainingModule(Protocol):
@@ -74,11 +65,5 @@ class TrainingModule(Protocol):
         ----------
         shape : of one image.
         images, valid : (n, d) training images, (v, d) validation images.
-        start : the model that the run is stacked on, if it is.
-
-        Raises
-        ------
-        UserError
-            If `start` is absent or damaged, or can't be stacked.
+        start : the model that the run is stacked on, if it is (`UserError` if it can't be).
         """
-        ...

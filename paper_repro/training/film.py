@@ -19,18 +19,7 @@ ROW = 8  # of them side by side
 def write_frame(
     folder: Path, epoch: int, samples: torch.Tensor, dataset: str, shape: tuple[int, ...]
 ) -> None:
-    """Write an epoch's picture, ``epoch-00020.png``.
-
-    Parameters
-    ----------
-    samples : (40, d) as the generator draws them.
-    shape : (rows, columns) or (3, rows, columns) of one image.
-
-    Raises
-    ------
-    UserError
-        If it can't be written.
-    """
+    """Write an epoch's picture of 40 samples, (40, d), ``epoch-00020.png``."""
     from torchvision.utils import save_image  # takes a second to import, and few epochs need it
 
     images = displayed(samples, samples, dataset, shape)

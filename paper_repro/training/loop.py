@@ -5,7 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import Environment
+from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.recipe import Recipe
 from paper_repro.training import interrupt, recorded
@@ -26,41 +27,25 @@ BEST = "best."  # names the model of the best epoch in a checkpoint
 
 
 def resolve_device(name: str, where: str) -> torch.device:
-    """Return the device that `auto` stands for, or the named one.
+    """Return the device that `auto` stands for, or the named one, once it is seen to work.
 
-    Parameters
-    ----------
-    where : the name was given, for errors.
-
-    Raises
-    ------
-    UserError
-        If torch knows no such device or finds none here.
+    A `UserError` that says `where` it was named if torch knows no such device, or finds none here.
     """
     if name == "auto":
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return _usable(device, where)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"{where}: {error}") from None
-    if device.type == "cuda":
-        found = torch.cuda.device_count()
-        if not found:
-            raise UserError(
-                f"{where}: device {name}: torch finds no CUDA device here; use `auto` or `cpu`"
-            )
-        if (device.index or 0) >= found:
-            raise UserError(
-                f"{where}: device {name}: torch finds {found} CUDA device(s), from cuda:0 on"
-            )
-    return _usable(device, where)
-
-
-def _usable(device: torch.device, where: str) -> torch.device:
-    """Return the device if it can be used: one that torch finds may be busy, or not ours."""
+    found = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= found:
+        there = f"{found} CUDA device(s), from cuda:0 on"
+        raise UserError(
+            f"{where}: device {name}: torch finds "
+            + (there if found else "no CUDA device here; use `auto` or `cpu`")
+        )
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device)  # one that torch finds may be busy, or not ours
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
@@ -70,17 +55,6 @@ def _usable(device: torch.device, where: str) -> torch.device:
     return device
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What training leaves: the model of the last epoch and of the one best on validation.
-
-    `best` is empty where the last epoch is the one that counts.
-    """
-
-    last: dict[str, torch.Tensor]
-    best: dict[str, torch.Tensor]
-
-
 def _gpu(start: Mapping[str, Any]) -> str:
     """Return what decides a GPU's bytes: a MIG slice's name says its size, too."""
     parts = start.get("gpu", {}).get("multiprocessors")  # older starts have none
@@ -88,61 +62,39 @@ def _gpu(start: Mapping[str, Any]) -> str:
     return f"{start['device']}{size}, torch {start['versions'].get('torch')}"
 
 
+@dataclass(eq=False)
 class Loop:
-    """One run from its checkpoint, if there is one, to its last epoch.
+    """One run from its checkpoint, if there is one, to its last epoch."""
 
-    Parameters
-    ----------
-    images : how many there are to train on.
-    shape : of one image.
-    checkpoint : where its state is kept.
-    environment : what is recorded of this machine and code.
-    title : names the run on the progress bar.
-    """
+    recipe: Recipe
+    training: Training
+    dataset: Dataset
+    device: torch.device
+    checkpoint: CheckpointFile
+    environment: Environment  # what is recorded of this machine and code
+    title: str  # names the run on the progress bar
+    progress: Progress = field(default_factory=Progress, init=False)
+    best: dict[str, torch.Tensor] = field(default_factory=dict, init=False)  # if that epoch counts
+    save_seconds: float = field(default=0.0, init=False)  # what the last checkpoint took
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        training: Training,
-        images: int,
-        shape: tuple[int, ...],
-        device: torch.device,
-        checkpoint: CheckpointFile,
-        environment: Environment,
-        title: str,
-    ) -> None:
-        self.recipe = recipe
-        self.training = training
-        self.shape = shape
-        self.device = device
-        self.checkpoint = checkpoint
-        self.title = title
-        self.save_seconds = 0.0  # what the last checkpoint took
-        self.best: dict[str, torch.Tensor] = {}  # the model of the best epoch
-        self.progress = Progress()
-        self.per_epoch = recipe.updates_per_epoch(images)
-        self.total = recipe.passes * self.per_epoch
+    def __post_init__(self) -> None:
+        self.per_epoch = self.recipe.updates_per_epoch(self.dataset.counts["train"])
+        self.total = self.recipe.passes * self.per_epoch
         self.clock = time.monotonic()
-        self._restore(environment)
+        self._restore()
         if self.progress.update < self.total or self._unmeasured():
             started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            self.progress.starts.append(
-                {
-                    "from_update": self.progress.update,
-                    "started": started,
-                    "seconds": 0.0,
-                    **environment,
-                }
-            )
+            start = {"from_update": self.progress.update, "started": started, "seconds": 0.0}
+            self.progress.starts.append({**start, **self.environment})
 
-    def _restore(self, environment: Environment) -> None:
+    def _restore(self) -> None:
         saved = self.checkpoint.load(self.device)
         if saved is None:
             for frame in self.checkpoint.film.glob("*"):  # of an earlier training
                 frame.unlink()
             return
         tensors, draws, self.progress = saved
-        self._tell_other_machine(environment)
+        self._tell_other_machine(self.environment)
         if self.progress.update > self.total:
             raise UserError(
                 f"{self.checkpoint.path}: already at epoch "
@@ -166,16 +118,12 @@ class Loop:
             if _gpu(before) != _gpu(now):
                 self._tell(f"{_gpu(now)} after {_gpu(before)}", "on one")
         elif before["threads"] != now["threads"]:
-            self._tell(
-                f"{now['threads']} thread(s) after {before['threads']}",
-                "under one number (OMP_NUM_THREADS sets it)",
-            )
+            threads = f"{now['threads']} thread(s) after {before['threads']}"
+            self._tell(threads, "under one number (OMP_NUM_THREADS sets it)")
 
     def _tell(self, change: str, one: str) -> None:
-        print(
-            f"{self.title}: goes on with {change}; the bytes may differ from those of a run {one}",
-            file=sys.stderr,
-        )
+        differ = f"the bytes may differ from those of a run {one}"
+        print(f"{self.title}: goes on with {change}; {differ}", file=sys.stderr)
 
     def _unmeasured(self) -> int | None:
         """Return the epoch that has ended but for its measurement, if there is one."""
@@ -196,15 +144,11 @@ class Loop:
         self.checkpoint.save(self.training.state() | best, draws, self.progress)
         self.save_seconds = time.monotonic() - now
 
-    def run(self) -> Trained:
+    def run(self) -> None:
         """Train to the last epoch.
 
-        Raises
-        ------
-        Interrupted
-            On SIGINT or SIGTERM, after the state was saved.
-        Diverged
-            If parameters, or what is measured of them, are no longer finite.
+        Raise `Interrupted` on SIGINT or SIGTERM, after the state was saved; `Diverged` if
+        parameters, or what is measured of them, are no longer finite.
         """
         with (
             interrupt.on_signals() as stop,
@@ -224,7 +168,13 @@ class Loop:
                 if stop.requested or self.progress.update == self.total or self._due():
                     self._save()
                     self._leave_if(stop)
-        return Trained(self.training.model(), self.best)
+
+    def models(self) -> dict[str, torch.Tensor]:
+        """Return what the model file holds: the model of the last epoch, and of the best one."""
+        return {
+            **{f"last.{name}": tensor for name, tensor in self.training.model().items()},
+            **{BEST + name: tensor for name, tensor in self.best.items()},
+        }
 
     def _epoch(self, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         progress, training = self.progress, self.training
@@ -245,8 +195,9 @@ class Loop:
         if epoch in EPOCHS or progress.update == self.total:
             samples = training.film()
             if samples is not None:
-                folder, dataset = self.checkpoint.film, self.recipe.dataset
-                write_frame(folder, epoch, samples, dataset, self.shape)
+                write_frame(
+                    self.checkpoint.film, epoch, samples, self.dataset.name, self.dataset.shape
+                )
 
     def _measure(self, epoch: int, bar: "tqdm[Any]", stop: interrupt.Stop) -> None:
         """Validate an epoch; a signal ends that at once, and the next start does it anew."""

@@ -32,16 +32,12 @@ class Recorded:
     ----------
     size : images of the batches that are recorded; others, as at an epoch's end, are not.
     rng : the generator that the update draws from.
-
-    Attributes
-    ----------
-    wanted : whether to record.
     """
 
     def __init__(self, update: Update, size: int, rng: torch.Generator) -> None:
         self._update, self._size, self._rng = update, size, rng
         self._there = on_gpu(rng.device)
-        self.wanted = os.environ.get(SWITCH) != "0"
+        self.wanted = os.environ.get(SWITCH) != "0"  # whether to record
         self._made = 0  # updates of that size
         self._replay: Replay | None = None
         self._momentum = 0.0  # that was recorded
@@ -81,11 +77,8 @@ class Recorded:
             self._rng.set_state(draws)
             self.wanted = False
             reason = str(error).partition("\n")[0]
-            print(
-                f"the update can't be recorded, and goes on slower ({reason}); {SWITCH}=0 does not "
-                "try",
-                file=sys.stderr,
-            )
+            slower = f"the update can't be recorded, and goes on slower ({reason})"
+            print(f"{slower}; {SWITCH}=0 does not try", file=sys.stderr)
 
 
 def on_gpu(device: torch.device) -> bool:
@@ -107,15 +100,9 @@ def capture(
 ) -> tuple[Replay, torch.Tensor]:
     """Record a call; return what replays it, and the tensor that it then returns in.
 
-    Parameters
-    ----------
-    rng : that the call draws from; each replay draws on from where the one before has left it.
-
-    Raises
-    ------
-    RuntimeError
-        If the call can't be recorded. The stream is then the one of before; what the call has
-        drawn is for the caller to take back.
+    Each replay draws on from where the one before has left `rng`. A `RuntimeError` if the call
+    can't be recorded: the stream is then the one of before; what the call has drawn is for the
+    caller to take back.
     """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(rng)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import write_circumstances
@@ -14,14 +15,14 @@ from paper_repro.core.errors import UserError
 from paper_repro.core.families import Family, module
 from paper_repro.core.files import sha256_file, write_text
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.params import Params, read_params
+from paper_repro.core.params import Params
 from paper_repro.core.recipe import Recipe, family_in, recipe_of
 from paper_repro.core.records import require_model, write_record
 from paper_repro.core.runs import Run, model_path, read_run, runs
 from paper_repro.core.tensor_file import save_tensors
 from paper_repro.training.checkpoint import Diverged, Progress, checkpoint_file
 from paper_repro.training.family import TrainingModule
-from paper_repro.training.loop import Loop, Trained, resolve_device
+from paper_repro.training.loop import Loop, resolve_device
 
 
 def _write_table(path: Path, rows: list[Any], columns: tuple[str, ...]) -> None:
@@ -33,14 +34,10 @@ def _write_outputs(
     record: dict[str, Any],
     training: dict[str, Any],
     progress: Progress,
-    trained: Trained | None,
+    tensors: dict[str, torch.Tensor],
     family: TrainingModule,
 ) -> None:
     """Write all outputs of the stage; `record` goes into the model, `training` into the report."""
-    tensors = {}
-    if trained:
-        tensors = {f"last.{name}": tensor for name, tensor in trained.last.items()}
-        tensors |= {f"best.{name}": tensor for name, tensor in trained.best.items()}
     starts = progress.starts
     spent = {"seconds": sum(start["seconds"] for start in starts), "starts": starts}
     write_circumstances(run, "train", spent if starts else None)
@@ -48,7 +45,7 @@ def _write_outputs(
     _write_table(curve, progress.curve, family.CURVE)
     _write_table(validation, progress.validation, family.VALIDATION)
     save_tensors(model_path(run.key), tensors, record)
-    if trained:
+    if tensors:
         training = training | {"model_sha256": sha256_file(model_path(run.key))}
     write_record(run.folder / "training.json", record | training, curve, validation)
 
@@ -58,18 +55,13 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     """Train a listed run, or write that it can't be run or that it diverged.
 
     A recipe that diverges with a seed is a result: it is written down, and keeps no other run from
-    the report.
+    the report. A `UserError` on bad parameters or data, an absent device, an interrupt, or code,
+    data or parameters that changed during the run.
 
     Parameters
     ----------
     fresh : discard the checkpoint and start anew.
     adopt : go on from the newest checkpoint of the same recipe that other code made.
-
-    Raises
-    ------
-    UserError
-        On bad parameters or data, an absent device, an interrupt, or code, data or parameters that
-        changed during the run.
     """
     params, run, recipe, dataset = inputs(key)
     where = params.where(run.experiment)
@@ -78,13 +70,13 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
     if not dataset.ok:
         record = {**run.model_dump(), "status": dataset.status}
         record |= {"reason": dataset.reason, "todo": dataset.todo}
-        _write_outputs(run, record, {}, Progress(), None, made_by)
+        _write_outputs(run, record, {}, Progress(), {}, made_by)
         print(f"{key}: not run: {dataset.reason}")
         return
     _check(where, recipe, dataset, made_by)
     device = resolve_device(recipe.device, f"{where}.device")
     modules = stage_modules(family)
-    code, stacked_on = provenance.code_digest(*modules), _stacked_on(run.profile, run.stacked_on)
+    code, stacked_on = provenance.code_digest(*modules), _stacked_on(params, run)
     checkpoint = checkpoint_file(run, recipe, dataset, device, code, stacked_on)
     with checkpoint.held():
         if fresh:
@@ -107,21 +99,14 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             run.seed,
             None if checkpoint.path.exists() else run.stacked_on,
         )
-        loop = Loop(
-            recipe,
-            training,
-            dataset.counts["train"],
-            dataset.shape,
-            device,
-            checkpoint,
-            provenance.environment(device, *modules),
-            key,
-        )
+        environment = provenance.environment(device, *modules)
+        loop = Loop(recipe, training, dataset, device, checkpoint, environment, key)
+        models: dict[str, torch.Tensor] = {}
         try:
-            trained = loop.run()
+            loop.run()
+            models = loop.models()
         except Diverged as error:
             print(f"{key}: {error}", file=sys.stderr)
-            trained = None
         # DVC hashes the inputs after the command: an edit during the run would be recorded as the
         # code that made the model.
         if (run, recipe, dataset) != inputs(key)[1:] or code != provenance.code_digest(*modules):
@@ -136,7 +121,7 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             **({"stacked_on": {"model": run.start, "sha256": stacked_on}} if stacked_on else {}),
         }
         told: dict[str, Any] = {"experiment_parameters": recipe.model_dump(mode="json")}
-        if trained is None:
+        if not models:
             record |= {
                 "status": "diverged",
                 "reason": "training diverged: NaN or infinity in epoch "
@@ -149,13 +134,13 @@ def train(key: str, *, fresh: bool = False, adopt: bool = False) -> None:
             record |= {
                 "epochs": recipe.passes,
                 "updates": loop.progress.update,
-                "selected": "best" if trained.best else "last",
-                "best_epoch": int(best["epoch"]) if trained.best and best else recipe.passes,
+                "selected": "best" if loop.best else "last",
+                "best_epoch": int(best["epoch"]) if loop.best and best else recipe.passes,
             }
             measured = loop.progress.validation[-1]
             told["validation"] = {name: measured[name] for name in made_by.VALIDATION}
             told["parameters"] = training.parameters()
-        _write_outputs(run, record, told, loop.progress, trained, made_by)
+        _write_outputs(run, record, told, loop.progress, models, made_by)
 
 
 def stage_modules(family: Family) -> tuple[str, ...]:
@@ -169,12 +154,11 @@ def inputs(key: str) -> tuple[Params, Run, Recipe, Dataset]:
     return params, run, recipe_of(params, run.experiment), read_dataset(run.profile, run.dataset)
 
 
-def _stacked_on(profile: str, start: Path | None) -> str | None:
+def _stacked_on(params: Params, run: Run) -> str | None:
     """Return the hash of the model that a run is stacked on, if it is (`UserError` if damaged)."""
-    if start is None:
+    if run.stacked_on is None:
         return None
-    below = runs(read_params(profile))[start.stem]
-    return sha256_file(require_model(below))
+    return sha256_file(require_model(runs(params)[run.stacked_on.stem]))
 
 
 def _check(where: str, recipe: Recipe, dataset: Dataset, family: TrainingModule) -> None:
