@@ -22,7 +22,7 @@ from paper_repro.training.train import stage_modules
 
 TIMED_UPDATES = 20
 TIMED_SECONDS = 1.0  # large networks are timed over fewer
-IMAGES = 10  # in batches: no experiment has more to an update
+IMAGES = 20  # in batches: two updates of any experiment have no more
 
 
 def warm_ups(device: torch.device) -> int:
