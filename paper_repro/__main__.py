@@ -21,7 +21,49 @@ from paper_repro.training.interrupt import endings
 system.check()  # before anything that another Python or system lacks
 system.use_own_cores()  # before anything that starts threads
 
-METAVARS = {"key": "run", "name": "dataset"}  # what people call a function's argument
+# By name: the module, what it does, its arguments. The module's function is of the same name, but:
+FUNCTIONS = {"runs": "write_run_lists", "score": "print_score"}
+METAVARS = {"key": "run", "name": "dataset"}  # what people call an argument
+COMMANDS = {
+    "runs": ("pipeline.run_list", "write DVC's lists of runs, copies of dvc.yaml"),
+    "fetch": ("data.fetch", "download the data sets to data/raw"),
+    "prepare": ("data.prepare", "write a profile's part of a data set", "profile", "name"),
+    "train": ("training.train", "train a run listed in params.yaml", "key"),
+    "evaluate": ("evaluation.evaluate", "measure a trained run's log-likelihood", "key"),
+    "walk": ("diagnostics.walk", "choose the width of a trained run's walk", "key"),
+    "sample_checks": ("diagnostics.sample_checks", "look for copies, correlation and jumps", "key"),
+    "figure2": ("figures.figure2", "draw a trained run's figure 2", "key"),
+    "sheet": ("figures.sheet", "draw a hundred samples of a trained run", "key"),
+    "film": ("figures.film", "make a GIF of what a run drew as it was trained", "key"),
+    "figure3": ("figures.figure3", "draw a trained run's figure 3", "key"),
+    "parzen_audit": (
+        "diagnostics.parzen_audit",
+        "measure samples that no trained model made",
+        "key",
+    ),
+    "figure1": ("figures.figure1", "draw figure 1 from a run in one dimension", "profile"),
+    "report": ("report.report", "write a profile's results, table and page", "profile"),
+    "weights": ("report.weights", "publish a trained run's generator", "key"),
+    "sample_sets": (
+        "diagnostics.sample_sets",
+        "measure a published run on ten sets of samples",
+        "key",
+    ),
+    "mixing": ("figures.mixing", "measure how a run's samples follow each other", "key"),
+    "explore": ("report.explore", "write a page on which a published generator draws", "profile"),
+    "verify": ("report.verify", "recompute a published number from its weights"),
+    "score": ("api", "measure samples of any model as the paper measures its own"),
+    "plan": ("forecast.plan", "say what a repro of a profile's report will do", "profile"),
+    "repro": ("forecast.repro", "run `dvc repro` of a profile, say what came out", "profile"),
+    "released": ("forecast.stages", "see that `make add` will keep the released results"),
+    "submit": ("cluster.submit", "train the runs of a repro as jobs"),
+    "jobs": ("cluster.jobs", "say what the jobs of this folder are doing"),
+    "job": ("cluster.job", "train a run as `submit` asks for it", "key"),
+    "circumstances": ("report.circumstances", "say when and on what machine results were made"),
+    "bench": ("benchmarks.bench", "time everything here against plain twins"),
+    "release": ("report.release", "record the present results as the published release"),
+    "readme": ("report.readme", "fill the README's numbers from the reports"),
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,110 +73,48 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`make quick` or `make repro` run all of it; the stages are in dvc.yaml.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    of = {}
+    for name, (module, text, *arguments) in COMMANDS.items():
+        of[name] = commands.add_parser(name, help=text, description=text)
+        of[name].set_defaults(module=f"paper_repro.{module}", function=FUNCTIONS.get(name, name))
+        for argument in arguments:
+            of[name].add_argument(argument, metavar=METAVARS.get(argument))
 
-    def add(name: str, module: str, text: str, *on: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
-        command.set_defaults(module=f"paper_repro.{module}", function=name)
-        for argument in on:
-            command.add_argument(argument, metavar=METAVARS.get(argument))
-        return command
+    def flag(name: str, option: str, text: str, **more: Any) -> None:
+        of[name].add_argument(option, action="store_true", help=text, **more)
 
-    command = add("runs", "pipeline.run_list", "write DVC's lists of runs, copies of dvc.yaml")
-    command.set_defaults(function="write_run_lists")
-    add("fetch", "data.fetch", "download the data sets to data/raw")
-    add("prepare", "data.prepare", "write a profile's part of a data set", "profile", "name")
-    command = add("train", "training.train", "train a run listed in params.yaml", "key")
-    command.add_argument("--fresh", action="store_true", help="discard its checkpoint")
-    command.add_argument(
-        "--adopt",
-        action="store_true",
-        help="go on from the newest checkpoint of the same recipe that other code made",
-    )
-    add("evaluate", "evaluation.evaluate", "measure a trained run's log-likelihood", "key")
-    add("walk", "diagnostics.walk", "choose the width of a trained run's walk", "key")
-    add(
-        "sample_checks",
-        "diagnostics.sample_checks",
-        "look for copies, correlation and jumps",
-        "key",
-    )
-    add("figure2", "figures.figure2", "draw a trained run's figure 2", "key")
-    add("sheet", "figures.sheet", "draw a hundred samples of a trained run", "key")
-    add("film", "figures.film", "make a GIF of what a run drew as it was trained", "key")
-    add("figure3", "figures.figure3", "draw a trained run's figure 3", "key")
-    add(
-        "parzen_audit",
-        "diagnostics.parzen_audit",
-        "measure samples that no trained model made",
-        "key",
-    )
-    add("figure1", "figures.figure1", "draw figure 1 from a run in one dimension", "profile")
-    add("report", "report.report", "write a profile's results, table and page", "profile")
-    add("weights", "report.weights", "publish a trained run's generator", "key")
-    add(
-        "sample_sets",
-        "diagnostics.sample_sets",
-        "measure a published run on ten sets of samples",
-        "key",
-    )
-    add("mixing", "figures.mixing", "measure how a run's samples follow each other", "key")
-    add("explore", "report.explore", "write a page on which a published generator draws", "profile")
-    command = add("verify", "report.verify", "recompute a published number from its weights")
-    command.add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
-    command.add_argument(
-        "--all", action="store_true", dest="every_set", help="every set of samples, not the first"
-    )
-    command = add("score", "api", "measure samples of any model as the paper measures its own")
-    command.set_defaults(function="print_score")
-    command.add_argument("samples", help=".npy, .npz or .safetensors, or a folder of PNGs")
-    command.add_argument("--data", default="mnist", help="the data set (mnist)")
-    command.add_argument("--copies", action="store_true", help="look for training images, too")
-    command.add_argument("--json", action="store_true", dest="as_json", help="for scripts")
-    add("plan", "forecast.plan", "say what a repro of a profile's report will do", "profile")
-    command = add(
-        "repro", "forecast.repro", "run `dvc repro` of a profile, say what came out", "profile"
-    )
-    command.add_argument(
-        "--allow-missing", action="store_true", help="finished runs stay, even without their models"
-    )
-    add("released", "forecast.stages", "see that `make add` will keep the released results")
-    command = add("submit", "cluster.submit", "train the runs of a repro as jobs")
-    command.add_argument("target", help="as `dvc repro` takes it, such as report@paper")
-    command.add_argument("--on", choices=("slurm", "local"), default="slurm")
-    command.add_argument("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
-    command.add_argument(
-        "--per-gpu", type=int, metavar="N", help="local: or so many on each device"
-    )
-    command.add_argument("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
-    command.add_argument("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
-    command.add_argument("--mem", metavar="8G", help="Slurm: memory of a job")
-    command.add_argument("--cpus", type=int, metavar="4", help="cores of a run")
-    command.add_argument(
-        "--sbatch",
-        action="append",
-        default=[],
-        metavar="OPTIONS",
-        help="Slurm: more of sbatch's, as in --sbatch='--partition=gpu --gpus=1'",
-    )
-    command.add_argument("--then-repro", action="store_true", help="then run `dvc repro`")
-    command.add_argument("--dry-run", action="store_true", help="submit nothing, say what would be")
-    command = add("jobs", "cluster.jobs", "say what the jobs of this folder are doing")
-    what = command.add_mutually_exclusive_group()
+    flag("train", "--fresh", "discard its checkpoint")
+    adopt = "go on from the newest checkpoint of the same recipe that other code made"
+    flag("train", "--adopt", adopt)
+    of["verify"].add_argument("key", metavar="run", nargs="?", default=argparse.SUPPRESS)
+    flag("verify", "--all", "every set of samples, not the first", dest="every_set")
+    of["score"].add_argument("samples", help=".npy, .npz or .safetensors, or a folder of PNGs")
+    of["score"].add_argument("--data", default="mnist", help="the data set (mnist)")
+    flag("score", "--copies", "look for training images, too")
+    flag("score", "--json", "for scripts", dest="as_json")
+    flag("repro", "--allow-missing", "finished runs stay, even without their models")
+    submit = of["submit"].add_argument
+    submit("target", help="as `dvc repro` takes it, such as report@paper")
+    submit("--on", choices=("slurm", "local"), default="slurm")
+    submit("--gpus", metavar="0,1,…", help="local: devices, a run at a time each")
+    submit("--per-gpu", type=int, metavar="N", help="local: or so many on each device")
+    submit("--jobs", type=int, metavar="N", help="local: runs at once on the CPU")
+    submit("--time", metavar="4:00:00", help="Slurm: limit of a job; it goes on")
+    submit("--mem", metavar="8G", help="Slurm: memory of a job")
+    submit("--cpus", type=int, metavar="4", help="cores of a run")
+    more = "Slurm: more of sbatch's, as in --sbatch='--partition=gpu --gpus=1'"
+    submit("--sbatch", action="append", default=[], metavar="OPTIONS", help=more)
+    flag("submit", "--then-repro", "then run `dvc repro`")
+    flag("submit", "--dry-run", "submit nothing, say what would be")
+    what = of["jobs"].add_mutually_exclusive_group()
     what.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
     what.add_argument("--cancel", action="store_true", help="cancel those that Slurm has")
-    command = add("job", "cluster.job", "train a run as `submit` asks for it", "key")
-    command.add_argument("expected", metavar="stamp", help="of the recipe, data and code")
-    command = add(
-        "circumstances", "report.circumstances", "say when and on what machine results were made"
-    )
-    command.add_argument("profile", nargs="?", default="paper")
-    command = add("bench", "benchmarks.bench", "time everything here against plain twins")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    command.add_argument("--gpu", action="store_true", help="only training on a GPU: five minutes")
-    command.add_argument("--page", action="store_true", help="only write the page anew")
-    add("release", "report.release", "record the present results as the published release")
-    command = add("readme", "report.readme", "fill the README's numbers from the reports")
-    command.add_argument("--check", action="store_true", help="only say whether it is current")
+    of["job"].add_argument("expected", metavar="stamp", help="of the recipe, data and code")
+    of["circumstances"].add_argument("profile", nargs="?", default="paper")
+    of["bench"].add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    flag("bench", "--gpu", "only training on a GPU: five minutes")
+    flag("bench", "--page", "only write the page anew")
+    flag("readme", "--check", "only say whether it is current")
     return parser
 
 
@@ -197,40 +177,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(module: str, function: str, **options: Any) -> int:
     """Call a command's function; return the exit code, having said in one line what went wrong."""
+    code = 2
     try:
         elsewhere = system.other_checkout()
         if elsewhere:
             raise UserError(elsewhere)
         getattr(importlib.import_module(module), function)(**options)
         sys.stdout.flush()
+        return 0
     except UserError as error:
-        print(f"paper_repro: {error}", file=sys.stderr)
-        return error.exit_code
+        said, code = str(error), error.exit_code
     except ModuleNotFoundError as error:
-        print(
-            f"paper_repro: {error.name} is not installed for {sys.executable}; type `make install` "
-            "and `source .venv/bin/activate`",
-            file=sys.stderr,
+        said = (
+            f"{error.name} is not installed for {sys.executable}; type `make install` "
+            "and `source .venv/bin/activate`"
         )
-        return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
-        print("paper_repro: out of memory; is a size in the parameters too large?", file=sys.stderr)
-        return 2
+        said = "out of memory; is a size in the parameters too large?"
     except BrokenPipeError:  # the reader has read enough, as `head` does
         return 128 + signal.SIGPIPE
     except OSError as error:  # a read-only folder, a folder where a file should be, a full disk
         where = f"{error.filename}: " if error.filename else ""
-        print(f"paper_repro: {where}{error.strerror or error}", file=sys.stderr)
-        return 2
+        said = f"{where}{error.strerror or error}"
     except KeyboardInterrupt:
-        print(
-            "paper_repro: interrupted; nothing is lost, the same command goes on or begins anew",
-            file=sys.stderr,
-        )
-        return 130
-    return 0
+        said = "interrupted; nothing is lost, the same command goes on or begins anew"
+        code = 130
+    print(f"paper_repro: {said}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

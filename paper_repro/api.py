@@ -235,7 +235,7 @@ def score(
     near = memorisation(used, dataset.load("train"), test) if copies else None
     return Score(
         data=data,
-        given=len(given),
+        given=given.shape[0],
         samples=len(used),
         paper_samples=settings.samples,
         divided_by_255=divided,

@@ -77,9 +77,6 @@ class _Pngs:
             raise UserError(f"{folder}: no PNG in this folder")
         self.shape = (len(self.paths), *_grey(self.paths[0]).shape)
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
     def __getitem__(self, rows: Any) -> npt.NDArray[np.uint8]:
         pictures = [_grey(path) for path in self.paths[rows]]
         for path, picture in zip(self.paths[rows], pictures, strict=True):

@@ -7,6 +7,7 @@ else; so Pythons older than the supported ones must be able to read it.
 import os
 import platform
 import sys
+from pathlib import Path
 
 FIRST, LAST = (3, 11), (3, 14)  # Pythons; as requires-python in pyproject.toml
 MACHINES = {"Linux": ("x86_64", "aarch64"), "Darwin": ("arm64",)}  # PyTorch has wheels for these
@@ -62,16 +63,10 @@ def cores(root: str = "/sys/fs/cgroup") -> int:
     """
     found = _schedulable()
     for places in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        words = []
-        for place in places:
-            try:
-                with open(os.path.join(root, place), encoding="utf-8") as stream:
-                    words += stream.read().split()
-            except OSError:
-                break
         try:
-            quota, period = map(int, words)  # "max" is no number, -1 no limit
-        except ValueError:
+            texts = [Path(root, place).read_text(encoding="utf-8") for place in places]
+            quota, period = map(int, " ".join(texts).split())
+        except (OSError, ValueError):  # not of that version; "max" is no number, -1 no limit
             continue
         if quota > 0 and period > 0:
             found = min(found, max(1, quota // period))

@@ -65,12 +65,6 @@ def test_importing_the_package_loads_neither_torch_nor_numpy():
     assert all(hasattr(paper_repro, name) for name in paper_repro.__all__)
 
 
-def test_its_types_are_installed_with_it():
-    declared = (ROOT / "pyproject.toml").read_text()
-    assert '"paper_repro" = ["py.typed"]' in declared
-    assert (ROOT / "paper_repro/py.typed").is_file()
-
-
 def test_a_score_is_the_measure_s_by_every_grid(checkout, images):
     found = paper_repro.score(images / 255.0)
     dataset, samples = read_dataset("paper", "mnist"), torch.tensor(images / 255.0).float()

@@ -1,5 +1,6 @@
 """Trainings as jobs: by a stub of Slurm, by a real one on two small nodes, and on this machine."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -236,6 +237,22 @@ def calls(name="sbatch"):
     return [(arguments, environment) for called, arguments, environment in found if called == name]
 
 
+@contextlib.contextmanager
+def held_elsewhere(lock):
+    """Let another process hold a lock file; its number."""
+    code = (
+        "import sys; from pathlib import Path; from paper_repro.core.files import held\n"
+        f"with held(Path({lock!r}), ''):\n"
+        "    print(flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    other.stdout.readline()
+    yield other.pid
+    other.communicate()
+
+
 def enqueue(*jobs):
     """Let squeue list jobs of (number, key, stamp, state)."""
     lines = [f"{n} |{slurm._name(key, made)} |{state} |n1 |0 |" for n, key, made, state in jobs]
@@ -299,22 +316,12 @@ def test_what_waits_for_another_model_or_would_refuse_to_train_is_replaced(stub,
 
 
 def test_a_run_in_training_by_another_process_is_left_alone(stub, capsys):
-    Path("checkpoints", FIRST).mkdir(parents=True)
-    code = (
-        "import sys; from pathlib import Path; from paper_repro.core.files import held\n"
-        f"with held(Path('checkpoints', {FIRST!r}, 'lock'), ''):\n"
-        "    print(flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    other.stdout.readline()
-    said = submitted(capsys)
-    Path("jobs", f"{FIRST}.log").touch()
-    assert main(["jobs"]) == 0
+    with held_elsewhere(f"checkpoints/{FIRST}/lock") as process:
+        said = submitted(capsys)
+        Path("jobs", f"{FIRST}.log").touch()
+        assert main(["jobs"]) == 0
     assert "in training here" in capsys.readouterr().out
-    other.communicate()
-    assert said[FIRST].startswith(f"already in training, by process {other.pid} on ")
+    assert said[FIRST].startswith(f"already in training, by process {process} on ")
     assert said[SECOND] == f"left out until {FIRST} is trained"
     assert not calls()
     submitted(capsys)
@@ -348,26 +355,24 @@ def test_data_that_a_queued_job_reads_are_not_prepared_anew(stub, capsys, monkey
     assert prepared == [("quick", "tfd")]
 
 
-def test_a_job_that_has_ended_is_submitted_again(stub, capsys):
-    enqueue((12, FIRST, stamp(FIRST), "FAILED"), (13, SECOND, stamp(SECOND), "CANCELLED"))
-    submitted(capsys)
-    assert len(calls()) == 2
-
-
 def test_another_copy_of_the_repository_has_jobs_of_its_own(stub, capsys, monkeypatch):
-    elsewhere = Path("elsewhere")
-    elsewhere.mkdir()
+    Path("elsewhere").mkdir()
     with monkeypatch.context() as there:
-        there.chdir(elsewhere)
-        name = slurm._name(FIRST, stamp_of_first := "1" * 12)
-    assert name != slurm._name(FIRST, stamp_of_first)
+        there.chdir("elsewhere")
+        name = slurm._name(FIRST, "1" * 12)
     Path("queue").write_text(f"12 |{name} |RUNNING |n1 |0 |")
     assert "already queued" not in submitted(capsys)[FIRST]
 
 
-def test_what_is_trained_is_left_alone_until_its_model_is_gone(stub, capsys):
+@pytest.fixture
+def both(stub):
+    """Both runs are trained."""
     train(FIRST)
     train(SECOND)
+    return stub
+
+
+def test_what_is_trained_is_left_alone_until_its_model_is_gone(both, capsys):
     said = submitted(capsys)
     assert (said[FIRST], said[SECOND]) == ("finished", "finished")
     assert not calls()
@@ -378,11 +383,9 @@ def test_what_is_trained_is_left_alone_until_its_model_is_gone(stub, capsys):
     assert not [option for option in call if "dependency" in option]
 
 
-def test_a_finished_run_is_trained_anew_after_one_that_it_starts_from(stub, capsys):
-    train(FIRST)
-    train(SECOND)
-    stub.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
-    stub.write()
+def test_a_finished_run_is_trained_anew_after_one_that_it_starts_from(both, capsys):
+    both.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    both.write()
     said = submitted(capsys)
     assert "1 epoch(s) left" in said[FIRST]
     assert said[SECOND].startswith(f"job 101 after {FIRST}, 2 epoch(s) left")
@@ -512,15 +515,6 @@ def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed, found
     assert ("a job may have been submitted: see squeue" in said.err) is (not found)
 
 
-def test_a_complaint_of_a_cluster_that_runs_is_passed_on(stub, capsys):
-    Path("bin/sbatch").write_text(
-        "#!/bin/sh\necho 'sbatch: fatal: --mem and --mem-per-cpu are mutually exclusive.' >&2\n"
-        "exit 1\n"
-    )
-    assert main(["submit", TARGET]) == 2
-    assert "mutually exclusive" in capsys.readouterr().err
-
-
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
     assert main(["submit", "repotr@paper", "--on=local"]) == 2
     assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err
@@ -541,17 +535,8 @@ def test_a_device_by_number_is_refused_before_anything_is_queued(stub, capsys):
 
 
 def test_two_submissions_at_once_are_told(stub, capsys):
-    Path("jobs").mkdir()
-    code = (
-        "import fcntl, sys; lock = open('jobs/lock', 'a'); fcntl.lockf(lock, fcntl.LOCK_EX)\n"
-        "print(flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    other.stdout.readline()
-    assert main(["submit", TARGET]) == 2
-    other.communicate()
+    with held_elsewhere("jobs/lock"):
+        assert main(["submit", TARGET]) == 2
     assert "another `paper_repro submit` is at work" in capsys.readouterr().err
     submitted(capsys)
 

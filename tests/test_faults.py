@@ -31,12 +31,14 @@ from tests.small import PROFILES, ROOT
 KEY = "quick-mnist-0"
 
 
+OURS = os.environ | {"PYTHONPATH": str(ROOT)}
+
+
 def started(*arguments, **options):
     """Start a command as a user does, in the present folder."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | options.pop("env", {})
     return subprocess.Popen(
         [sys.executable, "-m", "paper_repro", *arguments],
-        env=environment,
+        env=OURS | options.pop("env", {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -79,7 +81,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
     writer = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=OURS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -120,7 +122,7 @@ def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=OURS,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -176,7 +178,7 @@ def test_a_signal_while_modules_are_imported_is_told(workspace, number):
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=OURS,
         capture_output=True,
         text=True,
     )
@@ -272,6 +274,7 @@ BIAS = "best.generator.layers.0.bias"
         lambda tensors: tensors.update({BIAS: tensors[BIAS].double()}),
         lambda tensors: tensors.update({BIAS.replace("0", "9"): torch.zeros(3)}),
     ],
+    ids=["absent", "shape", "type", "one more"],
 )
 def test_all_entries_of_a_checkpoint_are_checked(workspace, change):
     train(KEY)
@@ -415,8 +418,8 @@ def test_what_is_no_file_is_refused_in_one_line(workspace, capsys, path, command
 def with_streams(streams, *arguments):
     """Run a command as a shell does, its streams redirected."""
     command = ["bash", "-c", f'"$@" {streams}', "", sys.executable, "-m", "paper_repro", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    environment.pop("PYTHONUNBUFFERED", None)  # which lets a full stdout be known before the end
+    # Without PYTHONUNBUFFERED, which lets a full stdout be known before the end.
+    environment = {name: value for name, value in OURS.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from paper_repro.benchmarks.experiments import timed_experiments
+from paper_repro.benchmarks.experiments import bench_experiment, timed_experiments
 from paper_repro.benchmarks.gpu import bench_gpu
 from paper_repro.benchmarks.parzen import bench_many_samples, bench_parzen
 from paper_repro.benchmarks.sampling import bench_sampling
 from paper_repro.benchmarks.throughput import bench_throughput
-from paper_repro.benchmarks.update import SHAPE, bench_update
+from paper_repro.benchmarks.update import bench_update
 from paper_repro.core import provenance
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
@@ -29,8 +29,8 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _bench_experiments(device: torch.device) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    for name, timing in timed_experiments(read_params()):
-        row = _alone(timing, name, device)
+    for name in timed_experiments(read_params()):
+        row = _alone(bench_experiment, name, device)
         rows.append(row)
         print(
             f"bench: {name}: {row['seconds_an_update']['median'] * 1e3:.1f} ms an update, "
@@ -61,31 +61,24 @@ def bench(device: str = "auto", *, gpu: bool = False, page: bool = False) -> Non
         return
     where = resolve_device(device, "bench")
     started, clock = datetime.datetime.now(datetime.UTC), time.monotonic()
-    parts: dict[str, Any] = {}
     runs: dict[str, Callable[[], Any]] = {
         "update": lambda: _alone(bench_update, where),
         "parzen": lambda: _alone(bench_parzen),
         "many_samples": lambda: _alone(bench_many_samples),
         "sampling": lambda: _alone(bench_sampling),
-        "throughput": lambda: bench_throughput(SHAPE),
+        "throughput": bench_throughput,
         "experiments": lambda: _bench_experiments(where),
     }
+    parts: dict[str, Any] = {}
     for name, run in runs.items():
         parts[name] = run()
         print(f"bench: {name}, {time.monotonic() - clock:.0f} s so far", flush=True)
-    summary = {
-        **{
-            name: spread["median"]
-            for part in ("update", "parzen")
-            for name, spread in parts[part]["ratios"].items()
-        },
-        "many_samples_peak_memory_bytes": parts["many_samples"]["peak_memory_bytes"],
+    parts["summary"] = {
         "started": started.isoformat(timespec="seconds"),
         "seconds": time.monotonic() - clock,
         "provenance": provenance.environment(where, __name__),
     }
     for name, part in parts.items():
         write_json(FOLDER / f"{name}.json", part)
-    write_json(FOLDER / "summary.json", summary)
     benchmarks_page()
     print(f"bench: {FOLDER / 'index.html'}")

@@ -8,9 +8,12 @@ learning rate). It trains nothing in this package.
 import torch
 from torch import nn
 
+from paper_repro.benchmarks.trial import RATE
 from paper_repro.gan import objectives
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.maxout import maxout
+
+ACTIVATIONS = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 
 class _Maxout(nn.Module):
@@ -22,27 +25,18 @@ class _Maxout(nn.Module):
         return maxout(values, self.pieces)
 
 
-def _network(inputs: int, layers: tuple[recipe.AnyLayer, ...], *, logits: bool) -> nn.Sequential:
+def _network(inputs: int, layers: tuple[recipe.AnyLayer, ...]) -> nn.Sequential:
     modules: list[nn.Module] = []
     for layer in layers:
-        if not isinstance(layer, recipe.FullyConnected):
-            raise ValueError(f"{layer.layer}: the plain loop is for fully connected networks")
+        assert isinstance(layer, recipe.FullyConnected)
         if layer.keep != 1:
             modules.append(nn.Dropout(1 - layer.keep))
-        pieces = layer.pieces if isinstance(layer, recipe.Maxout) else 1
-        affine = nn.Linear(inputs, layer.units * pieces)
-        if isinstance(layer.init, recipe.UniformInit):
-            nn.init.uniform_(affine.weight, -layer.init.uniform, layer.init.uniform)
-        modules.append(affine)
-        match layer:
-            case recipe.Maxout():
-                modules.append(_Maxout(layer.pieces))
-            case recipe.Relu():
-                modules.append(nn.ReLU())
-            case recipe.Sigmoid():
-                modules.append(nn.Sigmoid())
+        if isinstance(layer, recipe.Maxout):
+            modules += [nn.Linear(inputs, layer.units * layer.pieces), _Maxout(layer.pieces)]
+        else:
+            modules += [nn.Linear(inputs, layer.units), ACTIVATIONS[layer.layer]()]
         inputs = layer.units
-    return nn.Sequential(*(modules[:-1] if logits else modules))
+    return nn.Sequential(*modules)
 
 
 class PlainLoop:
@@ -55,21 +49,19 @@ class PlainLoop:
 
     def __init__(self, experiment: recipe.Experiment, d: int, device: torch.device) -> None:
         self.experiment = experiment
-        self.generator = _network(
-            experiment.noise_dimension, experiment.generator, logits=False
-        ).to(device)
-        self.discriminator = _network(d, experiment.discriminator, logits=True).to(device)
+        self.generator = _network(experiment.noise_dimension, experiment.generator).to(device)
+        self.discriminator = _network(d, experiment.discriminator)[:-1].to(device)  # logits
         self.optimizers = [
-            torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.5)
+            torch.optim.SGD(network.parameters(), lr=RATE, momentum=0.5)
             for network in (self.generator, self.discriminator)
         ]
 
     def update(self, x: torch.Tensor) -> None:
         """Update both players on a batch, (n, d)."""
-        z = torch.rand(len(x), self.experiment.noise_dimension, device=x.device) * 12**0.5 - 3**0.5
+        settings = self.experiment
+        z = torch.rand(len(x), settings.noise_dimension, device=x.device) * 12**0.5 - 3**0.5
         samples = self.generator(z)
         data, fake = self.discriminator(x), self.discriminator(samples)
-        settings = self.experiment
         d_loss = objectives.discriminator_loss(data, fake, settings.discriminator_loss)
         g_loss = objectives.generator_loss(fake, settings.generator_loss)
         for optimizer in self.optimizers:

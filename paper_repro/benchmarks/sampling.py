@@ -6,12 +6,11 @@ from typing import Any
 import torch
 
 from paper_repro.benchmarks.timing import by_turns, spread
+from paper_repro.benchmarks.trial import trial
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
 from paper_repro.core.recipe import family_in, recipe_of
-from paper_repro.core.sampler import Sampler
 from paper_repro.data.catalogue import SOURCES
-from paper_repro.forecast.duration import trial_training
 
 ROUNDS = 7
 SECONDS = 0.3
@@ -21,19 +20,17 @@ CPU = torch.device("cpu")  # where all samples are drawn
 STD = 1.0  # of a walk: decides no time
 
 
-def random_sampler(name: str) -> Sampler:
-    """Return an experiment's sampler with random weights, which take as long as trained ones."""
+def random_sampler(name: str) -> Any:
+    """Return an experiment's `Sampler` with random weights, which take as long as trained ones."""
     params = read_params()
-    recipe, family = recipe_of(params, name), family_in(params, name)
-    shape = SOURCES[recipe.dataset].shape
+    recipe, model = recipe_of(params, name), family_in(params, name).model_module()
     tensors = {
         key.removeprefix("generator."): tensor
-        for key, tensor in trial_training(recipe, family, shape, CPU).model().items()
+        for key, tensor in trial(name, CPU).model().items()
         if key.startswith("generator.")
     }
-    images = torch.rand(max(CHAINS), *shape).flatten(1)
-    sampler: Sampler = family.model_module().sampler(recipe, tensors, STD, lambda: images)
-    return sampler
+    images = torch.rand(max(CHAINS), *SOURCES[recipe.dataset].shape).flatten(1)
+    return model.sampler(recipe, tensors, STD, lambda: images)
 
 
 @fast_float32()

@@ -1,15 +1,16 @@
 """Timing by turns: what is compared runs in the same minutes, so that drift hits all of it."""
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from paper_repro.forecast.duration import warm_ups
 
+Call = Callable[[], object]
 Times = dict[str, list[float]]  # seconds a call, one entry a round
 
 
@@ -20,11 +21,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def by_turns(
-    calls: Mapping[str, Callable[[], object]],
-    device: torch.device,
-    *,
-    rounds: int,
-    seconds: float,
+    calls: Mapping[str, Call], device: torch.device, *, rounds: int, seconds: float
 ) -> Times:
     """Time each call once a round, in an order that turns round every time.
 
@@ -39,13 +36,12 @@ def by_turns(
         repeats[name] = max(1, math.ceil(seconds / _time(call, 1, device)))
     times: Times = {name: [] for name in calls}
     for index in range(rounds):
-        order = list(calls) if index % 2 == 0 else list(calls)[::-1]
-        for name in order:
+        for name in list(calls)[:: -1 if index % 2 else 1]:
             times[name].append(_time(calls[name], repeats[name], device))
     return times
 
 
-def _time(call: Callable[[], object], repeats: int, device: torch.device) -> float:
+def _time(call: Call, repeats: int, device: torch.device) -> float:
     wait_for(device)
     started = time.perf_counter()
     for _ in range(repeats):
@@ -56,10 +52,8 @@ def _time(call: Callable[[], object], repeats: int, device: torch.device) -> flo
 
 def spread(values: list[float]) -> dict[str, Any]:
     """Return median, quartiles and number of values."""
-    if len(values) == 1:
-        return {"median": values[0], "quartiles": [values[0]] * 2, "n": 1}
-    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": statistics.median(values), "quartiles": [first, third], "n": len(values)}
+    first, median, third = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+    return {"median": median, "quartiles": [first, third], "n": len(values)}
 
 
 def ratio(times: Times, above: str, below: str) -> dict[str, Any]:

@@ -19,6 +19,11 @@ JOBS = Path("jobs")  # logs, and how often a job was restarted
 RESTARTS = 3  # without a new update, before a job gives up
 
 
+def log_path(key: str) -> Path:
+    """Return the log of a run, or of the job that runs `dvc repro`."""
+    return JOBS / f"{key}.log"
+
+
 def job(key: str, expected: str) -> None:
     """Train a run as a job.
 
@@ -50,10 +55,11 @@ def _look_anew(run: Run) -> None:
     A client of NFS may remember for a while that a file was absent which another node has written
     since; who lists the folder is told.
     """
-    checkpoints = CHECKPOINTS, CHECKPOINTS / run.key
-    models, prepared = model_path(run.key).parent, processed_folder(run.profile, run.dataset)
-    below = [run.folder.with_name(run.stacked_on.stem)] if run.stacked_on else []
-    for folder in (*checkpoints, models, prepared, run.folder, *below):
+    for folder in (
+        *(CHECKPOINTS, CHECKPOINTS / run.key, model_path(run.key).parent),
+        *(processed_folder(run.profile, run.dataset), run.folder),
+        *([run.folder.with_name(run.stacked_on.stem)] if run.stacked_on else []),
+    ):
         with contextlib.suppress(FileNotFoundError):
             os.listdir(folder)
 

@@ -6,8 +6,8 @@ import sys
 import time
 
 from paper_repro.cluster import slurm
-from paper_repro.cluster.job import JOBS
-from paper_repro.cluster.progress import State, read_state
+from paper_repro.cluster.job import JOBS, log_path
+from paper_repro.cluster.progress import read_state
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import holder
 from paper_repro.training.checkpoint import CHECKPOINTS, LOCK
@@ -37,37 +37,35 @@ def jobs(*, watch: bool = False, cancel: bool = False) -> None:
         print(f"cancelled: {told}" if alive else "no job of this folder is queued")
         return
     try:
-        while True:
-            queued, trouble = _queue()
-            keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
-            here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
-            rows = [_row(key, queued.get(key), key in here) for key in keys]
-            if watch and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-                print("\033[H\033[2J", end="")
-            print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
-            if trouble:
-                print(f"paper_repro: {trouble}; this is from logs alone", file=sys.stderr)
-            going = here or trouble or any(job.alive for job in queued.values())
-            if not watch or not going:
-                return
+        while _show(clear=watch) and watch:
             time.sleep(REFRESH_SECONDS)
     except KeyboardInterrupt:
         if not watch:
             raise
 
 
-def _queue() -> tuple[dict[str, slurm.Job], str]:
-    """Return Slurm's jobs, none where it is absent, and why it gives no answer, if so."""
+def _show(*, clear: bool) -> bool:
+    """Print the lines, on a terminal that is cleared; return whether any may still change."""
+    queued, trouble = dict[str, slurm.Job](), ""
     try:
-        return slurm.queue(), ""
+        queued = slurm.queue()
     except slurm.NoCluster:  # all runs are this machine's
-        return {}, ""
+        pass
     except UserError as error:
-        return {}, str(error)
+        trouble = str(error)
+    keys = sorted({*queued, *(path.stem for path in JOBS.glob("*.log"))})
+    here = {key for key in keys if holder(CHECKPOINTS / key / LOCK)}
+    rows = [_row(key, queued.get(key), key in here) for key in keys]
+    if clear and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        print("\033[H\033[2J", end="")
+    print(_table([COLUMNS, *rows]) if rows else "no jobs yet", flush=True)
+    if trouble:
+        print(f"paper_repro: {trouble}; this is from logs alone", file=sys.stderr)
+    return bool(here or trouble or any(job.alive for job in queued.values()))
 
 
 def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:
-    log, state = JOBS / f"{key}.log", _state(key)
+    log = log_path(key)
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     marks = re.findall(r"-- [\d-]+T[\d:]+ \S+: (.*)", text)
     shown = marks[-1] if marks else ""
@@ -76,6 +74,10 @@ def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:
         shown, ended_well = f"{job.number} {job.state}", job.state == "COMPLETED"
     elif in_training:
         shown, ended_well = "in training here", False
+    try:
+        state = read_state(key)
+    except UserError:  # no longer listed, or being written; the line has the rest
+        state = None
     if state and state.trained and ended_well:
         shown = "finished"
     row = state.validation if state else None
@@ -83,19 +85,12 @@ def _row(key: str, job: slurm.Job | None, in_training: bool) -> tuple[str, ...]:
         key,
         shown,
         job.node if job else "",
-        f"{state.epochs - state.epochs_left}/{state.epochs}" if state else "",
+        f"{state.recipe.passes - state.epochs_left}/{state.recipe.passes}" if state else "",
         f"{state.rate:.1f}" if state and state.rate else "",
         f"{row['valid_nats']:.1f} nats" if row else "",
         str(job.restarts) if job else "",
         str(log) if log.exists() else "",
     )
-
-
-def _state(key: str) -> State | None:
-    try:
-        return read_state(key)
-    except UserError:  # no longer listed, or being written; the line has the rest
-        return None
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

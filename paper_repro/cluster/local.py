@@ -2,18 +2,18 @@
 
 import datetime
 import os
-import queue
 import subprocess
-import threading
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from pathlib import Path
 
 import torch
 
 from paper_repro import system
+from paper_repro.cluster.job import log_path
 from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.training.interrupt import on_signals
 
+LOOK_SECONDS = 0.1
 SAVED = (130, 143, -15)  # exit codes of a training that was warned, the last two before it listened
 
 
@@ -52,96 +52,89 @@ def slots(
     return [{"CUDA_VISIBLE_DEVICES": one, "OMP_NUM_THREADS": str(threads)} for one in visible]
 
 
-class Pool:
-    """Runs commands by name, as many at once as there are slots."""
+def run_in(
+    places: Sequence[dict[str, str]],
+    commands: Mapping[str, Sequence[str]],
+    after: Mapping[str, str],
+) -> dict[str, int | None]:
+    """Run commands by name, one at a time in each slot.
 
-    def __init__(self, places: Sequence[dict[str, str]], logs: Path) -> None:
-        self.places: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
-        for place in places:
-            self.places.put(place)
-        self.workers = len(places)
-        self.logs = logs
-        self.guard = threading.Lock()  # of what follows
-        self.stopping = False
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+    Parameters
+    ----------
+    places : the `slots`.
+    after : by name, another command that must have succeeded.
 
-    def run(
-        self, commands: Mapping[str, Sequence[str]], after: Mapping[str, str]
-    ) -> dict[str, int | None]:
-        """Run all commands; return their exit codes, None of one whose forerunner failed.
+    Returns
+    -------
+    dict
+        Their exit codes, None of one whose forerunner failed.
 
-        Parameters
-        ----------
-        after : by name, another that must have succeeded.
-
-        Raises
-        ------
-        Interrupted
-            On SIGINT or SIGTERM, after every child has had SIGTERM and ended.
-        """
-        codes: dict[str, int | None] = {}
-        waiting, going = list(commands), dict[Future[int | None], str]()
-        with ThreadPoolExecutor(self.workers) as executor:
-            try:
-                while waiting or going:
-                    for name in list(waiting):
-                        below = after.get(name)
-                        if below in waiting or below in going.values():
-                            continue
-                        waiting.remove(name)
-                        if below is not None and codes.get(below, 0) != 0:
-                            codes[name] = None
-                            self._tell(name, f"not started, because {below} failed")
-                        else:
-                            going[executor.submit(self._one, name, commands[name])] = name
-                    for done in wait(going, return_when=FIRST_COMPLETED).done:
-                        codes[going.pop(done)] = done.result()
-            except KeyboardInterrupt:
-                self._stop()
-                raise Interrupted(
-                    "interrupted; every run was told to save; the same command goes on from there"
-                ) from None
-        return codes
-
-    def _one(self, name: str, command: Sequence[str]) -> int | None:
-        place = self.places.get()
-        path = self.logs / f"{name}.log"
-        try:
-            with self.guard, path.open("ab") as log:
-                if self.stopping:
-                    return None
-                where = place["CUDA_VISIBLE_DEVICES"]
-                where = (
-                    f"{f'GPU {where}' if where else 'CPU'}, {place['OMP_NUM_THREADS']} thread(s)"
-                )
-                log.write(f"{_marker(name)}on {where}\n".encode())
-                log.flush()
-                child = self.children[name] = subprocess.Popen(
-                    command,
-                    env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | place,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # a Ctrl-C is for us to pass on, once
-                )
-            self._tell(name, f"started on {where}, log {path}")
-            code = child.wait()
-            with path.open("ab") as log:
-                log.write(f"{_marker(name)}exit {code}\n".encode())
-            self._tell(name, "done" if not code else "saved" if code in SAVED else f"exit {code}")
-            return code
-        finally:
-            self.places.put(place)
-
-    def _stop(self) -> None:
-        with self.guard:
-            self.stopping = True
-            for child in self.children.values():
-                child.terminate()
-
-    def _tell(self, name: str, what: str) -> None:
-        print(f"{datetime.datetime.now():%H:%M:%S} {name}: {what}", flush=True)
+    Raises
+    ------
+    Interrupted
+        On SIGINT, SIGTERM or SIGHUP, after every child has had SIGTERM and ended.
+    """
+    codes: dict[str, int | None] = {}
+    free, waiting = list(places), list(commands)
+    going: dict[str, tuple[subprocess.Popen[bytes], dict[str, str]]] = {}
+    with on_signals() as stop:
+        while (waiting or going) and not stop.requested:
+            for name in list(waiting):
+                below = after.get(name, "")
+                if codes.get(below, 0) != 0:
+                    waiting.remove(name)
+                    codes[name] = None
+                    _tell(name, f"not started, because {below} failed")
+                elif free and (not below or below in codes):
+                    waiting.remove(name)
+                    slot = free.pop(0)
+                    going[name] = _started(name, commands[name], slot), slot
+            time.sleep(LOOK_SECONDS)
+            for name, (child, slot) in list(going.items()):
+                if child.poll() is not None:
+                    codes[name] = _ended(name, child)
+                    free.append(slot)
+                    del going[name]
+        for child, _ in going.values():
+            child.terminate()
+        for name, (child, _) in going.items():
+            _ended(name, child)
+    if stop.requested:
+        raise Interrupted(
+            "interrupted; every run was told to save; the same command goes on from there"
+        )
+    return codes
 
 
-def _marker(name: str) -> str:
-    return f"-- {datetime.datetime.now():%Y-%m-%dT%H:%M:%S} {name}: "
+def _started(name: str, command: Sequence[str], slot: dict[str, str]) -> subprocess.Popen[bytes]:
+    gpu, threads = slot["CUDA_VISIBLE_DEVICES"], slot["OMP_NUM_THREADS"]
+    where = f"{f'GPU {gpu}' if gpu else 'CPU'}, {threads} thread(s)"
+    _mark(name, f"on {where}")
+    with log_path(name).open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | slot,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C is for us to pass on, once
+        )
+    _tell(name, f"started on {where}, log {log_path(name)}")
+    return child
+
+
+def _ended(name: str, child: subprocess.Popen[bytes]) -> int:
+    """Wait until a child has ended, say how, and return its exit code."""
+    code = child.wait()
+    _mark(name, f"exit {code}")
+    _tell(name, "done" if not code else "saved" if code in SAVED else f"exit {code}")
+    return code
+
+
+def _mark(name: str, what: str) -> None:
+    with log_path(name).open("a", encoding="utf-8") as log:
+        log.write(f"-- {datetime.datetime.now():%Y-%m-%dT%H:%M:%S} {name}: {what}\n")
+
+
+def _tell(name: str, what: str) -> None:
+    print(f"{datetime.datetime.now():%H:%M:%S} {name}: {what}", flush=True)

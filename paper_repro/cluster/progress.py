@@ -39,21 +39,16 @@ class State:
     validation: dict[str, Any] | None  # the newest row
 
     @property
-    def epochs(self) -> int:
-        """Epochs of the whole training."""
-        return self.recipe.passes
-
-    @property
     def epochs_left(self) -> int:
         """Epochs that are not done, one that has begun among them."""
         each = self.recipe.updates_per_epoch(self.dataset.counts["train"])
-        return self.epochs - self.update // each
+        return self.recipe.passes - self.update // each
 
     @property
     def trained(self) -> bool:
         """Whether the last epoch is done and measured."""
         measured = self.validation["epoch"] if self.validation else 0
-        return self.epochs_left <= 0 and measured == self.epochs
+        return self.epochs_left <= 0 and measured == self.recipe.passes
 
     @property
     def stamp(self) -> str:
@@ -61,12 +56,8 @@ class State:
 
         Not of the model that it starts from, which may be in training when the job is submitted.
         """
-        parts = {
-            "run": self.run.model_dump(),
-            "recipe": self.recipe.model_dump(mode="json"),
-            "data": self.dataset.digest(),
-            "code": self.code,
-        }
+        run, recipe = self.run.model_dump(), self.recipe.model_dump(mode="json")
+        parts = {"run": run, "recipe": recipe, "data": self.dataset.digest(), "code": self.code}
         return digest(parts)[:12]
 
     @property
@@ -75,12 +66,12 @@ class State:
 
         Whether it diverged is no matter: that is a result, too.
         """
-        run = self.run
         try:
-            record, made = read_training(run), read_circumstances(run, "train")
+            record = read_training(self.run)
+            made = read_circumstances(self.run, "train")
             if record["status"] == "ok":
-                require_model(run)
-            below = sha256_file(run.stacked_on) if run.stacked_on else None
+                require_model(self.run)
+            below = sha256_file(self.run.stacked_on) if self.run.stacked_on else None
         except (OSError, UserError):
             return False
         return (
@@ -108,9 +99,8 @@ def read_state(key: str, kinds: Iterable[str] = DEVICE_KINDS) -> State | None:
     if not dataset.ok:
         return None
     code = _code(*stage_modules(family_in(params, run.experiment)))
-    paths = {
-        present_checkpoint(run, recipe, dataset, torch.device(kind), code).path for kind in kinds
-    }
+    devices = map(torch.device, kinds)
+    paths = {present_checkpoint(run, recipe, dataset, device, code).path for device in devices}
     records = [read_metadata(path) for path in paths if path.exists()]
     record = max(records, key=lambda found: found["update"], default={})
     update, rate = record.get("update", 0), None

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paper_repro.cluster.job import log_path
 from paper_repro.core.errors import UserError
 
 SCRIPT = Path(__file__).with_name("job.sh")
@@ -19,8 +20,6 @@ ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"),
     *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
 }
-
-
 NO_CONFIGURATION = ": fatal: Could not establish a configuration source"
 
 
@@ -106,7 +105,7 @@ def queue() -> dict[str, Job]:
 
 
 def command(
-    key: str, stamp: str, arguments: Sequence[str], after: Iterable[str], options: Sequence[str]
+    key: str, stamp: str, arguments: Sequence[str], after: Sequence[str], options: Sequence[str]
 ) -> list[str]:
     """Return the call of sbatch that submits a job.
 
@@ -116,39 +115,29 @@ def command(
     after : jobs that must have succeeded.
     options : of sbatch, the user's, which override ours.
     """
-    numbers = list(after)
     return [
-        "sbatch",
-        "--parsable",
+        *("sbatch", "--parsable", "--nodes=1", "--ntasks=1", "--requeue", "--open-mode=append"),
         f"--job-name={_name(key, stamp)}",
         f"--chdir={Path.cwd()}",
-        f"--output=jobs/{key}.log",
-        "--open-mode=append",
-        "--nodes=1",
-        "--ntasks=1",
-        "--requeue",
+        f"--output={log_path(key)}",
         f"--signal={WARNING}",
-        *([f"--dependency=afterok:{':'.join(numbers)}"] if numbers else []),
+        *([f"--dependency=afterok:{':'.join(after)}"] if after else []),
         "--kill-on-invalid-dep=yes",
         *options,
-        str(SCRIPT),
-        sys.executable,
-        key,
-        *arguments,
+        *(str(SCRIPT), sys.executable, key, *arguments),
     ]
 
 
 def submit(call: Sequence[str]) -> str:
     """Submit a job by a `command`; return its number (`UserError` with sbatch's own words)."""
     said = _ask(*call)  # a site's own lines may stand beside the number, and a cluster's after it
-    numbers = re.findall(r"^(\d+)(?:;\S+)?$", said, re.MULTILINE)
-    if len(numbers) != 1:
-        raise UserError(
-            f"sbatch: gave no job's number, but {' '.join(said.split())!r}; a job may have been "
-            "submitted: see squeue"
-        )
-    number: str = numbers[0]
-    return number
+    match re.findall(r"^(\d+)(?:;\S+)?$", said, re.MULTILINE):
+        case [str(number)]:
+            return number
+    raise UserError(
+        f"sbatch: gave no job's number, but {' '.join(said.split())!r}; a job may have been "
+        "submitted: see squeue"
+    )
 
 
 def cancel(jobs: Iterable[Job]) -> None:

@@ -5,14 +5,12 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 from paper_repro.cluster import local, slurm
-from paper_repro.cluster.job import JOBS
+from paper_repro.cluster.job import JOBS, log_path
 from paper_repro.cluster.progress import State, read_state
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, held, holder
@@ -37,34 +35,13 @@ PASSED_ON = (
 )
 FLAGS = ("--exclusive", "-H/--hold")
 SHARED = "a GPU trains several small runs faster together than in turn: --per-gpu, see CLUSTER.md"
+BUSY = (
+    "another `paper_repro submit` is at work in this folder ({holder}); wait until it has ended, "
+    "or end it with Ctrl-C"
+)
 
-
-def _below(run: Run) -> str | None:
-    """Return the key of the run from whose model a run starts."""
-    return run.stacked_on.stem if run.stacked_on else None
-
-
-@dataclass(frozen=True)
-class Work:
-    """A run to train, and the job that it replaces."""
-
-    state: State
-    replaces: slurm.Job | None = None  # one that waits for another model, or would refuse to train
-
-    @property
-    def run(self) -> Run:
-        """The run itself."""
-        return self.state.run
-
-    @property
-    def below(self) -> str | None:
-        """The key of the run from whose model it starts."""
-        return _below(self.run)
-
-    @property
-    def arguments(self) -> list[str]:
-        """What Python is called with to train it."""
-        return ["-m", "paper_repro", "job", self.run.key, self.state.stamp]
+Alive = dict[str, slurm.Job]  # jobs that wait or run, by their runs' keys
+Work = dict[str, State]  # what is to be trained, by key; what a run starts from comes before it
 
 
 def submit(
@@ -104,58 +81,45 @@ def submit(
         If an option does not belong to that place, there is no such target, data or parameters are
         bad, Slurm refuses a job, or a run failed on this machine.
     """
-    of_local: dict[str, object] = {"gpus": gpus, "per-gpu": per_gpu, "jobs": jobs}
-    _check_options(on, of_local, {"time": time, "mem": mem, "sbatch": sbatch})
-    for name, value in (("per-gpu", per_gpu), ("jobs", jobs), ("cpus", cpus)):
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: must be at least 1")
-    options = _options(time, mem, cpus, sbatch)
+    of_local = {"gpus": gpus, "per-gpu": per_gpu, "jobs": jobs}
+    of_slurm = {"time": time, "mem": mem, "sbatch": sbatch}
+    other, foreign = ("local", of_local) if on == "slurm" else ("slurm", of_slurm)
+    for name, value in foreign.items():
+        if value:
+            hint = "; on Slurm, ask with --sbatch=--gpus=1" if name == "gpus" else ""
+            raise UserError(f"--{name}: only with --on {other}{hint}")
+    if jobs and (gpus or per_gpu):
+        raise UserError(
+            "--jobs: only without --gpus and --per-gpu, which say how many runs at once"
+        )
+    for name, count in (("per-gpu", per_gpu), ("jobs", jobs), ("cpus", cpus)):
+        if count is not None and count < 1:
+            raise UserError(f"--{name} {count}: must be at least 1")
+    options = _options({"time": time, "mem": mem, "cpus-per-task": cpus}, sbatch)
     places = local.slots(gpus, jobs, cpus, per_gpu) if on == "local" else []
     require_current_lists()
-    with _alone():
+    repro = ["-m", "dvc", "repro", target] if then_repro else None
+    with held(JOBS / LOCK, BUSY):
         queued = slurm.queue() if on == "slurm" else {}  # first, lest a job ends in between
         alive = {key: job for key, job in queued.items() if job.alive}
         work, waiting = _work(_stale_runs(target, alive), alive)
-        repro = ["-m", "dvc", "repro", target]
         if not work:
             print("nothing to submit")
         if on == "local":
-            _run_here(work, places, repro if then_repro else None, dry_run)
+            _run_here(work, places, repro, dry_run)
         else:
             numbers = {key: alive[key].number for key in waiting}
-            _queue(work, numbers, options, dry_run)
-            if then_repro:
-                key = f"repro-{digest(target)[:8]}"
-                earlier = alive.get(key)
-                if earlier and earlier.state != "PENDING":
-                    print(f"dvc repro {target}: already job {earlier.number} ({earlier.state})")
-                else:
-                    call = slurm.command(key, "0", repro, numbers.values(), options)
-                    _queue_repro(key, call, earlier, dry_run)
+            _queue(work, alive, numbers, options, dry_run)
+            if repro:
+                _queue_repro(target, repro, alive, list(numbers.values()), options, dry_run)
     if not then_repro:
         print(f"when all are done: dvc repro {shlex.quote(target)}")
 
 
-def _check_options(on: str, of_local: dict[str, object], of_slurm: dict[str, object]) -> None:
-    foreign = of_local if on == "slurm" else of_slurm
-    for name, value in foreign.items():
-        if value:
-            where = "local" if on == "slurm" else "slurm"
-            hint = "; on Slurm, ask with --sbatch=--gpus=1" if name == "gpus" else ""
-            raise UserError(f"--{name}: only with --on {where}{hint}")
-    if of_local["jobs"] and (of_local["gpus"] or of_local["per-gpu"]):
-        raise UserError(
-            "--jobs: only without --gpus and --per-gpu, which say how many runs at once"
-        )
-
-
-def _options(
-    time: str | None, mem: str | None, cpus: int | None, sbatch: Sequence[str]
-) -> list[str]:
+def _options(given: dict[str, object], sbatch: Sequence[str]) -> list[str]:
     """Return the user's options of sbatch (`UserError` if one is not passed on)."""
-    given = {"time": time, "mem": mem, "cpus-per-task": cpus}
     options = [f"--{name}={value}" for name, value in given.items() if value]
-    allowed = _Options(add_help=False, allow_abbrev=False)
+    allowed = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for names in PASSED_ON:
         allowed.add_argument(*names.split("/"))
     for names in FLAGS:
@@ -165,7 +129,10 @@ def _options(
             words = shlex.split(text) if text else ["--"]  # of which argparse leaves nothing
         except ValueError as error:
             raise UserError(f"--sbatch {text}: {error}") from None
-        _, others = allowed.parse_known_args(words)
+        try:
+            _, others = allowed.parse_known_args(words)
+        except argparse.ArgumentError as error:
+            raise UserError(f"--sbatch: {error}") from None
         if others:
             raise UserError(
                 f"--sbatch {others[0]}: is not passed on; there are "
@@ -175,20 +142,9 @@ def _options(
     return options
 
 
-class _Options(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"--sbatch: {message}")
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Keep out any other submission from this folder (`UserError` if there is one)."""
-    busy = (
-        "another `paper_repro submit` is at work in this folder ({holder}); wait until it has "
-        "ended, or end it with Ctrl-C"
-    )
-    with held(JOBS / LOCK, busy):
-        yield
+def _below(run: Run) -> str | None:
+    """Return the key of the run from whose model a run starts."""
+    return run.stacked_on.stem if run.stacked_on else None
 
 
 def _stale_runs(target: str, queued: Container[str]) -> list[Run]:
@@ -218,12 +174,22 @@ def _stale_runs(target: str, queued: Container[str]) -> list[Run]:
     return stale
 
 
-def _work(stale: Iterable[Run], alive: dict[str, slurm.Job]) -> tuple[list[Work], list[str]]:
+def _require_own_device(params: Params, run: Run) -> None:
+    device = recipe_of(params, run.experiment).device
+    if re.fullmatch(r"cuda:[1-9]\d*", device):
+        raise UserError(
+            f"{params.where(run.experiment)}.device: {device}, but a job sees only the devices "
+            "that it is given, from cuda:0 on; set it to `auto` or `cuda`"
+        )
+
+
+def _work(stale: Iterable[Run], alive: Alive) -> tuple[Work, list[str]]:
     """Return what is to be trained, and the keys of the runs that are queued and stay so.
 
-    Of what is left out it is printed why.
+    Of what is left out it is printed why. A run to be trained whose job is alive is to replace it:
+    that waits for another model, or would refuse to train.
     """
-    found: dict[str, Work] = {}
+    work: Work = {}
     waiting: list[str] = []
     elsewhere: set[str] = set()  # trained by no job of ours
     for run in stale:
@@ -233,11 +199,11 @@ def _work(stale: Iterable[Run], alive: dict[str, slurm.Job]) -> tuple[list[Work]
             print(f"{key}: not run: its data are absent")
             continue
         edited = job is not None and job.stamp != state.stamp
-        anew = below in found or below in waiting  # it will start from another model
+        anew = below in work or below in waiting  # it will start from another model
         if below in elsewhere:
             elsewhere.add(key)
             print(f"{key}: left out until {below} is trained")
-        elif job and below not in found and not (edited and job.state == "PENDING"):
+        elif job and below not in work and not (edited and job.state == "PENDING"):
             waiting.append(key)
             hint = f", with what it was before an edit; to cancel it: scancel {job.number}"
             print(
@@ -249,68 +215,71 @@ def _work(stale: Iterable[Run], alive: dict[str, slurm.Job]) -> tuple[list[Work]
         elif state.finished and not anew:
             print(f"{key}: finished")
         else:
-            state = replace(state, update=0, validation=None) if anew else state
-            found[key] = Work(state, job)
-    return list(found.values()), waiting
+            work[key] = replace(state, update=0, validation=None) if anew else state
+    return work, waiting
 
 
-def _require_own_device(params: Params, run: Run) -> None:
-    device = recipe_of(params, run.experiment).device
-    if re.fullmatch(r"cuda:[1-9]\d*", device):
-        raise UserError(
-            f"{params.where(run.experiment)}.device: {device}, but a job sees only the devices "
-            "that it is given, from cuda:0 on; set it to `auto` or `cuda`"
-        )
+def _arguments(state: State) -> list[str]:
+    """Return what Python is called with to train a run."""
+    return ["-m", "paper_repro", "job", state.run.key, state.stamp]
 
 
-def _line(work: Work, how: str) -> str:
-    return (
-        f"{work.run.key}: {how}, {work.state.epochs_left} epoch(s) left, log {_log(work.run.key)}"
-    )
-
-
-def _log(key: str) -> Path:
-    return JOBS / f"{key}.log"
+def _tell(state: State, how: str) -> None:
+    key = state.run.key
+    print(f"{key}: {how}, {state.epochs_left} epoch(s) left, log {log_path(key)}", flush=True)
 
 
 def _queue(
-    work: list[Work], numbers: dict[str, str], options: Sequence[str], dry_run: bool
+    work: Work, alive: Alive, numbers: dict[str, str], options: Sequence[str], dry_run: bool
 ) -> None:
-    """Submit jobs to Slurm, and add their numbers to `numbers`."""
-    for one in work:
-        key = one.run.key
-        after = [numbers[one.below]] if one.below in numbers else []
-        call = slurm.command(key, one.state.stamp, one.arguments, after, options)
+    """Submit jobs to Slurm, and add their numbers to those of the jobs that they may wait for."""
+    for key, state in work.items():
+        below = _below(state.run)
+        after = [numbers[below]] if below in numbers else []
+        call = slurm.command(key, state.stamp, _arguments(state), after, options)
         if dry_run:
-            print(_line(one, "would be submitted"))
+            _tell(state, "would be submitted")
             print(f"  {shlex.join(call)}")
             numbers[key] = f"<{key}>"
-        else:
-            numbers[key] = slurm.submit(call)
-            waits = f" after {one.below}" if after else ""
-            if one.replaces:
-                slurm.cancel([one.replaces])
-                waits += f", in place of job {one.replaces.number}"
-            print(_line(one, f"job {numbers[key]}{waits}"), flush=True)
+            continue
+        numbers[key] = slurm.submit(call)
+        how = f"job {numbers[key]}{f' after {below}' if after else ''}"
+        if key in alive:
+            slurm.cancel([alive[key]])
+            how += f", in place of job {alive[key].number}"
+        _tell(state, how)
 
 
-def _queue_repro(key: str, call: Sequence[str], earlier: slurm.Job | None, dry_run: bool) -> None:
+def _queue_repro(
+    target: str,
+    arguments: Sequence[str],
+    alive: Alive,
+    after: Sequence[str],
+    options: Sequence[str],
+    dry_run: bool,
+) -> None:
     """Submit the last job, in place of one that waits for fewer runs."""
+    key = f"repro-{digest(target)[:8]}"
+    earlier = alive.get(key)
+    if earlier and earlier.state != "PENDING":
+        print(f"dvc repro {target}: already job {earlier.number} ({earlier.state})")
+        return
+    call = slurm.command(key, "0", arguments, after, options)
     if dry_run:
         print(f"dvc repro: would be submitted\n  {shlex.join(call)}")
         return
     number = slurm.submit(call)
     if earlier:
         slurm.cancel([earlier])
-    print(f"dvc repro: job {number} after all of them, log {_log(key)}")
+    print(f"dvc repro: job {number} after all of them, log {log_path(key)}")
 
 
 def _run_here(
-    work: list[Work], places: list[dict[str, str]], repro: list[str] | None, dry_run: bool
+    work: Work, places: list[dict[str, str]], repro: list[str] | None, dry_run: bool
 ) -> None:
     """Train side by side on this machine, and then run DVC, if wanted."""
-    for one in work:
-        print(_line(one, "to be trained here"))
+    for state in work.values():
+        _tell(state, "to be trained here")
     if work:
         threads = places[0]["OMP_NUM_THREADS"]
         print(f"{len(places)} run(s) at once, {threads} thread(s) each", flush=True)
@@ -319,16 +288,17 @@ def _run_here(
             print(SHARED, flush=True)
     if dry_run:
         return
-    codes = local.Pool(places, JOBS).run(
-        {one.run.key: [sys.executable, *one.arguments] for one in work},
-        {one.run.key: one.below for one in work if one.below},
+    codes = local.run_in(
+        places,
+        {key: [sys.executable, *_arguments(state)] for key, state in work.items()},
+        {key: below for key, state in work.items() if (below := _below(state.run)) in work},
     )
     if failed := [key for key, code in codes.items() if code]:
         without = [key for key, code in codes.items() if code is None]
         hint = f"; not started because of that: {', '.join(without)}" if without else ""
         raise UserError(
-            f"failed: {', '.join(f'{key} (see {_log(key)})' for key in failed)}{hint}; the others "
-            "are done; run the same command again once that is mended"
+            f"failed: {', '.join(f'{key} (see {log_path(key)})' for key in failed)}{hint}; the "
+            "others are done; run the same command again once that is mended"
         )
     if repro:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.dataset import Dataset, processed_folder, read_dataset
+from paper_repro.core.dataset import Dataset
 from paper_repro.core.families import Family
 from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.float32_matmul import fast_float32
@@ -18,11 +18,10 @@ from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
 from paper_repro.training.recorded import FIRST_UPDATES
-from paper_repro.training.train import stage_modules
 
 TIMED_UPDATES = 20
 TIMED_SECONDS = 1.0  # large networks are timed over fewer
-IMAGES = 10  # in batches: no experiment has more to an update
+IMAGES = 20  # in batches: two updates of any experiment have no more
 
 
 def warm_ups(device: torch.device) -> int:
@@ -32,8 +31,7 @@ def warm_ups(device: torch.device) -> int:
 
 @functools.lru_cache
 def _sha256(path: Path, modified: int, size: int) -> str:
-    """Return a file's hash; one of hundreds of megabytes is read only once."""
-    return sha256_file(path)
+    return sha256_file(path)  # one of hundreds of megabytes is read only once
 
 
 def present_checkpoint(
@@ -50,22 +48,6 @@ def present_checkpoint(
         known = below.stat()
         start = _sha256(below, known.st_mtime_ns, known.st_size)
     return checkpoint_file(run, recipe, dataset, device, code, start)
-
-
-def prepared(run: Run) -> Dataset | None:
-    """Return a run's images if they are prepared (`UserError` if they are damaged)."""
-    if not (processed_folder(run.profile, run.dataset) / "dataset.json").is_file():
-        return None
-    dataset = read_dataset(run.profile, run.dataset)
-    return dataset if dataset.ok else None
-
-
-def updates_done(
-    run: Run, recipe: Recipe, family: Family, dataset: Dataset, device: torch.device
-) -> int:
-    """Return how many updates a run's checkpoint has (`UserError` if it is damaged)."""
-    code = provenance.code_digest(*stage_modules(family))
-    return present_checkpoint(run, recipe, dataset, device, code).updates()
 
 
 def benchmarked(device: torch.device) -> dict[str, float]:

@@ -77,37 +77,42 @@ def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, d
     """
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
+    from paper_repro.core.dataset import processed_folder, read_dataset
     from paper_repro.core.recipe import family_in, recipe_of
     from paper_repro.data.catalogue import SOURCES
     from paper_repro.forecast import duration
     from paper_repro.report.formatting import duration as shown
     from paper_repro.report.release import read_release
     from paper_repro.training.loop import resolve_device
+    from paper_repro.training.train import stage_modules
 
     parts, seconds = [], dict[str, float]()
     release = read_release(params.profile)
-    released = release.runs if release else []
+    released = {run.experiment: run.seconds for run in reversed(release.runs if release else [])}
     rates: dict[str, float] = {}  # by experiment, of which runs differ by their seeds
     for run in runs:
-        where, recipe = params.where(run.experiment), recipe_of(params, run.experiment)
-        family = family_in(params, run.experiment)
-        device = resolve_device(recipe.device, f"{where}.device")
-        size = data_size(params, run.dataset)
-        source, dataset = SOURCES[run.dataset], duration.prepared(run)
-        shape, n_train = source.shape, size.train or source.train
+        recipe, family = recipe_of(params, run.experiment), family_in(params, run.experiment)
+        device = resolve_device(recipe.device, f"{params.where(run.experiment)}.device")
+        shape = SOURCES[run.dataset].shape
+        n_train = data_size(params, run.dataset).train or SOURCES[run.dataset].train
+        prepared = (processed_folder(run.profile, run.dataset) / "dataset.json").is_file()
+        dataset = read_dataset(run.profile, run.dataset) if prepared else None
+        if dataset and not dataset.ok:
+            dataset = None
         if dataset:
             shape, n_train = dataset.shape, dataset.counts["train"]
         left = all_updates = recipe.passes * recipe.updates_per_epoch(n_train)
         if dataset and not starts_from(run, runs):  # from a new model no checkpoint counts
-            done = duration.updates_done(run, recipe, family, dataset, device)
-            left = max(left - done, 0)
+            code = provenance.code_digest(*stage_modules(family))
+            checkpoint = duration.present_checkpoint(run, recipe, dataset, device, code)
+            left = max(left - checkpoint.updates(), 0)
         if left and run.experiment not in rates:
             if params.profile == PAPER:  # a variant left out there is of its base's size
                 known = duration.benchmarked(device)
                 rate = known.get(run.experiment, known.get(params.base(run.experiment)))
             else:
-                took = [one.seconds for one in released if one.experiment == run.experiment]
-                rate = took[0] / all_updates if took else None
+                took = released.get(run.experiment)
+                rate = took / all_updates if took is not None else None
             if rate is None or run.experiment in edited:
                 _tell(f"timing a few updates of {run.experiment}")
                 rate = duration.seconds_per_update(recipe, family, shape, device)

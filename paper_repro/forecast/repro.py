@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from functools import partial
 
 from paper_repro.core.errors import Interrupted
 from paper_repro.forecast.plan import plan
@@ -75,25 +75,10 @@ class Progress:
             self._print("", end="")
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
-
-
-def listen_again() -> None:
-    """Let a child end on SIGINT, by which it is told to, even where we were begun to ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _load_ending() -> ModuleType:
-    """Import what an ending needs, which takes seconds."""
-    return importlib.import_module("paper_repro.report.ending")
-
-
 def run_through(
     command: Sequence[str],
     environment: Mapping[str, str],
-    see: Callable[[str], None] = say,
+    see: Callable[[str], None] = lambda line: print(line, flush=True),
     meanwhile: Callable[[], object] = lambda: None,
 ) -> int:
     """Return the exit code of a command; on SIGINT or SIGTERM it is told to end, and awaited.
@@ -115,7 +100,8 @@ def run_through(
         text=True,
         errors="replace",
         process_group=0,
-        preexec_fn=listen_again,
+        # Let it end on SIGINT, by which it is told to, even where we were begun to ignore that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as child:
         try:
             meanwhile()
@@ -150,10 +136,11 @@ def repro(profile: str, *, allow_missing: bool = False) -> None:
         len(needed_stages(pipeline)), training, rewrite=sys.stdout.isatty() and not plain
     )
     command = [*DVC, "repro", pipeline, *(["--allow-missing"] if allow_missing else [])]
+    load_ending = partial(importlib.import_module, "paper_repro.report.ending")  # takes seconds
     try:
-        code = run_through(command, os.environ, progress.see, meanwhile=_load_ending)
+        code = run_through(command, os.environ, progress.see, meanwhile=load_ending)
     finally:
         progress.end()
     if code:
         raise SystemExit(code)
-    _load_ending().ending(profile)
+    load_ending().ending(profile)
