@@ -14,7 +14,8 @@ from typing import ClassVar
 import torch
 from ruamel.yaml import YAML
 
-from paper_repro.core import float32_matmul, params, provenance, runs
+from paper_repro.core import float32_matmul, params, provenance
+from paper_repro.pipeline import run_list
 
 
 def remembered(function, made_of):
@@ -64,6 +65,6 @@ def remember():
     provenance.import_closure = remembered(provenance.import_closure, sources)
     provenance.code_digest = remembered(provenance.code_digest, sources)
     provenance.versions = functools.cache(provenance.versions)
-    runs.YAML = ListWriter
+    run_list.YAML = ListWriter
     params.read_yaml = remembered(params.read_yaml, text)
     float32_matmul.are_exact = remembered(float32_matmul.are_exact, product)
