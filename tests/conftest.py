@@ -53,6 +53,11 @@ def pytest_configure(config):
         os.execv(sys.executable, sys.orig_argv)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the tests of a real Slurm: they take longest, waiting for its clock."""
+    items.sort(key=lambda item: "nodes" not in item.fixturenames)
+
+
 def pytest_make_parametrize_id(val, argname):
     """Name no test by its bytes: gzip's hold the time, and all processes must name it alike."""
     return argname if isinstance(val, bytes) else None

@@ -81,7 +81,7 @@ SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
 # What takes long to import and draws nothing is imported once.
 BY_TURNS = """
 import os, sys
-import pandas, PIL.Image, pydantic, scipy.stats, sklearn.neural_network, torch, torchvision.utils
+import pandas, PIL.Image, pydantic, scipy.stats, sklearn.neural_network, torch
 import paper_repro.diagnostics.parzen_audit
 assert "matplotlib" not in sys.modules
 for folder, backend in {places!r}:

@@ -1,7 +1,9 @@
-"""`make carry` on a copy of the ablations' lock: it records code, and nothing else."""
+"""`make carry` on two runs of the ablations' lock: it records code, and nothing else."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,31 +12,49 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from paper_repro.pipeline.run_list import write_run_lists
 from tests import golden
 from tests.carry import GOLDEN, differences, record
 from tests.small import ROOT
 
 PROFILE = "ablations"
 LOCK = Path("profiles", PROFILE, "dvc.lock")
+SEEDS = "seeds: {mnist: [0], mnist_minimax: [0]}\n"
+
+
+def copy(folder, *names):
+    """Copy files and folders of the repository."""
+    for name in names:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pyc*"))
+        else:
+            shutil.copy(source, target)
+
+
+@pytest.fixture(scope="module")
+def current(tmp_path_factory):
+    """What a lock is carried over in, with whatever was edited since the last carry."""
+    folder = tmp_path_factory.mktemp("current")
+    copy(folder, "params.yaml", "dvc.yaml", "runs.yaml", "profiles", "paper_repro")
+    for experiment in ("mnist", "mnist_minimax"):
+        copy(folder, f"reports/{PROFILE}/runs/{PROFILE}-{experiment}-0")
+    own = folder / "profiles" / PROFILE / "params.yaml"
+    own.write_text(re.sub(r"^seeds:\n(  .*\n)+", SEEDS, own.read_text(), flags=re.MULTILINE))
+    (folder / ".dvc").mkdir()
+    config = "[core]\n    no_scm = true\n    analytics = false\n"
+    (folder / ".dvc/config").write_text(config)
+    with contextlib.chdir(folder):
+        write_run_lists()
+        record(PROFILE, None)
+    return folder
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch):
+def checkout(current, tmp_path, monkeypatch):
+    shutil.copytree(current, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", "dvc.yaml", "runs.yaml"):
-        shutil.copy(ROOT / name, name)
-    shutil.copytree(ROOT / "profiles", "profiles")
-    shutil.copytree(ROOT / "paper_repro", "paper_repro", ignore=shutil.ignore_patterns("__pyc*"))
-    for path in ROOT.glob(f"reports/{PROFILE}/runs/*/training.json"):
-        place = path.relative_to(ROOT)
-        place.parent.mkdir(parents=True)
-        shutil.copy(path, place)
-        for table in ("curve.csv", "validation.csv"):
-            shutil.copy(path.with_name(table), place.parent)
-    Path(".dvc").mkdir()
-    Path(".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
-    record(PROFILE, None)  # whatever was edited since the last carry
-    return tmp_path
 
 
 def stages():
@@ -108,10 +128,7 @@ def test_every_stage_of_a_run_is_among_the_golden_computations():
 @pytest.mark.slow
 def test_the_code_here_gives_the_bytes_of_the_last_carry(tmp_path):
     """Of two experiments, on a machine of a kind that is known."""
-    for name in ("params.yaml", "dvc.yaml", "CITATION.cff"):
-        shutil.copy(ROOT / name, tmp_path)
-    for name in ("profiles", "paper_repro"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pyc*"))
+    copy(tmp_path, "params.yaml", "dvc.yaml", "CITATION.cff", "profiles", "paper_repro")
     done = subprocess.run(
         [sys.executable, golden.__file__, "mnist", "dbn"],
         cwd=tmp_path,

@@ -252,16 +252,11 @@ def test_the_output_bias_is_the_logit_of_the_clipped_marginals(gan):
     )
 
 
-def test_maxout_takes_contiguous_columns():
-    values = torch.tensor([[1.0, 5, 2, 9, 3, 4], [0, -1, -2, -6, -5, -4]])
-    assert maxout(values, 3).tolist() == [[5, 9], [0, -4]]
-    assert maxout(values, 1).tolist() == values.tolist()
-
-
-def test_maxout_agrees_with_the_loop():
+def test_maxout_agrees_with_the_loop_over_contiguous_columns():
     values = torch.randn(7, 30, generator=stream_rng(0, "maxout"))
-    expected, _ = reference.maxout_forward(values.numpy(), 5)
-    assert np.array_equal(maxout(values, 5).numpy(), expected.astype(np.float32))
+    for pieces in (5, 1):
+        expected, _ = reference.maxout_forward(values.numpy(), pieces)
+        assert np.array_equal(maxout(values, pieces).numpy(), expected.astype(np.float32))
 
 
 def test_maxout_gives_a_tie_to_one_column():
@@ -291,25 +286,15 @@ def test_masks_keep_with_the_probability_and_scale_of_each_layer(gan):
         assert (rows[0] == rows[1]).double().mean().item() == pytest.approx(agreement, abs=0.01)
 
 
-def test_masks_multiply_the_inputs_of_their_layer(gan):
-    x = torch.rand(4, 784, generator=stream_rng(0, "x"))
-    masks = draw_masks(gan.discriminator, 4, stream_rng(0, "masks"))
-    parameters = [p.detach().double().numpy() for p in gan.discriminator.parameters()]
-    expected, _ = reference.discriminator_forward(
-        parameters, x.double().numpy(), [m.double().numpy() for m in masks], 5
-    )
-    logits = gan.discriminator.logits(x, masks).detach().numpy()
-    assert logits == pytest.approx(expected, rel=1e-4, abs=1e-8)
-
-
-def test_without_masks_nothing_is_dropped_or_scaled(gan):
-    x = torch.rand(4, 784, generator=stream_rng(0, "x"))
-    parameters = [p.detach().double().numpy() for p in gan.discriminator.parameters()]
-    expected, _ = reference.discriminator_forward(parameters, x.double().numpy(), [1, 1, 1], 5)
-    assert gan.discriminator.logits(x).detach().numpy() == pytest.approx(
-        expected, rel=1e-4, abs=1e-8
-    )
-    assert gan.discriminator(x).detach().numpy() == pytest.approx(reference.sigmoid(expected))
+def test_masks_multiply_the_inputs_of_their_layer_and_without_them_nothing_is_dropped(gan):
+    network, x = gan.discriminator, torch.rand(4, 784, generator=stream_rng(0, "x"))
+    masks = draw_masks(network, 4, stream_rng(0, "masks"))
+    parameters = [p.detach().double().numpy() for p in network.parameters()]
+    for given, plain in ((masks, [m.double().numpy() for m in masks]), (None, [1, 1, 1])):
+        expected, _ = reference.discriminator_forward(parameters, x.double().numpy(), plain, 5)
+        logits = network.logits(x, given).detach().numpy()
+        assert logits == pytest.approx(expected, rel=1e-4, abs=1e-8)
+    assert network(x).detach().numpy() == pytest.approx(reference.sigmoid(expected))
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,10 @@ def test_a_leaf_that_is_set_is_read_and_its_stages_go_stale(
 ):
     change(Path(path), keys, another(keys[-1], value))
     own = {params_path(profile).as_posix(): profile for profile in PROFILES}[path]
-    concerned = PROFILES if own == PAPER else (own,)
+    concerned = (own,)
+    if own == PAPER:  # of the others, those that read such an entry
+        concerned = [p for p in PROFILES if keys[0] != "experiments" or keys[1] in experiments[p]]
+        concerned = dict.fromkeys((own, *concerned))
     changed, expected, refused = False, set(), False
     for profile in concerned:
         try:

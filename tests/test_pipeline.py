@@ -14,7 +14,7 @@ from tests.small import PROFILES, ROOT, read_from_root, skip_if_edited
 
 FAMILIES = [families.Family(name) for name in families.families()]
 GAN = families.Family("gan")
-YAML_READER = YAML(typ="safe", pure=True)
+YAML_READER = YAML(typ="safe")
 LOCKED = [profile for profile in PROFILES if profile != "quick"]  # its lock is what a reader makes
 PIPELINE = YAML_READER.load(ROOT / "dvc.yaml")["stages"]
 FETCH = YAML_READER.load(ROOT / "data/dvc.yaml")["stages"]

@@ -5,9 +5,9 @@ import torch
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.gan.family import new_trainer
 from paper_repro.gan.noise_and_masks import draw_masks
-from paper_repro.gan.update import GRADIENT_NORMS
+from paper_repro.gan.update import GRADIENT_NORMS, Trainer
 from tests import reference
-from tests.small import small_experiment
+from tests.small import small_experiment, small_values
 
 STEPS = 100
 
@@ -30,8 +30,9 @@ def data(n=200, d=20):
 class Start:
     """A trainer of seed 3, its parameters as arrays, and the same draws from a rng of its own."""
 
-    def __init__(self, experiment):
-        self.trainer = new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu"))
+    def __init__(self, experiment, plain=False):
+        made = new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu"))
+        self.trainer = Trainer(experiment, made.gan, made.draws, plain=plain)
         self.draws = stream_rng(3, "draws")
 
     @property
@@ -124,8 +125,9 @@ def test_measuring_gradient_norms_changes_nothing(float64, update):
     assert not np.array_equal(before, plain.parameters[0][0])
 
 
-def test_gradient_norms_are_those_of_the_reference(float64):
-    start = Start(small_experiment())
+@pytest.mark.parametrize("plain", [False, True])
+def test_gradient_norms_are_those_of_the_reference(float64, plain):
+    start = Start(small_experiment(), plain)
     with torch.no_grad():
         # D rejects: the two losses have far apart gradients.
         start.trainer.discriminator.parameters[-1].fill_(-3)
@@ -154,10 +156,9 @@ def test_the_diagnostics_are_the_paper_s_quantities(float64):
     assert norms is None
 
 
-def test_column_norms_hold_before_and_after_every_update(params):
-    sgd_settings = small_experiment().sgd.model_copy(update={"max_column_norm": 0.3})
-    experiment = small_experiment().model_copy(update={"sgd": sgd_settings})
-    trainer = new_trainer(experiment, (4, 5), data(), 3, torch.device("cpu"))
+def test_column_norms_hold_before_and_after_every_update():
+    bounded = small_values()["sgd"] | {"max_column_norm": 0.3}
+    trainer = Start(small_experiment(sgd=bounded)).trainer
     for _ in range(3):
         for parameter in (*trainer.generator.parameters, *trainer.discriminator.parameters):
             if parameter.dim() == 2:
@@ -168,16 +169,15 @@ def test_column_norms_hold_before_and_after_every_update(params):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])
-def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(params, float64, update):
+def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(float64, update):
     experiment = small_experiment(update=update)
-    trainers = [
+    cpu, gpu = (
         new_trainer(experiment, (4, 5), data(), 3, torch.device(d)) for d in ("cpu", "cuda")
-    ]
-    cpu, gpu = trainers
+    )
+    noise, masks = cpu.draws.noise(10), cpu.draws.masks(20)
     for name, tensor in gpu.state().items():
         tensor.copy_(cpu.state()[name])
-    noise, masks = cpu.draws.noise(10), cpu.draws.masks(20)
-    for trainer in trainers:
+    for trainer in (cpu, gpu):
         device = trainer.generator.parameters[0].device
         trainer.draws = FixedDraws(noise.to(device), [m.to(device) for m in masks])
         for step in range(20):

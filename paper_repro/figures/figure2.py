@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torchvision.utils import make_grid
 
-from paper_repro.core.dataset import Dataset, displayed
+from paper_repro.core.dataset import Dataset, displayed, side_by_side
 from paper_repro.core.records import Sealed, or_not_run, write_record
 from paper_repro.core.runs import Run
 from paper_repro.diagnostics.nearest import nearest
@@ -57,10 +56,7 @@ def grid(samples: torch.Tensor, neighbours: torch.Tensor) -> torch.Tensor:
         own = samples[first : first + SAMPLES_A_ROW]
         tiles += [_framed(image, (0.0, 0.0, 0.0)) for image in own]
         tiles.append(_framed(neighbours[row], YELLOW))
-    picture: torch.Tensor = make_grid(
-        torch.stack(tiles), nrow=SAMPLES_A_ROW + 1, padding=1, pad_value=1.0
-    )
-    return picture
+    return side_by_side(torch.stack(tiles), SAMPLES_A_ROW + 1)
 
 
 def title(run: Run, dataset: Dataset, epoch: int) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torchvision.utils import make_grid
 
+from paper_repro.core.dataset import side_by_side
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.diagnostics.digit_classifier import train_classifier
@@ -76,8 +76,7 @@ def interpolate(ends: torch.Tensor) -> torch.Tensor:
 def strip(images: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """Return (m, d) images in [0, 1] side by side, as (rows + 2, m·(columns + 1) + 1)."""
     tiles = images.clamp(0, 1).reshape(len(images), 1, *shape)
-    picture: torch.Tensor = make_grid(tiles, nrow=len(images), padding=1, pad_value=1.0)
-    return picture[0]
+    return side_by_side(tiles, len(images))[0]
 
 
 def draw(pictures: list[torch.Tensor], strips: list[list[End]], heading: str, path: Path) -> None:

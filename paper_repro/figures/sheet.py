@@ -1,8 +1,6 @@
 """Stage ``sheet@<run>``: a hundred samples of one draw, where the weights are not published."""
 
-from torchvision.utils import make_grid
-
-from paper_repro.core.dataset import displayed
+from paper_repro.core.dataset import displayed, side_by_side
 from paper_repro.evaluation.trained_run import open_shown
 from paper_repro.figures.canvas import save_note
 from paper_repro.figures.figure2 import draw, title
@@ -19,5 +17,4 @@ def sheet(key: str) -> None:
     run, dataset = trained.run, trained.dataset()
     samples = trained.sampler().sample(SIDE**2, run.seed, "sheet")
     images = displayed(samples, samples, dataset.name, dataset.shape)
-    picture = make_grid(images, nrow=SIDE, padding=1, pad_value=1.0)
-    draw(picture, title(run, dataset, trained.epoch), run.folder / FILE)
+    draw(side_by_side(images, SIDE), title(run, dataset, trained.epoch), run.folder / FILE)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torchvision.utils import make_grid
 
+from paper_repro.core.dataset import side_by_side
 from paper_repro.figures.canvas import drawing
 
 
@@ -20,7 +20,7 @@ def draw_strips(
     width : in inches.
     """
     tiles = torch.cat(list(rows)).reshape(-1, 1, *shape)
-    picture = make_grid(tiles, nrow=len(rows[0]), padding=1, pad_value=1.0)
+    picture = side_by_side(tiles, len(rows[0]))
     height = width * picture.shape[1] / picture.shape[2]
     with drawing(path, width, height, vector=False) as figure:
         axes = figure.subplots()

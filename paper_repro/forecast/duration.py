@@ -14,7 +14,6 @@ from paper_repro.core.files import read_json, sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
-from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training.checkpoint import CheckpointFile, checkpoint_file
 from paper_repro.training.family import Training
 from paper_repro.training.recorded import FIRST_UPDATES
@@ -58,6 +57,8 @@ def benchmarked(device: torch.device) -> dict[str, float]:
     UserError
         If its numbers are damaged.
     """
+    from paper_repro.report.benchmarks import FOLDER  # all of the report, which a job doesn't need
+
     if not (FOLDER / "summary.json").is_file() or not (FOLDER / "experiments.json").is_file():
         return {}
     made, here = read_json(FOLDER / "summary.json")["provenance"], provenance.hardware(device)

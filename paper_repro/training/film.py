@@ -7,8 +7,9 @@ lie beside the run's checkpoints, out of git and DVC; a training that goes on ad
 from pathlib import Path
 
 import torch
+from PIL import Image
 
-from paper_repro.core.dataset import displayed
+from paper_repro.core.dataset import displayed, side_by_side
 from paper_repro.core.files import replacing
 
 EPOCHS = {1, 5, 20, 100, 500}  # and the last
@@ -20,8 +21,7 @@ def write_frame(
     folder: Path, epoch: int, samples: torch.Tensor, dataset: str, shape: tuple[int, ...]
 ) -> None:
     """Write an epoch's picture of 40 samples, (40, d), ``epoch-00020.png``."""
-    from torchvision.utils import save_image  # takes a second to import, and few epochs need it
-
     images = displayed(samples, samples, dataset, shape)
+    pixels = side_by_side(images, ROW).mul(255).add(0.5).clamp(0, 255)
     with replacing(folder / f"epoch-{epoch:05}.png") as temporary:
-        save_image(images, temporary, format="png", nrow=ROW, padding=1, pad_value=1.0)
+        Image.fromarray(pixels.permute(1, 2, 0).byte().numpy()).save(temporary, format="png")

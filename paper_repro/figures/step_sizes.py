@@ -1,0 +1,38 @@
+"""Both updates side by side at several learning rates: who wins, and what the samples score."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from paper_repro.figures.canvas import drawing, sns
+
+D_MEANS = {"d_data": "on data", "d_samples": "on samples"}
+
+
+def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> None:
+    """Draw a column for each learning rate: nats above, D's mean on data and samples below.
+
+    All columns end at the same summed rate, so that each spans the same width.
+
+    Parameters
+    ----------
+    measured : with columns ``rate``, ``players``, ``epoch`` and ``valid_nats``.
+    curve : with columns ``rate``, ``players``, ``epoch``, ``d_data`` and ``d_samples``.
+    """
+    rates = sorted(set(measured.rate), reverse=True)
+    d = curve.melt(["rate", "players", "epoch"], list(D_MEANS), var_name="mean", value_name="D")
+    d = d.replace({"mean": D_MEANS})
+    with drawing(path, 2.5 + 2.8 * len(rates), 5) as figure:
+        panels = figure.subplots(2, len(rates), sharey="row", squeeze=False)
+        for rate, (above, below) in zip(rates, panels.T, strict=True):
+            lines: dict[str, Any] = {"x": "epoch", "hue": "players", "estimator": None}
+            of_rate = measured[measured.rate == rate]
+            sns.lineplot(of_rate, y="valid_nats", ax=above, legend=False, **lines)
+            sns.lineplot(
+                d[d.rate == rate], y="D", style="mean", ax=below, legend=rate == rates[-1], **lines
+            )
+            below.axhline(0.5, color="black", linestyle=":")
+            above.set(title=f"learning rate {rate:g}", xlabel="", ylabel="nats, validation")
+            below.set(ylim=(0, 1), ylabel="mean D, dropout on")
+        sns.move_legend(below, "center left", bbox_to_anchor=(1, 0.5))
