@@ -107,10 +107,10 @@ def test_a_training_takes_as_long_as_the_epochs_that_it_has():
     """The bench may have timed another length than was trained."""
     cost = {"hours": 6.0, "epochs": 300}
     row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
-    assert tables._a_run(row, cost) == "6.0 h, 300 epochs"
+    assert tables.a_run(row, cost) == "6.0 h, 300 epochs"
     seeds = [Seed.model_construct(epochs=50)]
     cut = row.model_copy(update={"seeds": seeds, "length": 1000})
-    assert tables._a_run(cut, cost) == "1.0 h, 50 of 1,000 epochs"
+    assert tables.a_run(cut, cost) == "1.0 h, 50 of 1,000 epochs"
 
 
 def test_table_2_gives_the_time_of_the_epochs_that_were_trained(monkeypatch):
