@@ -52,6 +52,8 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         "commit": nats.commit,
         "title_of": tables.title_of,
         "code": escaping.code,
+        "latex": escaping.latex,
+        "braced": lambda text: f"{{{text}}}",
         "table": table,
     }
     templates.globals |= {"repro": repro, "tables": tables}
