@@ -2,8 +2,7 @@
 
 import html
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -18,11 +17,10 @@ from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.evaluation.trained_run import WALK
 from paper_repro.figures.chains import draw_mixing
-from paper_repro.figures.curves import draw_curves, draw_gradients
+from paper_repro.figures.curves import draw_curves, draw_gradients, draw_variants
 from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
-from paper_repro.figures.variants import draw_variants
 from paper_repro.pipeline.presentation import ABLATIONS, presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
@@ -31,7 +29,7 @@ from paper_repro.report.collect import collect
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
-from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1, margin
+from paper_repro.report.published import ADVERSARIAL, CONTEXT, OTHERS, PAPER, margin
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
@@ -90,7 +88,15 @@ def grouped(claims: Sequence[Claim]) -> dict[str, list[dict[str, Any]]]:
     return {name: group for name, group in groups.items() if group}
 
 
-def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
+def _mark(
+    group: str, label: str, mean: float, kind: Kind, bar: float | None = None, text: str = ""
+) -> Mark:
+    """Return a line of the forest plot, with a bar of that length on either side."""
+    low, high = (None, None) if bar is None else (mean - bar, mean + bar)
+    return Mark(group, label, mean, low, high, kind, text or number(mean, bar))
+
+
+def _retrained(name: str, row: Row) -> Iterator[Mark]:
     """Return the lines of another model of Table 1, by chains one by one and by several, thinned.
 
     Bars are the standard deviation over chains or runs or, of a single one, the error over images.
@@ -101,48 +107,36 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     if first.thinned:
         thinned = "thinned, near start" if row.near_start else "thinned"
         lines.append((thinned, row.thinned_mean, first.thinned.test_se, row.thinned_sd))
-    marks = []
     for samples, mean, se, sd in lines:
         if mean is not None:
-            label, bar = f"{name}, {samples}", se if sd is None else sd
-            one = mark("Other models, retrained", label, mean, "retrained", bar)
-            marks.append(
-                one if sd is None else replace(one, text=f"{number(mean)} (SD {number(sd)})")
-            )
-    return marks
+            bar, text = (se, "") if sd is None else (sd, f"{number(mean)} (SD {number(sd)})")
+            label = f"{name}, {samples}"
+            yield _mark("Other models, retrained", label, mean, "retrained", bar, text)
 
 
-def forest_marks(results: Results, row: Row) -> list[Mark]:
+def forest_marks(results: Results, row: Row) -> Iterator[Mark]:
     """Return the lines of the forest plot of MNIST."""
-
-    def mark(group: str, label: str, mean: float, kind: Kind, se: float | None = None) -> Mark:
-        low, high = (None, None) if se is None else (mean - se, mean + se)
-        return Mark(group, label, mean, low, high, kind, number(mean, se))
-
-    paper, ours = ADVERSARIAL, f"Ours, {row.seeds[0].epochs:,} epochs"
-    marks = [mark("The paper", paper.name, paper.mnist.mean, "paper", paper.mnist.se)]
+    paper, ours = ADVERSARIAL.mnist, f"Ours, {row.seeds[0].epochs:,} epochs"
+    yield _mark("The paper", ADVERSARIAL.name, paper.mean, "paper", paper.se)
     if row.mean is not None and row.verdict.interval:
-        low, high = (paper.mnist.mean + end for end in row.verdict.interval)
-        marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
-    marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
-    marks += [
-        mark("Mean over seeds, by grid of σ", tables.GRIDS[grid]["short"], fmean(means), "grid")
-        for grid, means in row.by_grid.items()
-    ]
+        low, high = (paper.mean + end for end in row.verdict.interval)
+        yield Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean))
+    for seed in row.seeds:
+        yield _mark(ours, f"seed {seed.seed}", seed.number, "seed", seed.test_se)
+    for grid, means in row.by_grid.items():
+        label = tables.GRIDS[grid]["short"]
+        yield _mark("Mean over seeds, by grid of σ", label, fmean(means), "grid")
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
             cut = f", {other.seeds[0].epochs:,} epochs" if other.length else ""
-            marks += _retrained(f"{other.other_model}{cut}", other, mark)
-    marks += [
-        mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
-        for m in TABLE1
-        if m is not paper
-    ]
-    return marks + [
-        mark("Not a model", one["samples"], one["test_mean"], "reference", one["test_se"])
-        for one in (results.audit["rows"] if results.audit else [])
-        if one["samples"] == "training images"
-    ]
+            yield from _retrained(f"{other.other_model}{cut}", other)
+    for model in OTHERS.values():
+        cited = model.mnist
+        yield _mark("Table 1, as printed", model.name, cited.mean, "cited", cited.se)
+    for one in results.audit["rows"] if results.audit else []:
+        if one["samples"] == "training images":
+            label = one["samples"]
+            yield _mark("Not a model", label, one["test_mean"], "reference", one["test_se"])
 
 
 def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callable[[Path], None]]:
@@ -161,7 +155,7 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
         found |= {row.experiment: _curves(row, files[row.experiment], results) for row in rows}
     if mnist and mnist.comparable:
         paper = {"number": PAPER["mnist"].mean, "margin": margin("mnist")}
-        found["forest"] = partial(draw_forest, forest_marks(results, mnist), **paper)
+        found["forest"] = partial(draw_forest, list(forest_marks(results, mnist)), **paper)
     norms = {
         f"seed {run.run.seed}": curve
         for run in files.get("mnist", [])

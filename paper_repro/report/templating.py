@@ -46,7 +46,7 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         "nats": nats.number,
         "printed": nats.printed,
         "signed": nats.signed,
-        "between": lambda ends: nats.interval(ends, nats.signed),
+        "between": nats.between,
         "value": lambda value: f"{value:.4f}".replace("-", "−"),
         "duration": nats.duration,
         "commit": nats.commit,
