@@ -4,35 +4,17 @@ import pytest
 
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
-from paper_repro.report.benchmarks import epoch_seconds
 from paper_repro.report.collect import length_lacked
 from paper_repro.report.content import content
-from paper_repro.report.results import Failed, Fold, Results, Row, Seed, Verdict, read_results
+from paper_repro.report.results import Failed, Fold, Results, Row, Seed, Verdict
 from paper_repro.report.tables import panels
 from paper_repro.report.templating import table, text
-from tests.conftest import ROOT
 
 
 def cells(table):
     """Return a table in Markdown as its lines, each by column."""
     head, _, *lines = (line.strip("| ").split(" | ") for line in table.splitlines())
     return [dict(zip(head, line, strict=True)) for line in lines]
-
-
-def test_every_key_of_a_recipe_that_was_run_is_shown(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    results = read_results("paper")
-    table = {line["Key"].strip("`"): line for line in cells(tables.recipes(results))}
-    for row in (row for row in results.rows if row.seeds):
-        recipe = results.inputs[row.seeds[0].run].parameters
-        shown = {key: line[row.experiment] for key, line in table.items()}
-        assert shown["batch_size"] == str(recipe["batch_size"])
-        assert shown["parzen.sigma_points"] == str(recipe["parzen"]["sigma_points"])
-        for player in {"generator", "discriminator"} & recipe.keys():
-            for index, layer in enumerate(recipe[player]):
-                assert f"layer: {layer['layer']}" in shown[f"{player}.{index}"]
-                assert f"keep: {layer['keep']}" in shown[f"{player}.{index}"]
-            assert shown.get(f"{player}.{len(recipe[player])}", "–") == "–"
 
 
 def test_a_table_in_a_text_is_a_line_a_column():
@@ -111,23 +93,6 @@ def test_a_training_takes_as_long_as_the_epochs_that_it_has():
     seeds = [Seed.model_construct(epochs=50)]
     cut = row.model_copy(update={"seeds": seeds, "length": 1000})
     assert tables.a_run(cut, cost) == "1.0 h, 50 of 1,000 epochs"
-
-
-def test_table_2_gives_the_time_of_the_epochs_that_were_trained(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    results, an_epoch = read_results("paper"), epoch_seconds()
-    assert results.mixing
-    for found in results.mixing:
-        epochs = results.row(found.experiment).seeds[0].epochs
-        assert found.seconds_to_train == pytest.approx(epochs * an_epoch[found.experiment])
-
-
-def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypatch):
-    """Of a DBN with the documented rate nothing."""
-    monkeypatch.chdir(ROOT)
-    kinds = {row.experiment: row.verdict.kind for row in read_results("paper").rows}
-    assert kinds["dbn"] == kinds["stacked_cae"] == "adapted recipe"
-    assert kinds["dbn_constant"] == "documented recipe"
 
 
 @pytest.mark.parametrize(
