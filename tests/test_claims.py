@@ -13,9 +13,10 @@ from paper_repro.report.claims import NUMBERS, ledger
 from paper_repro.report.content import content
 from paper_repro.report.published import PAPER, margin
 from paper_repro.report.report import HOLDS, OPEN, OURS, grouped
-from paper_repro.report.results import Estimate, Published, Row, Seed, Sets, Verdict
+from paper_repro.report.results import Estimate, Published, Sets
 from paper_repro.report.run_files import RunFiles
 from paper_repro.report.verdict import explore, judge
+from tests import rows
 
 FIGURE1 = {
     "panels": [
@@ -70,24 +71,33 @@ CURVE = {
 
 
 def row(means, comparable=True, experiment="mnist", exploration=False, at_02=None):
+    """A row of seeds with these means, and a mean by deep GSN's σ, judged as the report does."""
     sets = None
     if at_02 is not None:
         grids = {GSN_GRID: {"first_images": at_02, "all_images": at_02}}
         sets = Sets(epoch=3, count=2, mean=0.0, sd=1.0, grids=grids)
     seeds = [
-        Seed.model_construct(run=f"paper-{experiment}-{i}", number=mean, sets=sets)
-        for i, mean in enumerate(means)
+        rows.seed(f"paper-{experiment}-{i}", number=mean, sets=sets) for i, mean in enumerate(means)
     ]
-    verdict = Verdict(kind="not run")
-    if means and not comparable:
-        verdict = Verdict(kind="not comparable")
-    elif means and exploration:
-        verdict = explore(means, PAPER[experiment].mean, 5)
-    elif means:
-        verdict = judge(means, PAPER[experiment].mean, margin(experiment))
-    made = Row(experiment=experiment, dataset="MNIST", status="ok", verdict=verdict)
-    mean = sum(means) / len(means) if means else None
-    return made.model_copy(update={"comparable": comparable, "seeds": seeds, "mean": mean})
+    made = rows.row(experiment, seeds, "not comparable" if means else "not run")
+    made.comparable, paper = comparable, PAPER[experiment].mean
+    if means and comparable and exploration:
+        made.verdict = explore(means, paper, 5)
+    elif means and comparable:
+        made.verdict = judge(means, paper, margin(experiment))
+    return made
+
+
+def estimates(means):
+    return [Estimate(sigma=0.2, test_mean=mean, test_se=1.0) for mean in means]
+
+
+def other_model(name, means, thinned, kind="documented recipe"):
+    seeds = [
+        rows.seed(f"paper-{name}-{i}", number=mean, thinned=estimate)
+        for i, (mean, estimate) in enumerate(zip(means, estimates(thinned), strict=True))
+    ]
+    return rows.row(name, seeds, kind, comparable=True)
 
 
 @pytest.fixture
@@ -102,7 +112,7 @@ def verdicts(tmp_path, monkeypatch):
         comparable=True,
         tfd=(),
         seed=0,
-        rows=None,
+        shown=None,
         plain=0.41,
         **figure1,
     ):
@@ -114,11 +124,10 @@ def verdicts(tmp_path, monkeypatch):
         for run in runs:
             run.folder.mkdir(parents=True, exist_ok=True)
             put_table(run, "validation.csv", family.VALIDATION, validation)
-            shown = curve if run.seed == seed else CURVE
-            put_table(run, "curve.csv", family.CURVE, shown)
+            put_table(run, "curve.csv", family.CURVE, curve if run.seed == seed else CURVE)
         write_record(runs[0].folder / "sample_checks.json", samples)
-        rows = rows or [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
-        lines = ledger(rows, [RunFiles(run) for run in runs], **{"figure1": FIGURE1} | figure1)
+        shown = shown or [row(means, comparable)] + ([row(tfd, comparable, "tfd")] if tfd else [])
+        lines = ledger(shown, [RunFiles(run) for run in runs], **{"figure1": FIGURE1} | figure1)
         return {line.id: line for line in lines}
 
     return judged
@@ -136,20 +145,6 @@ def test_the_texts_name_only_numbers_that_were_measured(verdicts):
             text.format_map(measured).format_map(NUMBERS)
 
 
-def other_model(name, means, thinned, kind="documented recipe"):
-    seeds = [
-        Seed.model_construct(
-            run=f"paper-{name}-{i}",
-            number=mean,
-            sets=None,
-            thinned=Estimate(sigma=0.2, test_mean=apart, test_se=1.0),
-        )
-        for i, (mean, apart) in enumerate(zip(means, thinned, strict=True))
-    ]
-    made = Row(experiment=name, dataset="MNIST", status="ok", verdict=Verdict(kind=kind))
-    return made.model_copy(update={"comparable": True, "seeds": seeds, "mean": sum(means) / 3})
-
-
 @pytest.mark.parametrize(
     ("gsn", "kind", "verdict"),
     [
@@ -162,13 +157,13 @@ def other_model(name, means, thinned, kind="documented recipe"):
 )
 def test_the_other_models_are_compared_by_the_chains_that_favour_them(verdicts, gsn, kind, verdict):
     ours = [224.0, 225.0, 226.0, 225.0, 225.0]
-    rows = [
+    shown = [
         row(ours),
         other_model("dbn", [-160.0, -200, -180], [138.0, 139, 140]),
         other_model("stacked_cae", [121.0, 122, 120], [100.0, 101, 102]),
         other_model("deep_gsn", gsn, [200.0, 201, 202], kind),
     ]
-    found = verdicts(ours, rows=rows)["above_retrained_mnist"]
+    found = verdicts(ours, shown=shown)["above_retrained_mnist"]
     assert found.verdict == verdict
     assert found.values["dbn"] == pytest.approx(225 - 139)
     assert found.values["stacked_cae"] == pytest.approx(225 - 121)
@@ -181,14 +176,14 @@ def test_the_other_models_are_compared_by_the_chains_that_favour_them(verdicts, 
 )
 def test_thinned_samples_near_their_start_decide_nothing(verdicts, thinned, near_start, verdict):
     ours = [224.0, 225.0, 226.0, 225.0, 225.0]
-    rows = [
+    shown = [
         row(ours),
         other_model("dbn", [100.0, 101, 102], [thinned, thinned + 1, thinned + 2]),
         other_model("stacked_cae", [121.0, 122, 120], [100.0, 101, 102]),
         other_model("deep_gsn", [210.0, 211, 212], [200.0, 201, 202]),
     ]
-    rows[1].near_start = near_start
-    assert verdicts(ours, rows=rows)["above_retrained_mnist"].verdict == verdict
+    shown[1].near_start = near_start
+    assert verdicts(ours, shown=shown)["above_retrained_mnist"].verdict == verdict
 
 
 def test_of_a_chain_s_runs_those_with_ten_chains_count():
@@ -243,8 +238,8 @@ def test_a_run_that_bears_everything_out(verdicts):
     ("at_theirs", "verdict"), [(217.9, "holds"), (214.9, "holds"), (214.3, "undecided")]
 )
 def test_the_ranking_holds_with_deep_gsn_s_bandwidth_too(verdicts, at_theirs, verdict):
-    rows = [row([224.0, 225.0, 226.0], at_02=at_theirs)]
-    found = verdicts([224.0, 225.0, 226.0], rows=rows)["best_of_table1_mnist"]
+    shown = [row([224.0, 225.0, 226.0], at_02=at_theirs)]
+    found = verdicts([224.0, 225.0, 226.0], shown=shown)["best_of_table1_mnist"]
     assert found.verdict == verdict
     assert found.values["distance"] == 11.0
     assert found.values["distance_at_theirs"] == pytest.approx(at_theirs - 214)
@@ -253,8 +248,8 @@ def test_the_ranking_holds_with_deep_gsn_s_bandwidth_too(verdicts, at_theirs, ve
 
 
 def test_exploration_ranks_nothing(verdicts):
-    rows = [row([224.0, 225.0, 226.0], exploration=True)]
-    found = verdicts([224.0, 225.0, 226.0], rows=rows)
+    shown = [row([224.0, 225.0, 226.0], exploration=True)]
+    found = verdicts([224.0, 225.0, 226.0], shown=shown)
     assert found["best_of_table1_mnist"].verdict == "exploration"
     assert found["table1_mnist"].verdict == "exploration"
     assert found["no_memorisation"].verdict == "holds"
