@@ -11,10 +11,7 @@ from paper_repro.report.formatting import commit, duration
 def circumstances(profile: str) -> None:
     """Print a line for each start of training and each measurement of a profile's runs.
 
-    Raises
-    ------
-    UserError
-        If the profile or a parameter is unknown, or a file is damaged.
+    A damaged file, or an unknown profile, is a `UserError`.
     """
     lines = []
     for key, run in runs(read_params(profile)).items():

@@ -271,18 +271,13 @@ def value_at_convergence(evidence: Evidence) -> dict[str, Any]:
 def ledger(
     rows: list[Row], runs: list[RunFiles], figure1: Figure1, *, figure1_reduced: bool = False
 ) -> list[Claim]:
-    """Return what became of each claim, and of each question of ours.
+    """Return what became of each claim, and of each question of ours (`UserError` as `RunFiles`).
 
     Parameters
     ----------
     rows, runs : of ``results.json``, and of the profile, in the order of its list.
     figure1 : what ``figure1.json`` holds.
     figure1_reduced : whether the profile changes the settings of figure 1's run.
-
-    Raises
-    ------
-    UserError
-        If a file of the MNIST run is absent or damaged.
     """
     by_experiment = {row.experiment: row for row in rows}
     mnist = by_experiment.get("mnist")

@@ -151,9 +151,9 @@ class Collected:
             seed=run.seed,
             epochs=training["epochs"],
             updates=training["updates"],
+            parameters=training["parameters"],
             best_epoch=epoch,
             selected=which,
-            parameters=training["parameters"],
             sigma=found.sigma.dropna().tolist(),
             sigma_at_end_of_grid=bool(found.end_of_grid.any()),
             curve_mean=curve.valid_mean,
@@ -297,12 +297,13 @@ def _sets(files: RunFiles, rows: pd.DataFrame, epoch: int) -> Sets | None:
             f"{epoch}; run `{repro(run.profile, f'weights@{run.key}', report_stage(run.profile))}`"
         )
     numbers = rows[by_default(rows)].test_mean.tolist()
-    grids: dict[str, Any] = {
-        str(grid): by_images.groupby("images", sort=False).test_mean.agg(fmean).to_dict()
-        for grid, by_images in rows.groupby("grid", sort=False)
-    }
+    grids = rows.groupby(["grid", "images"], sort=False).test_mean.agg(fmean).unstack(sort=False)
     return Sets(
-        epoch=epoch, count=len(numbers), mean=fmean(numbers), sd=stdev(numbers), grids=grids
+        epoch=epoch,
+        count=len(numbers),
+        mean=fmean(numbers),
+        sd=stdev(numbers),
+        grids=grids.to_dict("index"),
     )
 
 
@@ -333,9 +334,8 @@ def _documented(model: str, parameters: dict[str, Any]) -> Verdict:
 
 def _failed(files: RunFiles) -> Failed:
     record: Any = files.record
-    return Failed(
-        run=files.run.key, **{name: record[name] for name in ("status", "reason", "todo")}
-    )
+    told = {name: record[name] for name in ("status", "reason", "todo")}
+    return Failed(run=files.run.key, **told)
 
 
 def _made_of(files: RunFiles) -> dict[str, Any]:
@@ -360,13 +360,7 @@ def _require_alike(trained: list[RunFiles]) -> None:
 
 
 def collect(params: Params, listed: list[RunFiles]) -> Results:
-    """Return the results of a profile's runs.
-
-    Raises
-    ------
-    UserError
-        If no run is listed, or a run's files are absent or damaged.
-    """
+    """Return the results of a profile's runs (`UserError` if none is listed, or as `RunFiles`)."""
     profile = params.profile
     if not listed:
         raise UserError(f"{params.own.path}: seeds: lists no run; add one")

@@ -44,12 +44,6 @@ def table(results: Results) -> list[str]:
 
 
 def ending(profile: str) -> None:
-    """Print a profile's numbers beside the release's, and where its page is.
-
-    Raises
-    ------
-    UserError
-        If a record is damaged.
-    """
+    """Print a profile's numbers beside the release's (`UserError` as `read_results`)."""
     print("\n".join(table(read_results(profile))))
     print(f"The report: {results_path(profile).with_name('index.html')}")

@@ -70,12 +70,8 @@ def described(results: Results) -> Release:
 def release() -> None:
     """Record every report's results as the published release, and describe its folder.
 
-    Writes ``release.json`` and, of all files there, ``ro-crate-metadata.json``.
-
-    Raises
-    ------
-    UserError
-        If a record is damaged.
+    Writes ``release.json`` and, of all files there, ``ro-crate-metadata.json`` (`UserError` as
+    `read_listed_results`).
     """
     for profile in profiles():
         published = read_release(profile)
