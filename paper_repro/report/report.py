@@ -154,8 +154,8 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
     else:
         found |= {row.experiment: _curves(row, files[row.experiment], results) for row in rows}
     if mnist and mnist.comparable:
-        paper = {"number": PAPER["mnist"].mean, "margin": margin("mnist")}
-        found["forest"] = partial(draw_forest, list(forest_marks(results, mnist)), **paper)
+        marks, paper = list(forest_marks(results, mnist)), PAPER["mnist"].mean
+        found["forest"] = partial(draw_forest, marks, number=paper, margin=margin("mnist"))
     norms = {
         f"seed {run.run.seed}": curve
         for run in files.get("mnist", [])
@@ -174,8 +174,8 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
             for grid, by in seed.sets.grids.items()
         ]
         if means:
-            paper = {"number": _comparable_mean(row), "margin": row.margin}
-            found["sigma_grids"] = partial(draw_grids, pd.DataFrame(means), **paper)
+            points, theirs = pd.DataFrame(means), _comparable_mean(row)
+            found["sigma_grids"] = partial(draw_grids, points, number=theirs, margin=row.margin)
     if results.audit:
         found["parzen_audit"] = partial(draw_audit, results.audit)
     return found
