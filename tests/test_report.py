@@ -27,7 +27,6 @@ from paper_repro.report.collect import comparable, trend
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.report import report
 from paper_repro.report.results import json_schema, read_results
-from paper_repro.report.templating import text
 from paper_repro.report.weights import weights
 from paper_repro.training.train import train
 from tests.conftest import ROOT
@@ -327,37 +326,6 @@ def test_only_the_paper_s_recipe_on_its_data_is_comparable():
     assert not comparable("paper", stand_in="Other faces", changed=[])
     assert not comparable("quick", stand_in=None, changed=[])
     assert not comparable("paper", stand_in=None, changed=["k"])
-
-
-def two_noises(workspace):
-    variant = {"base": "mnist", "noise": "gaussian", "epochs": 4}
-    workspace.files["paper"]["experiments"]["mnist_gaussian"] = variant
-    workspace.list(mnist=[0], mnist_gaussian=[0])
-    for key in (workspace.key, "quick-mnist_gaussian-0"):
-        train(key)
-        evaluate(key)
-
-
-def test_a_variant_stands_beside_the_same_epochs_of_the_original(workspace):
-    workspace.once(two_noises)
-    other = "quick-mnist_gaussian-0"
-    results = collect("quick")
-    (variant,) = results.variants
-    assert variant.experiment == "mnist_gaussian"
-    assert "noise" in variant.changed
-    assert not results.row("mnist_gaussian").comparable
-    measured = {
-        key: pd.read_csv(f"reports/quick/runs/{key}/validation.csv").valid_nats.tolist()
-        for key in (workspace.key, other)
-    }
-    assert len(measured[other]) == 4
-    (one,) = variant.seeds
-    assert (one.run, one.epoch) == (other, 2)
-    assert one.valid_mean == pytest.approx(sum(measured[other][:2]) / 2)
-    assert one.original_valid_mean == pytest.approx(sum(measured[workspace.key]) / 2)
-    assert variant.difference == pytest.approx(one.valid_mean - one.original_valid_mean)
-    assert variant.interval is None  # of one seed
-    assert nats.signed(variant.difference) in text("variants.md.j2", results=results)
 
 
 def test_a_second_report_has_the_same_bytes(reported, workspace):

@@ -11,10 +11,7 @@ from paper_repro.report.escaping import Markdown
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
-PARTS = (
-    *("summary", "update", "parzen", "many_samples"),
-    *("sampling", "throughput", "experiments"),
-)
+PARTS = ("summary", "update", "parzen", "many_samples", "sampling", "throughput", "experiments")
 LABELS = content("texts/benchmarks.yaml")
 
 

@@ -60,7 +60,7 @@ def described(results: Results) -> Release:
         made |= {"commit": None, "seconds": 0.0}
         if trained := read_circumstances(listed[seed.run], "train"):
             last = trained["starts"][-1]
-            made = {name: last[name] for name in ("device", "threads", "commit")}  # type: ignore[literal-required]
+            made = {name: last[name] for name in ("device", "threads", "commit")}
             made |= {"torch": last["versions"]["torch"], "seconds": trained["seconds"]}
         told = seed.model_dump(include=names)
         found.append(ReleasedRun(experiment=row.experiment, **told, **made))
@@ -117,8 +117,8 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
         if len(counted) < len(row.seeds):  # the mean is over the runs of ten chains
             theirs = {name: run for name, run in theirs.items() if name in counted}
         if row.mean is not None and theirs:
-            same = all(line.kind == "same" for line in found if line.name in counted)
-            same = same and len(counted) == len(theirs)
+            kinds = [line.kind for line in found if line.name in counted]
+            same = kinds == ["same"] * len(theirs)
             numbers = [run.number for run in theirs.values()]
             lines.append(_mean(row, row.mean, numbers, same=same))
     return lines

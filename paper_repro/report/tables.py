@@ -121,7 +121,7 @@ def table1(results: Results) -> Markdown:
                 apart = {"Model": f"{model.name}, thinned", "Release": "–", "Ours": thinned(row)}
                 lines.append(line | apart)
     left_out = "Status" if results.against_release else "Release"
-    return markdown(pd.DataFrame(lines).drop(columns=left_out).to_dict("records"))
+    return markdown({k: cell for k, cell in line.items() if k != left_out} for line in lines)
 
 
 def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
