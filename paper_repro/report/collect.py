@@ -297,13 +297,10 @@ def _sets(files: RunFiles, rows: pd.DataFrame, epoch: int) -> Sets | None:
             f"{epoch}; run `{repro(run.profile, f'weights@{run.key}', report_stage(run.profile))}`"
         )
     numbers = rows[by_default(rows)].test_mean.tolist()
-    grids = rows.groupby(["grid", "images"], sort=False).test_mean.agg(fmean).unstack(sort=False)
+    means = rows.groupby(["grid", "images"], sort=False).test_mean.agg(fmean).unstack(sort=False)
+    grids: Any = means.to_dict("index")
     return Sets(
-        epoch=epoch,
-        count=len(numbers),
-        mean=fmean(numbers),
-        sd=stdev(numbers),
-        grids=grids.to_dict("index"),
+        epoch=epoch, count=len(numbers), mean=fmean(numbers), sd=stdev(numbers), grids=grids
     )
 
 

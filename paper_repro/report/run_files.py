@@ -99,8 +99,8 @@ class RunFiles:
 
     def picture(self, name: Literal["figure2", "figure3"]) -> Path:
         """Return where a trained run's picture is, once it and its record are checked."""
-        kind: TypeAdapter[Any] = {"figure2": FIGURE2, "figure3": FIGURE3}[name]
-        self.measured(f"{name}.json", kind)
+        kinds: dict[str, TypeAdapter[Any]] = {"figure2": FIGURE2, "figure3": FIGURE3}
+        self.measured(f"{name}.json", kinds[name])
         return self._present(self.run.folder / f"{name}.png", name)
 
     def _present(self, path: Path, stage: str) -> Path:
