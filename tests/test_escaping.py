@@ -96,19 +96,6 @@ def test_a_cell_in_markdown_is_one_cell_that_shows_its_text(text):
     assert marked(tokens) == PLAIN
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "mnist_notebook",
-        "D* = p_data / (p_data + p_g), p_g > 0.01",
-        "uniform on [−√3, √3], 225.0 ± 2.0",
-        "R&D, 3 < 4; a-b; #1; 95 % (1/n) + 1",
-    ],
-)
-def test_text_that_means_nothing_in_markdown_is_left_alone(text):
-    assert markdown(text) == text
-
-
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", ["report.md.j2", "summary.md.j2"])
 def test_names_show_as_themselves_on_every_page(profile, name, monkeypatch):

@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from paper_repro.core.dataset import (
-    processed_folder,
     read_dataset,
-    write_dataset,
 )
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
@@ -29,19 +27,8 @@ def digit_images():
     return images, torch.from_numpy(fallbacks.digit_labels()).long()
 
 
-def put_labels(labels, **record):
-    """Prepare the small random images anew, with labels."""
-    draw = np.random.default_rng(0)
-    parts = {
-        part: (draw.random((n, 4, 5)) * 255).astype(np.uint8)
-        for part, n in (("train", 64), ("valid", 30), ("test", 40))
-    }
-    settings = {"canonical": False, "stand_in": None} | record
-    write_dataset(processed_folder("quick", "mnist"), "mnist", parts, labels=labels, **settings)
-
-
 def train_labelled(workspace):
-    put_labels(np.arange(64, dtype=np.uint8) % 10)
+    workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)
     train(workspace.key)
 
 
@@ -232,7 +219,7 @@ def test_the_same_run_gives_the_same_files_and_nothing_else(trained):
 
 
 def test_a_stand_in_is_named_in_the_picture(trained, drawn):
-    put_labels(np.zeros(64, np.uint8), stand_in="Random dots | 5$ each$")
+    trained.prepare(labels=np.zeros(64, np.uint8), stand_in="Random dots | 5$ each$")
     figures = drawn(module)
     figure3(trained.key)
     (figure,) = figures
@@ -255,7 +242,7 @@ def test_bad_inputs_are_refused_and_leave_no_file(workspace):
     refused(workspace, "no such file")  # not trained
     train(workspace.key)
     refused(workspace, "no labels")
-    put_labels(np.zeros(60, np.uint8))
+    workspace.prepare(labels=np.zeros(60, np.uint8))
     refused(workspace, "labels of shape")
-    put_labels(np.full(64, 10, np.uint8))
+    workspace.prepare(labels=np.full(64, 10, np.uint8))
     refused(workspace, "label 10 is no digit")

@@ -15,11 +15,9 @@ from paper_repro.report.results import (
     Release,
     ReleasedRun,
     Results,
-    Row,
-    Seed,
-    Verdict,
     read_results,
 )
+from tests import rows
 from tests.small import ROOT
 from tests.spread import interval
 from tests.test_report import report_two_seeds
@@ -30,39 +28,19 @@ pytestmark = pytest.mark.usefixtures("undrawn")
 def row(numbers, experiment="mnist", recipe="r", first=0):
     """An experiment's row of seeds with these numbers."""
     seeds = [
-        Seed.model_construct(
-            run=f"paper-{experiment}-{first + i}",
-            number=number,
-            test_se=2.0,
-            recipe_sha256=recipe,
-        )
-        for i, number in enumerate(numbers)
+        rows.seed(f"paper-{experiment}-{i}", number=number, recipe_sha256=recipe)
+        for i, number in enumerate(numbers, first)
     ]
-    mean = sum(numbers) / len(numbers) if numbers else None
-    made = Row(experiment=experiment, dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
-    return made.model_copy(update={"seeds": seeds, "mean": mean})
+    return rows.row(experiment, seeds)
 
 
 @pytest.fixture
 def released(tmp_path, monkeypatch):
     """A release of three runs of MNIST: 219, 220 and 221 nats."""
     monkeypatch.chdir(tmp_path)
-    runs = [
-        ReleasedRun(
-            run=f"paper-mnist-{i}",
-            experiment="mnist",
-            number=219.0 + i,
-            test_se=2.0,
-            epochs=3,
-            recipe_sha256="r",
-            device="CPU",
-            threads=2,
-            torch="2",
-            commit=None,
-            seconds=1.0,
-        )
-        for i in range(3)
-    ]
+    common = {"experiment": "mnist", "test_se": 2.0, "epochs": 3, "recipe_sha256": "r"}
+    common |= {"device": "CPU", "threads": 2, "torch": "2", "commit": None, "seconds": 1.0}
+    runs = [ReleasedRun(run=f"paper-mnist-{i}", number=219.0 + i, **common) for i in range(3)]
     made = Release(version="1", commit=None, runs=runs)
     release.release_path("paper").parent.mkdir(parents=True)
     write_record(release.release_path("paper"), made.model_dump())
@@ -84,11 +62,9 @@ def test_beside_a_new_run_the_mean_of_the_released_ones_is_the_same(released):
 
 def test_table_1_has_no_released_number_beside_one_of_thinned_samples():
     chain = row([100.0, 120.0], "dbn")
-    seeds = [
-        seed.model_copy(update={"thinned": Estimate(sigma=0.2, test_mean=mean, test_se=1.0)})
-        for seed, mean in zip(chain.seeds, (150.0, 170.0), strict=True)
-    ]
-    chain = chain.model_copy(update={"seeds": seeds, "thinned_mean": 160.0, "thinned_sd": 14.1})
+    for seed, mean in zip(chain.seeds, (150.0, 170.0), strict=True):
+        seed.thinned = Estimate(sigma=0.2, test_mean=mean, test_se=1.0)
+    chain.thinned_mean, chain.thinned_sd = 160.0, 14.1
     before = AgainstRelease(name="dbn", ours=110.0, released=108.0, kind="undecided")
     shown = tables.table1(Results.model_construct(rows=[chain], against_release=[before]))
     lines = [line for line in shown.splitlines() if line.startswith("| DBN")]

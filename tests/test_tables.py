@@ -4,13 +4,12 @@ import pytest
 
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
-from paper_repro.report.benchmarks import epoch_seconds
 from paper_repro.report.collect import length_lacked
 from paper_repro.report.content import content
-from paper_repro.report.results import Failed, Fold, Results, Row, Seed, Verdict, read_results
+from paper_repro.report.results import Failed, Fold, Results
 from paper_repro.report.tables import panels
 from paper_repro.report.templating import table, text
-from tests.conftest import ROOT
+from tests import rows
 
 
 def cells(table):
@@ -19,36 +18,14 @@ def cells(table):
     return [dict(zip(head, line, strict=True)) for line in lines]
 
 
-def test_every_key_of_a_recipe_that_was_run_is_shown(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    results = read_results("paper")
-    table = {line["Key"].strip("`"): line for line in cells(tables.recipes(results))}
-    for row in (row for row in results.rows if row.seeds):
-        recipe = results.inputs[row.seeds[0].run].parameters
-        shown = {key: line[row.experiment] for key, line in table.items()}
-        assert shown["batch_size"] == str(recipe["batch_size"])
-        assert shown["parzen.sigma_points"] == str(recipe["parzen"]["sigma_points"])
-        for player in {"generator", "discriminator"} & recipe.keys():
-            for index, layer in enumerate(recipe[player]):
-                assert f"layer: {layer['layer']}" in shown[f"{player}.{index}"]
-                assert f"keep: {layer['keep']}" in shown[f"{player}.{index}"]
-            assert shown.get(f"{player}.{len(recipe[player])}", "–") == "–"
-
-
 def test_a_table_in_a_text_is_a_line_a_column():
     rows = "\na: 1: 2\nb:\n\na: x | y\nb: **z**\n\n"
     assert table(rows) == "| a | b |\n| --- | --- |\n| 1: 2 |  |\n| x \\| y | **z** |\n"
     assert table("\n\n").strip() == ""
 
 
-def seed(**values):
-    """A run of the paper with some of its numbers."""
-    return Seed.model_construct(**{"run": "r", "folds": [], "thinned": None, "sets": None} | values)
-
-
 def results_of(*seeds, **values):
-    row = Row(experiment="tfd", dataset="TFD", status="ok", verdict=Verdict(kind="interim"))
-    made = row.model_copy(update={"seeds": list(seeds)} | values)
+    made = rows.row("tfd", seeds, dataset="TFD", **values)
     return Results.model_construct(rows=[made], against_release=[])
 
 
@@ -57,7 +34,7 @@ def test_a_run_s_numbers_are_each_in_their_column():
     numbers |= {"curve_mean": 5.0, "curve_se": 6.0, "valid_mean": 7.0}
     chosen = {"best_epoch": 8, "epochs": 9, "selected": "best"}
     grid = {"sigma": [0.2, 0.1, 0.2], "sigma_at_end_of_grid": True}
-    (line,) = cells(text("runs.md.j2", results=results_of(seed(**numbers, **chosen, **grid))))
+    (line,) = cells(text("runs.md.j2", results=results_of(rows.seed(**numbers, **chosen, **grid))))
     assert line == {
         "Run": "`r`",
         "Epoch": "8 of 9, best on validation",
@@ -71,8 +48,8 @@ def test_a_run_s_numbers_are_each_in_their_column():
 
 def test_folds_and_both_errors_of_their_mean_have_a_line_each():
     folds = [Fold(sigma=0.1 * i, test_mean=10.0 * i, test_se=i, test_images=i) for i in (1, 2)]
-    measured = seed(folds=folds, test_mean=15.0, test_se=5.0, test_se_population=3.5)
-    lines = cells(text("folds.md.j2", results=results_of(measured, seed())))
+    measured = rows.seed(folds=folds, test_mean=15.0, test_se=5.0, test_se_population=3.5)
+    lines = cells(text("folds.md.j2", results=results_of(measured, rows.seed())))
     assert [line["Fold"] for line in lines] == ["1", "2", "mean", "mean"]
     assert [line["σ"] for line in lines] == ["0.1000", "0.2000", "", ""]
     shown = ["10.0 ± 1.0", "20.0 ± 2.0", "15.0 ± 5.0", "15.0 ± 3.5"]
@@ -85,7 +62,7 @@ def test_folds_and_both_errors_of_their_mean_have_a_line_each():
     [(1, None, "15.0\xa0±\xa05.0 (1 run)"), (2, 7.0, "15.0 (2 runs, SD 7.0)")],
 )
 def test_table_1_has_the_mean_with_the_error_of_one_run_or_the_spread_of_several(seeds, sd, shown):
-    results = results_of(*[seed(test_se=5.0)] * seeds, mean=15.0, seed_sd=sd)
+    results = results_of(*[rows.seed(test_se=5.0)] * seeds, mean=15.0, seed_sd=sd)
     line = next(line for line in cells(tables.table1(results)) if line["Ours"] != "–")
     assert (line["Model"], line["Data"]) == ("Adversarial nets", "TFD")
     assert line["Paper"] == "2057\xa0±\xa026"
@@ -93,9 +70,7 @@ def test_table_1_has_the_mean_with_the_error_of_one_run_or_the_spread_of_several
 
 
 def test_a_model_that_was_not_trained_to_its_end_says_so_wherever_it_is_named():
-    seed = Seed.model_construct(epochs=50)
-    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
-    cut = row.model_copy(update={"seeds": [seed], "length": 1000})
+    cut = rows.row("deep_gsn", [rows.seed(epochs=50)], length=1000)
     results = Results.model_construct(rows=[cut])
     assert tables.model_of(results, "deep_gsn") == "Deep GSN (50 of 1,000 epochs)"
     assert tables.status(cut) == "interim, 50 of 1,000 epochs"
@@ -106,48 +81,25 @@ def test_a_model_that_was_not_trained_to_its_end_says_so_wherever_it_is_named():
 def test_a_training_takes_as_long_as_the_epochs_that_it_has():
     """The bench may have timed another length than was trained."""
     cost = {"hours": 6.0, "epochs": 300}
-    row = Row(experiment="deep_gsn", dataset="MNIST", status="ok", verdict=Verdict(kind="interim"))
-    assert tables._a_run(row, cost) == "6.0 h, 300 epochs"
-    seeds = [Seed.model_construct(epochs=50)]
-    cut = row.model_copy(update={"seeds": seeds, "length": 1000})
-    assert tables._a_run(cut, cost) == "1.0 h, 50 of 1,000 epochs"
-
-
-def test_table_2_gives_the_time_of_the_epochs_that_were_trained(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    results, an_epoch = read_results("paper"), epoch_seconds()
-    assert results.mixing
-    for found in results.mixing:
-        epochs = results.row(found.experiment).seeds[0].epochs
-        assert found.seconds_to_train == pytest.approx(epochs * an_epoch[found.experiment])
-
-
-def test_the_kind_of_another_model_s_recipe_is_by_what_validation_chose(monkeypatch):
-    """Of a DBN with the documented rate nothing."""
-    monkeypatch.chdir(ROOT)
-    kinds = {row.experiment: row.verdict.kind for row in read_results("paper").rows}
-    assert kinds["dbn"] == kinds["stacked_cae"] == "adapted recipe"
-    assert kinds["dbn_constant"] == "documented recipe"
+    assert tables.a_run(rows.row("deep_gsn"), cost) == "6.0 h, 300 epochs"
+    cut = rows.row("deep_gsn", [rows.seed(epochs=50)], length=1000)
+    assert tables.a_run(cut, cost) == "1.0 h, 50 of 1,000 epochs"
 
 
 @pytest.mark.parametrize(
     ("experiment", "whole"), [("deep_gsn", 1000), ("cifar10_fc", 250), ("cifar10_conv", 250)]
 )
 def test_a_run_is_interim_until_it_has_all_epochs(experiment, whole):
-    short, full = ([Seed.model_construct(epochs=epochs)] for epochs in (whole - 1, whole))
+    short, full = ([rows.seed(epochs=epochs)] for epochs in (whole - 1, whole))
     assert length_lacked(experiment, short) == length_lacked(experiment, full + short) == whole
     assert length_lacked(experiment, full) is None
     assert length_lacked("mnist", short) is None
 
 
 def test_figure_2_has_its_panels_side_by_side_and_says_what_an_absent_one_needs():
-    verdict = Verdict(kind="not run")
     failed = [Failed(run="r", status="not run", reason="TFD could not be obtained", todo="")]
-    rows = [
-        Row(experiment="mnist", dataset="MNIST", status="ok", verdict=verdict),
-        Row(experiment="tfd", dataset="TFD", status="not run", verdict=verdict, failed=failed),
-    ]
-    results = Results.model_construct(rows=rows)
+    shown = [rows.row("mnist"), rows.row("tfd", status="not run", failed=failed)]
+    results = Results.model_construct(rows=shown)
     head, _, line = panels(results, {"mnist": "paper-mnist-4"}).splitlines()
     assert head == "| a) MNIST | b) TFD, phase 2 |"
     assert "![Figure 2 a](runs/paper-mnist-4/figure2.png)" in line

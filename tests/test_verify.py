@@ -242,19 +242,6 @@ def test_every_grid_chooses_its_own_sigma_on_first_or_all_validation_images(work
     assert found["sets"][0] != found["sets"][1]
 
 
-def test_data_that_are_not_there_are_brought_and_prepared(published, monkeypatch, capsys):
-    for path in processed_folder("quick", "mnist").iterdir():
-        path.unlink()
-    fetched = []
-    monkeypatch.setattr(verifying, "fetch_sources", lambda sources: fetched.extend(sources))
-    monkeypatch.setattr(
-        verifying, "prepare", lambda profile, name: published.prepare(profile=profile)
-    )
-    verify(published.key)
-    assert fetched == ["mnist"]
-    assert "verified" in capsys.readouterr().out
-
-
 def test_what_is_absent_is_named(published):
     with pytest.raises(UserError, match=r"presentation\.published: names no run"):
         verify()
@@ -272,14 +259,24 @@ def test_what_is_absent_is_named(published):
         verify(published.key)
 
 
-def test_data_that_an_earlier_verify_could_not_have_are_asked_for_again(published, monkeypatch):
+@pytest.mark.parametrize("told_before", [False, True])
+def test_data_that_are_not_there_are_brought_and_prepared(
+    published, monkeypatch, capsys, told_before
+):
     folder = processed_folder("quick", "mnist")
-    write_not_run(folder, "mnist", "MNIST is not there", "try again")
-    monkeypatch.setattr(verifying, "fetch_sources", lambda sources: None)
-    monkeypatch.setattr(verifying, "prepare", lambda profile, name: None)
-    with pytest.raises(UserError, match="mnist: MNIST is not there; try again"):
-        verify(published.key)
+    for path in folder.iterdir():
+        path.unlink()
+    if told_before:  # that an earlier verify could not have them
+        write_not_run(folder, "mnist", "MNIST is not there", "try again")
+    fetched = []
+    monkeypatch.setattr(verifying, "fetch_sources", lambda sources: fetched.extend(sources))
+    if told_before:
+        monkeypatch.setattr(verifying, "prepare", lambda profile, name: None)
+        with pytest.raises(UserError, match="mnist: MNIST is not there; try again"):
+            verify(published.key)
     monkeypatch.setattr(
         verifying, "prepare", lambda profile, name: published.prepare(profile=profile)
     )
     verify(published.key)
+    assert set(fetched) == {"mnist"}
+    assert "verified" in capsys.readouterr().out

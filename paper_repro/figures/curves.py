@@ -9,6 +9,8 @@ import pandas as pd
 from paper_repro.figures.canvas import Axes, drawing, sns
 
 MANY = 60  # estimates: no markers, and no place for the first ones
+BY_RUN: dict[str, Any] = {"x": "epoch", "hue": "run", "estimator": None}
+ACROSS = ("axes fraction", "data")  # what a note's place is in
 
 
 def draw_curves(
@@ -32,14 +34,12 @@ def draw_curves(
         nats, *rest = figure.subplots(1, 1 + len(others))
         sns.lineplot(
             measured,
-            x="epoch",
             y="valid_nats",
-            hue="run",
             marker="o" if len(measured) < MANY else None,
             markersize=3,
             linewidth=None if len(runs) == 1 else 0.5,  # or one seed would hide another
-            estimator=None,
             ax=nats,
+            **BY_RUN,
         )
         if len(measured) >= MANY:  # the first steps would press all that follows together
             later = measured[measured.epoch > measured.epoch.max() / 10].valid_nats
@@ -47,13 +47,9 @@ def draw_curves(
             nats.set_ylim(later.min(), highest + 0.05 * (highest - later.min()))
         if paper_mean is not None:
             nats.axhline(paper_mean, color="black", linestyle=":")
-            nats.annotate(
-                f"paper, test: {paper_mean:g}",
-                (0.02, paper_mean),
-                xycoords=("axes fraction", "data"),
-                va="bottom",
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-            )
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            note, place = f"paper, test: {paper_mean:g}", (0.02, paper_mean)
+            nats.annotate(note, place, xycoords=ACROSS, va="bottom", bbox=box)
         nats.set(ylabel="nats", title="Parzen estimate, validation")
         for draw, axes in zip(others, rest, strict=True):
             draw(curve, measured, axes)
@@ -75,31 +71,16 @@ def _discriminator(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> N
 
 
 def _value(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
-    sns.lineplot(curve, x="epoch", y="value", hue="run", estimator=None, legend=False, ax=axes)
+    sns.lineplot(curve, y="value", legend=False, ax=axes, **BY_RUN)
     axes.axhline(-math.log(4), color="black", linestyle=":")
-    axes.annotate(
-        "−log 4",
-        (0.98, -math.log(4)),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-    )
+    axes.annotate("−log 4", (0.98, -math.log(4)), xycoords=ACROSS, ha="right", va="bottom")
     axes.set(ylabel="V(D, G), nats, dropout on", title="Value")
     axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _autocorrelation(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
-    sns.lineplot(
-        measured,
-        x="epoch",
-        y="autocorrelation_time",
-        hue="run",
-        marker="o",
-        markersize=3,
-        estimator=None,
-        legend=False,
-        ax=axes,
-    )
+    markers: dict[str, Any] = {"marker": "o", "markersize": 3}
+    sns.lineplot(measured, y="autocorrelation_time", legend=False, ax=axes, **markers, **BY_RUN)
     axes.set(yscale="log", ylabel="τ, steps", title="Autocorrelation time of one chain")
 
 
@@ -125,6 +106,23 @@ def draw_gradients(curves: dict[str, pd.DataFrame], path: Path) -> None:
         ratio.axhline(1, color="black", linestyle=":")
         ratio.set(yscale="log", ylabel="ratio, a line a seed")
         whole_epochs(figure.axes)
+
+
+def draw_variants(curves: pd.DataFrame | None, path: Path) -> None:
+    """Draw all validation curves, one line an experiment, the mean where there are more seeds.
+
+    Parameters
+    ----------
+    curves : with columns ``experiment``, ``epoch`` and ``valid_nats``; None if nothing was trained.
+    """
+    with drawing(path, 9, 4.5) as figure:
+        axes = figure.subplots()
+        if curves is not None:
+            by: dict[str, Any] = {"hue": "experiment", "style": "experiment", "errorbar": None}
+            sns.lineplot(curves, x="epoch", y="valid_nats", ax=axes, **by)
+            sns.move_legend(axes, "center left", bbox_to_anchor=(1, 0.5), title=None)
+        axes.set(xlabel="epoch", ylabel="nats, validation")
+        whole_epochs([axes])
 
 
 def whole_epochs(panels: list[Axes]) -> None:

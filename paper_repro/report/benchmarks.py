@@ -11,32 +11,32 @@ from paper_repro.report.escaping import Markdown
 from paper_repro.report.templating import text, write_page
 
 FOLDER = Path("reports/benchmarks")
-PARTS = (
-    *("summary", "update", "parzen", "many_samples"),
-    *("sampling", "throughput", "experiments"),
-)
+PARTS = ("summary", "update", "parzen", "many_samples", "sampling", "throughput", "experiments")
 LABELS = content("texts/benchmarks.yaml")
 
 
+def _spread(spread: dict[str, Any], digits: int = 2, *, size: float = 1, unit: str = "") -> str:
+    """Return a median with its quartiles, in a unit of that size."""
+    values = (spread["median"], *spread["quartiles"])
+    median, low, high = (f"{value / size:.{digits}f}" for value in values)
+    return f"{median}{unit} ({low} – {high})"
+
+
 def _seconds(spread: dict[str, Any]) -> str:
-    low, high = spread["quartiles"]
-    values = [spread["median"], low, high]
-    if spread["median"] < 1:
-        return "{:.2f} ms ({:.2f} – {:.2f})".format(*(1e3 * value for value in values))
-    return "{:.2f} s ({:.2f} – {:.2f})".format(*values)
+    short = spread["median"] < 1
+    return _spread(spread, size=1e-3, unit=" ms") if short else _spread(spread, unit=" s")
 
 
-def _ratio(spread: dict[str, Any], digits: int = 2) -> str:
-    median, low, high = (
-        f"{value:.{digits}f}" for value in (spread["median"], *spread["quartiles"])
-    )
-    return f"{median} ({low} – {high})"
+def _part(name: str) -> Any:
+    """Return one of the parts; None if it was not measured."""
+    path = FOLDER / f"{name}.json"
+    return read_json(path) if path.is_file() else None
 
 
 def gpu() -> dict[str, Any] | None:
     """Return what ``paper_repro bench --gpu`` measured; None if nothing yet."""
-    path = FOLDER / "gpu.json"
-    return read_json(path) if path.is_file() else None
+    found: dict[str, Any] | None = _part("gpu")
+    return found
 
 
 def ways(found: dict[str, Any]) -> Markdown:
@@ -59,12 +59,13 @@ def ways(found: dict[str, Any]) -> Markdown:
 
 def read() -> dict[str, Any] | None:
     """Return all parts by name; None if nothing was measured yet (`UserError` if one is absent)."""
-    if not (FOLDER / "summary.json").is_file():
+    parts = {name: _part(name) for name in PARTS}
+    if parts["summary"] is None:
         return None
-    missing = [name for name in PARTS if not (FOLDER / f"{name}.json").is_file()]
-    if missing:
-        raise UserError(f"{FOLDER}/{missing[0]}.json: no such file; run `make bench`")
-    return {name: read_json(FOLDER / f"{name}.json") for name in PARTS}
+    for name, part in parts.items():
+        if part is None:
+            raise UserError(f"{FOLDER}/{name}.json: no such file; run `make bench`")
+    return parts
 
 
 def times(parts: dict[str, Any], name: str) -> Markdown:
@@ -81,30 +82,24 @@ def times(parts: dict[str, Any], name: str) -> Markdown:
 def ratios(parts: dict[str, Any], name: str) -> Markdown:
     """Return a part's ratios, a line each, with the quartiles over its rounds."""
     return tables.markdown(
-        {"Ratio": LABELS["ratios"][key], "Median (quartiles)": _ratio(spread)}
+        {"Ratio": LABELS["ratios"][key], "Median (quartiles)": _spread(spread)}
         for key, spread in parts[name]["ratios"].items()
     )
 
 
 def sampling_seconds() -> dict[str, dict[str, float]]:
     """Return the median seconds of a step of sampling, by experiment and number of chains."""
-    path = FOLDER / "sampling.json"
-    if not path.is_file():
-        return {}
+    timed = (_part("sampling") or {}).get("seconds_a_step", {})
     return {
         experiment: {chains: spread["median"] for chains, spread in by_chains.items()}
-        for experiment, by_chains in read_json(path)["seconds_a_step"].items()
+        for experiment, by_chains in timed.items()
     }
 
 
 def epoch_seconds() -> dict[str, float]:
     """Return what an epoch of each experiment's training takes."""
-    path = FOLDER / "experiments.json"
-    if not path.is_file():
-        return {}
-    return {
-        row["experiment"]: row["hours"] * 3600 / row["epochs"] for row in read_json(path)["rows"]
-    }
+    rows = (_part("experiments") or {}).get("rows", [])
+    return {row["experiment"]: row["hours"] * 3600 / row["epochs"] for row in rows}
 
 
 def benchmarks_page() -> None:
@@ -125,7 +120,7 @@ def benchmarks_page() -> None:
         parzen=times(parts, "parzen"),
         parzen_ratios=ratios(parts, "parzen"),
         seconds=_seconds,
-        ratio=_ratio,
+        ratio=_spread,
         errors=", ".join(f"{name} {error:.1e}" for name, error in errors.items()),
         gib=f"{parts['many_samples']['peak_memory_bytes'] / 2**30:.2f}",
     )

@@ -11,18 +11,16 @@ from paper_repro.report.formatting import commit, duration
 def circumstances(profile: str) -> None:
     """Print a line for each start of training and each measurement of a profile's runs.
 
-    Raises
-    ------
-    UserError
-        If the profile or a parameter is unknown, or a file is damaged.
+    A damaged file, or an unknown profile, is a `UserError`.
     """
     lines = []
     for key, run in runs(read_params(profile)).items():
         training = read_circumstances(run, "train")
-        found: list[tuple[str, Start | Measurement | None]] = [
+        found: list[tuple[str, Start | Measurement]] = [
             ("train", start) for start in (training["starts"] if training else [])
         ]
-        found += [(stage, read_circumstances(run, stage)) for stage in MEASURING]
+        measured = ((stage, read_circumstances(run, stage)) for stage in MEASURING)
+        found += [(stage, made) for stage, made in measured if made]
         lines += [
             {
                 "run": key,
@@ -35,6 +33,5 @@ def circumstances(profile: str) -> None:
                 "commit": commit(made),
             }
             for stage, made in found
-            if made
         ]
     print(pd.DataFrame(lines).to_string(index=False) if lines else "Nothing is recorded.")

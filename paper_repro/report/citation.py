@@ -4,6 +4,7 @@
 from it and from the results. Their texts are LaTeX, but for URLs and identifiers.
 """
 
+import copy
 import io
 from datetime import date
 from pathlib import Path
@@ -15,12 +16,12 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text
+from paper_repro.report.content import content
 from paper_repro.report.escaping import latex
 from paper_repro.report.results import Results
 from paper_repro.report.templating import environment
 
 CITATION = Path("CITATION.cff")
-PAPER_KEY, OUR_KEY = "goodfellow2014generative", "paper_repro"
 PAPER_ARXIV = "arXiv:1406.2661"
 NEEDED = ("title", "version", "license", "date-released", "authors", "references")
 ORCID = "https://orcid.org/"
@@ -67,46 +68,19 @@ def author_name(author: dict[str, str]) -> str:
     return f"{author['given-names']} {author['family-names']}"
 
 
-def _entry(kind: str, key: str, fields: dict[str, Any]) -> str:
-    lines = ",\n".join(f"  {name} = {{{text}}}" for name, text in fields.items())
-    # GitHub's pages take two braces side by side for a field of their own.
-    return f"@{kind}{{{key},\n{lines}\n}}\n".replace("{{", "{ {").replace("}}", "} }")
-
-
 def bibliography() -> str:
     """Return ``bibliography.bib``: the paper and this package, in BibTeX."""
     ours = read_citation()
-    paper = ours["paper"]
-    names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
-    note = f"Software, version {ours['version']}, licence {ours['license']}"
-    entries = (
-        _entry(
-            "inproceedings",
-            PAPER_KEY,
-            {
-                "title": latex(paper["title"]),
-                "author": " and ".join(map(latex, names)),
-                "booktitle": latex(paper["collection-title"]),
-                "year": paper["year"],
-                "eprint": PAPER_ARXIV.removeprefix("arXiv:"),
-                "archiveprefix": "arXiv",
-                "url": paper["url"],
-            },
-        ),
-        _entry(
-            "misc",
-            OUR_KEY,
-            {
-                "title": f"{{{latex(ours['title'])}}}",  # as it is, no letter made small
-                "author": " and ".join(
-                    f"{{{latex(author_name(author))}}}" for author in ours["authors"]
-                ),
-                "year": ours["date-released"].year,
-                "note": latex(note),
-            },
-        ),
+    authors = ours["paper"]["authors"]
+    entries = environment("text").get_template("bibliography.bib.j2")
+    text = entries.render(
+        ours=ours,
+        our_authors=[author_name(author) for author in ours["authors"]],
+        paper=ours["paper"],
+        paper_authors=[f"{one['family-names']}, {one['given-names']}" for one in authors],
     )
-    return "\n".join(entries)
+    # GitHub's pages take two braces side by side for a field of their own.
+    return text.replace("{{", "{ {").replace("}}", "} }")
 
 
 def _prefix(results: Results) -> str:
@@ -145,15 +119,8 @@ def _authors(authors: list[dict[str, str]]) -> dict[str, list[dict[str, Any]]]:
     return {"authors": listed, "affiliations": affiliations}
 
 
-def _empty(*names: str) -> list[dict[str, None]]:
-    return [{name: None} for name in names]
-
-
 def metadata(results: Results) -> str:
-    """Return ``metadata.yaml`` as ReScience C's converter to LaTeX reads it.
-
-    What only an author or an editor can say is empty.
-    """
+    """Return ``metadata.yaml`` as ReScience C's converter to LaTeX reads it."""
     ours = read_citation()
     paper = ours["paper"]
     compared = [row for row in results.own if row.mean is not None]
@@ -162,40 +129,17 @@ def metadata(results: Results) -> str:
     authors = ", ".join(author_name(author) for author in paper["authors"])
     cite = f"{authors}. {paper['title']}. {paper['collection-title']}, {paper['year']}."
     # In single quotes: in double ones a line may be broken within a command, which adds a space.
-    content = {
-        "title": Quoted(f"{_prefix(results)} {latex(paper['title'])}"),
-        **_authors(ours["authors"]),
-        "keywords": "generative adversarial networks, Parzen window, MNIST, TFD, CIFAR-10",
-        "code": [{"url": ours.get("repository-code")}, {"doi": ours.get("doi")}, {"swh": None}],
-        "data": _empty("url", "doi"),
-        "replication": [
-            {"cite": Quoted(latex(cite))},
-            {"bib": PAPER_KEY},
-            {"url": paper["url"]},
-            {"doi": paper["doi"]},
-        ],
-        # The converter escapes "&" itself, and here only.
-        "abstract": Quoted(abstract.replace(r"\&", "&")),
-        "bibliography": "bibliography.bib",
-        "type": "Replication",
-        "domain": "Machine learning",
-        "language": "Python",
-        "review": _empty("url"),
-        "contributors": [
-            {"name": None, "orcid": None, "role": role}
-            for role in ("editor", "reviewer", "reviewer")
-        ],
-        "dates": _empty("received", "accepted", "published"),
-        "article": _empty("number", "doi", "url"),
-        "journal": [
-            {"name": "ReScience C"},
-            {"issn": "2430-3658"},
-            *_empty("volume", "issue"),
-        ],
-    }
+    known: dict[str, Any] = copy.deepcopy(content("texts/metadata.yaml"))
+    known |= _authors(ours["authors"])
+    known["title"] = Quoted(f"{_prefix(results)} {latex(paper['title'])}")
+    known["abstract"] = Quoted(abstract.replace(r"\&", "&"))  # which the converter escapes itself
+    known["code"] = [{"url": ours.get("repository-code")}, {"doi": ours.get("doi")}, {"swh": None}]
+    key = {"bib": "goodfellow2014generative"}  # of bibliography.bib
+    urls = [{"url": paper["url"]}, {"doi": paper["doi"]}]
+    known["replication"] = [{"cite": Quoted(latex(cite))}, key, *urls]
     stream = io.StringIO()
     yaml = YAML()
     yaml.allow_unicode = True
     yaml.width = 100
-    yaml.dump(content, stream)
+    yaml.dump(known, stream)
     return stream.getvalue()

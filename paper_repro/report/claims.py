@@ -7,7 +7,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -42,6 +42,11 @@ MEASURED = (*FINISHED, "interim")
 
 def _holds(holds: bool) -> dict[str, Any]:
     return {"verdict": "holds" if holds else "does not hold"}
+
+
+def _side(interval: tuple[float, float]) -> str:
+    """Return what an interval of a difference says of its being above 0."""
+    return "holds" if interval[0] > 0 else "does not hold" if interval[1] < 0 else "undecided"
 
 
 def _judged_row(row: Row | None) -> dict[str, Any]:
@@ -91,9 +96,7 @@ class Evidence:
         elif interval is None or len(numbers) < FEWEST:
             verdict = "too few seeds"
         else:
-            verdict = (
-                "holds" if interval[0] > 0 else "does not hold" if interval[1] < 0 else "undecided"
-            )
+            verdict = _side(interval)
         return {"verdict": verdict, "values": values}
 
     def worst(self, extent: Callable[[RunFiles], float]) -> tuple[RunFiles, float]:
@@ -101,11 +104,6 @@ class Evidence:
         extents = {run: extent(run) for run in self.runs}
         run = max(extents, key=extents.__getitem__)
         return run, extents[run]
-
-
-def _last(table: pd.DataFrame) -> dict[str, float]:
-    """Return the last line of one of a run's tables."""
-    return cast("dict[str, float]", table.iloc[-1].to_dict())
 
 
 def table1_mnist(evidence: Evidence) -> dict[str, Any]:
@@ -126,17 +124,15 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
     best = max(OTHERS_MNIST, key=lambda published: published.mean)
     found, row = evidence.above("mnist", best), evidence.rows.get("mnist")
     at_theirs = row.by_grid.get(GSN_GRID, []) if row else []
-    low, high = (
-        distance_interval(at_theirs, best.mean) or (None, None) if at_theirs else (None, None)
-    )
+    low, high = distance_interval(at_theirs, best.mean) or (None, None)
     if found["verdict"] == "holds" and low is not None and low <= 0:
         found["verdict"] = "undecided"
-    least = min((grid.mean for grid in row.alternatives), default=None) if row else None
+    by_grid = [grid.mean - best.mean for grid in row.alternatives] if row else []
     theirs = {
         "distance_at_theirs": statistics.fmean(at_theirs) - best.mean if at_theirs else None,
         "low_at_theirs": low,
         "high_at_theirs": high,
-        "least_distance": None if least is None else least - best.mean,
+        "least_distance": min(by_grid, default=None),
     }
     return found | {"values": found["values"] | theirs}
 
@@ -147,20 +143,19 @@ def above_retrained_mnist(evidence: Evidence) -> dict[str, Any]:
     Chains count by the protocol that favours them more; without all models there is no answer, nor
     for one that is best by thinned samples that are still near their start.
     """
-    ours, others = evidence.rows.get("mnist"), [evidence.rows.get(name) for name in OTHERS]
+    ours = evidence.rows.get("mnist")
     values: dict[str, float | int | None] = dict.fromkeys(OTHERS)
     if ours is None or ours.mean is None:
         return {"verdict": ours.verdict.kind if ours else "not run", "values": values}
-    measured = [row for row in others if row and row.verdict.kind in MEASURED]
+    others = [evidence.rows[name] for name in OTHERS if name in evidence.rows]
+    measured = [row for row in others if row.verdict.kind in MEASURED]
     finished = [row for row in measured if row.verdict.kind in FINISHED]
     intervals, near_start = [], False
     for row in measured:
-        means = [
-            [seed.number for seed in row.counted],
-            [seed.thinned.test_mean for seed in row.seeds if seed.thinned],
-        ]
-        best = max(filter(None, means), key=statistics.fmean)
-        near_start |= row.near_start and best == means[1]
+        consecutive = [seed.number for seed in row.counted]
+        thinned = [seed.thinned.test_mean for seed in row.seeds if seed.thinned]
+        best = max(filter(None, (consecutive, thinned)), key=statistics.fmean)
+        near_start |= row.near_start and best == thinned
         intervals.append(welch_interval([seed.number for seed in ours.seeds], best))
         values[row.experiment] = ours.mean - statistics.fmean(best)
     if not ours.comparable:
@@ -214,13 +209,8 @@ def stronger_gradients(evidence: Evidence) -> dict[str, Any]:
     if found.empty:  # `gradient_norms` asked for none
         return {"verdict": "not measured"} | _of(run, "curve.csv")
     first = [ratios(other).iloc[0] for other in evidence.runs]
-    values = {
-        "least": found.min(),
-        "epochs": len(found),
-        "first_least": min(first),
-        "first_most": max(first),
-        "n": len(first),
-    }
+    values = {"least": found.min(), "epochs": len(found)}
+    values |= {"first_least": min(first), "first_most": max(first), "n": len(first)}
     return _holds(bool(found.min() > 1)) | {"values": values} | _of(run, "curve.csv")
 
 
@@ -254,12 +244,12 @@ def discriminator_at_one_half(evidence: Evidence) -> dict[str, Any]:
     """Return D's mean outputs in the last epoch, as trained and without dropout."""
 
     def means(run: RunFiles) -> dict[str, float]:
-        last, plain = _last(run.table("curve.csv")), _last(run.table("validation.csv"))
+        last, plain = run.table("curve.csv").iloc[-1], run.table("validation.csv").iloc[-1]
         return {
-            "d_data": last["d_data"],
-            "d_samples": last["d_samples"],
-            "plain_d_data": plain["d_valid"],
-            "plain_d_samples": plain["d_samples"],
+            "d_data": last.d_data,
+            "d_samples": last.d_samples,
+            "plain_d_data": plain.d_valid,
+            "plain_d_samples": plain.d_samples,
         }
 
     run, worst = evidence.worst(lambda run: max(abs(mean - 0.5) for mean in means(run).values()))
@@ -270,57 +260,39 @@ def discriminator_at_one_half(evidence: Evidence) -> dict[str, Any]:
 def value_at_convergence(evidence: Evidence) -> dict[str, Any]:
     """Return how far the value is from −log 4 in the last epoch, trained and without dropout."""
 
-    def above(run: RunFiles) -> float:
-        return _last(run.table("curve.csv"))["value"] + math.log(4)
+    def above(run: RunFiles, table: Literal["curve.csv", "validation.csv"] = "curve.csv") -> float:
+        return float(run.table(table).iloc[-1].value) + math.log(4)
 
     run, worst = evidence.worst(lambda run: abs(above(run)))
-    plain = _last(run.table("validation.csv"))["value"] + math.log(4)
-    values = {"above": above(run), "plain_above": plain}
+    values = {"above": above(run), "plain_above": above(run, "validation.csv")}
     return _holds(worst <= NEAR_VALUE) | {"values": values} | _of(run, "curve.csv")
-
-
-# In the order of the page; a claim without a function fails here.
-RULES: dict[str, Callable[[Evidence], dict[str, Any]]] = {
-    name: globals()[name] for name in content("claims.yaml")
-}
 
 
 def ledger(
     rows: list[Row], runs: list[RunFiles], figure1: Figure1, *, figure1_reduced: bool = False
 ) -> list[Claim]:
-    """Return what became of each claim, and of each question of ours.
+    """Return what became of each claim, and of each question of ours (`UserError` as `RunFiles`).
 
     Parameters
     ----------
-    rows : of ``results.json``.
-    runs : the profile's, in the order of the list.
+    rows, runs : of ``results.json``, and of the profile, in the order of its list.
     figure1 : what ``figure1.json`` holds.
     figure1_reduced : whether the profile changes the settings of figure 1's run.
-
-    Raises
-    ------
-    UserError
-        If a file of the MNIST run is absent or damaged.
     """
     by_experiment = {row.experiment: row for row in rows}
     mnist = by_experiment.get("mnist")
     trained = [seed.run for seed in mnist.seeds] if mnist else []
-    evidence = Evidence(
-        by_experiment,
-        [files for files in runs if files.run.key in trained],
-        figure1,
-        figure1_reduced,
-    )
+    of_mnist = [files for files in runs if files.run.key in trained]
+    evidence = Evidence(by_experiment, of_mnist, figure1, figure1_reduced)
     lines = []
     for name, about in content("claims.yaml").items():
-        found: dict[str, Any]
         looks_at = about.get("looks_at")  # what of a run
         if looks_at and not evidence.runs:
-            found = {"verdict": mnist.verdict.kind if mnist else "not run"}
+            found: dict[str, Any] = {"verdict": mnist.verdict.kind if mnist else "not run"}
         elif looks_at == "samples" and not evidence.looked_at:
             found = {"verdict": "not measured"}
         else:
-            found = RULES[name](evidence)
+            found = globals()[name](evidence)
             if looks_at and mnist and not mnist.comparable:
                 found["verdict"] = "not comparable"
         lines.append(Claim(id=name, **found))

@@ -55,13 +55,7 @@ LAST = 5  # validation estimates neighbouring in a run differ by some nats: the 
 
 
 def comparable(profile: str, stand_in: str | None, changed: list[str]) -> bool:
-    """Return whether a number may be held against the paper's: its recipe on its data.
-
-    Parameters
-    ----------
-    stand_in : what replaces the data set.
-    changed : the keys in which a run differs from the released recipe.
-    """
+    """Return whether a number may be held against the paper's: the released recipe on its data."""
     return profile == "paper" and stand_in is None and not changed
 
 
@@ -122,13 +116,13 @@ class Collected:
 
     def _without_result(self, row: Row, runs: list[RunFiles]) -> Row:
         """Return the row of an experiment none of whose runs has a model."""
-        if not runs:
+        if runs:
+            data: Any = runs[0].record.get("data", {})  # of runs that diverged
+            row.stand_in = data.get("stand_in")
+        else:
             reason = f"no run of it is listed for the {self.params.profile} profile"
             todo = f"add a seed to seeds.{row.experiment} in {self.own}"
             row.failed = [Failed(run="", status="not run", reason=reason, todo=todo)]
-        else:
-            data: Any = runs[0].record.get("data", {})  # of runs that diverged
-            row.stand_in = data.get("stand_in")
         row.status = row.failed[0].status
         row.verdict = Verdict(kind="diverged" if row.status == "diverged" else "not run")
         return row
@@ -157,9 +151,9 @@ class Collected:
             seed=run.seed,
             epochs=training["epochs"],
             updates=training["updates"],
+            parameters=training["parameters"],
             best_epoch=epoch,
             selected=which,
-            parameters=training["parameters"],
             sigma=found.sigma.dropna().tolist(),
             sigma_at_end_of_grid=bool(found.end_of_grid.any()),
             curve_mean=curve.valid_mean,
@@ -226,23 +220,30 @@ class Collected:
     def variants(self) -> list[Variant]:
         """Return, for each trained variant, its runs against its original's of the same seeds."""
         trained = {(f.run.experiment, f.run.seed): f for f in self.listed if f.trained}
+        in_training = self.measured[self.measured.sampling == IN_TRAINING]
+        curves = in_training.pivot(index="epoch", columns="run", values="valid_mean")
         found = []
         for name in dict.fromkeys(experiment for experiment, _ in trained):
             original = self.params.base(name)
             if released_recipe(name, name) or original == name:
                 continue
-            pairs = [  # but of chains, whose single estimates are mostly noise
-                (files, trained[original, seed])
-                for (experiment, seed), files in trained.items()
-                if experiment == name and (original, seed) in trained and not files.chains
-            ]
-            seeds = [one for pair in pairs if (one := self._against(*pair))]
+            seeds, changed = [], list[str]()
+            for (experiment, seed), files in trained.items():
+                other = trained.get((original, seed))
+                if experiment != name or other is None or files.chains:
+                    continue  # single estimates of a chain are mostly noise
+                last = curves[[files.run.key, other.run.key]].dropna().tail(LAST)
+                if last.empty:
+                    continue
+                means = dict(zip(("valid_mean", "original_valid_mean"), last.mean(), strict=True))
+                seeds.append(Against(run=files.run.key, epoch=int(last.index[-1]), **means))
+                changed = varied(other.parameters, files.parameters)
             differences = [one.difference for one in seeds]
             if differences:
                 found.append(
                     Variant(
                         experiment=name,
-                        changed=varied(pairs[0][1].parameters, pairs[0][0].parameters),
+                        changed=changed,
                         seeds=seeds,
                         difference=fmean(differences),
                         interval=mean_interval(differences),
@@ -250,44 +251,25 @@ class Collected:
                 )
         return found
 
-    def _against(self, files: RunFiles, original: RunFiles) -> Against | None:
-        """Return a run against its original; None if they measured no epoch in common."""
-        curves = self.measured[self.measured.sampling == IN_TRAINING]
-        by_run = curves.pivot(index="epoch", columns="run", values="valid_mean")
-        both = by_run[[files.run.key, original.run.key]].dropna()
-        last = both.tail(LAST)
-        if last.empty:
-            return None
-        ours, theirs = last.mean()
-        return Against(
-            run=files.run.key,
-            epoch=int(last.index[-1]),
-            valid_mean=ours,
-            original_valid_mean=theirs,
-        )
-
     def mixing(self) -> list[Mixes]:
         """Return how the samples of those runs follow each other that were followed."""
         timed = self.params.profile == "paper"  # by its recipes alone
-        steps = sampling_seconds() if timed else {}
-        epochs = epoch_seconds() if timed else {}
-        firsts = [
-            next(files for files in self.listed if files.run.experiment == name)
-            for name in self.shown.mixing
-        ]
-        return [
-            Mixes(
-                run=files.run.key,
-                experiment=(name := files.run.experiment),
-                measured=files.measured("mixing.json", MIXING),
-                seconds_a_step=steps.get(name, {}),
-                seconds_to_train=epochs[name] * files.training["epochs"]
-                if name in epochs
-                else None,
-            )
-            for files in firsts
-            if files.trained
-        ]
+        steps, epochs = (sampling_seconds(), epoch_seconds()) if timed else ({}, {})
+        found = []
+        for name in self.shown.mixing:
+            files = next(files for files in self.listed if files.run.experiment == name)
+            if files.trained:
+                whole = epochs[name] * files.training["epochs"] if name in epochs else None
+                found.append(
+                    Mixes(
+                        run=files.run.key,
+                        experiment=name,
+                        measured=files.measured("mixing.json", MIXING),
+                        seconds_a_step=steps.get(name, {}),
+                        seconds_to_train=whole,
+                    )
+                )
+        return found
 
     def audit(self) -> Audit | None:
         """Return the audit of the measure, if there is one of these runs."""
@@ -315,10 +297,8 @@ def _sets(files: RunFiles, rows: pd.DataFrame, epoch: int) -> Sets | None:
             f"{epoch}; run `{repro(run.profile, f'weights@{run.key}', report_stage(run.profile))}`"
         )
     numbers = rows[by_default(rows)].test_mean.tolist()
-    grids: dict[str, Any] = {
-        str(grid): by_images.groupby("images", sort=False).test_mean.agg(fmean).to_dict()
-        for grid, by_images in rows.groupby("grid", sort=False)
-    }
+    means = rows.groupby(["grid", "images"], sort=False).test_mean.agg(fmean).unstack(sort=False)
+    grids: Any = means.to_dict("index")
     return Sets(
         epoch=epoch, count=len(numbers), mean=fmean(numbers), sd=stdev(numbers), grids=grids
     )
@@ -345,7 +325,7 @@ def length_lacked(experiment: str, seeds: list[Seed]) -> int | None:
 def _documented(model: str, parameters: dict[str, Any]) -> Verdict:
     """Return by what recipe another model of Table 1 is."""
     documented = (released_recipe(model, model) or {}).get("documented", {})
-    as_documented = all(parameters[key] == value for key, value in documented.items())
+    as_documented = documented.items() <= parameters.items()
     return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
 
 
@@ -356,6 +336,7 @@ def _failed(files: RunFiles) -> Failed:
 
 
 def _made_of(files: RunFiles) -> dict[str, Any]:
+    """Return what seeds that are averaged must have in common."""
     record = files.training
     return {
         "on other data": record["data"]["sha256"],
@@ -366,10 +347,9 @@ def _made_of(files: RunFiles) -> dict[str, Any]:
 def _require_alike(trained: list[RunFiles]) -> None:
     """Raise a `UserError` if seeds that would be averaged have other data or another recipe."""
     first = trained[0]
-    expected = _made_of(first)
     for files in trained[1:]:
         for what, found in _made_of(files).items():
-            if found != expected[what]:
+            if found != _made_of(first)[what]:
                 raise UserError(
                     f"{files.run.folder / 'training.json'}: trained {what} than {first.run.key}; "
                     f"run `{repro(files.run.profile, report_stage(files.run.profile))}`"
@@ -377,13 +357,7 @@ def _require_alike(trained: list[RunFiles]) -> None:
 
 
 def collect(params: Params, listed: list[RunFiles]) -> Results:
-    """Return the results of a profile's runs.
-
-    Raises
-    ------
-    UserError
-        If no run is listed, or a run's files are absent or damaged.
-    """
+    """Return the results of a profile's runs (`UserError` if none is listed, or as `RunFiles`)."""
     profile = params.profile
     if not listed:
         raise UserError(f"{params.own.path}: seeds: lists no run; add one")

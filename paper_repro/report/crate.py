@@ -18,7 +18,7 @@ from rocrate.rocrate import ROCrate
 from paper_repro.core.circumstances import Environment, read_circumstances
 from paper_repro.core.files import digest, sha256_file
 from paper_repro.core.params import read_params
-from paper_repro.core.runs import runs
+from paper_repro.core.runs import Run, runs
 from paper_repro.report.citation import author_name, read_citation
 from paper_repro.report.results import Inputs, Results
 
@@ -34,7 +34,6 @@ TYPES = {
 }
 TRAINED = ("training.json", "curve.csv", "validation.csv")
 EVALUATED = ("evaluation.json", "metrics.json")
-RECORDED = (*TRAINED, *EVALUATED)
 # The parts of a data set that each action reads; TFD's validation and test images are by folds.
 PARTS = {
     "training": ("train", "valid"),
@@ -51,7 +50,7 @@ class _Crate:
         self.crate = ROCrate(version="1.1")
         self.crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
 
-    def entity(self, identifier: str, kind: str, properties: dict[str, Any]) -> Entity:
+    def entity(self, identifier: str, kind: str, **properties: Any) -> Entity:
         """Return the entity of that identifier, made at its first mention."""
         return self.crate.get(identifier) or self.crate.add(
             ContextEntity(self.crate, identifier, {"@type": kind} | properties)
@@ -60,13 +59,12 @@ class _Crate:
     def file(self, path: Path) -> Entity:
         """Return a file of the folder."""
         place = path.relative_to(self.folder).as_posix()
-        suffix = path.suffix
         return self.crate.get(place) or self.crate.add_file(
             path,
             place,
             properties={
                 "name": path.name,
-                "encodingFormat": TYPES.get(suffix) or mimetypes.guess_type(path.name)[0],
+                "encodingFormat": TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0],
                 "contentSize": str(path.stat().st_size),
                 "sha256": sha256_file(path),
             },
@@ -74,13 +72,11 @@ class _Crate:
 
     def software(self, made: Environment) -> Entity:
         """Return the code of a stage, as a start or an evaluation recorded it."""
-        changes = " with uncommitted changes" if made["uncommitted_changes"] else ""
-        said = made.get("git", "not recorded")
+        commit = f"commit {made['commit'] or made.get('git', 'not recorded')}"
+        commit += " with uncommitted changes" if made["uncommitted_changes"] else ""
         needs = [
             self.entity(
-                f"#{name}-{version}",
-                "SoftwareApplication",
-                {"name": name, "softwareVersion": version},
+                f"#{name}-{version}", "SoftwareApplication", name=name, softwareVersion=version
             )
             for name, version in made["versions"].items()
             if name not in ("paper_repro", "platform")
@@ -90,12 +86,10 @@ class _Crate:
         return self.entity(
             f"#code-{made['code_sha256']}-{made['commit']}-{stated}",
             "SoftwareApplication",
-            {
-                "name": "paper_repro",
-                "softwareVersion": f"commit {made['commit'] or said}{changes}",
-                "sha256": made["code_sha256"],
-                "softwareRequirements": needs,
-            },
+            name="paper_repro",
+            softwareVersion=commit,
+            sha256=made["code_sha256"],
+            softwareRequirements=needs,
         )
 
     def data(self, found: Inputs, purpose: str) -> list[Entity]:
@@ -105,15 +99,58 @@ class _Crate:
             self.entity(
                 f"#data-{sha256}",
                 "CreativeWork",
-                {
-                    "name": f"{data['stand_in'] or data['name']}, {part}",
-                    "description": "stand-in" if data["stand_in"] else data["name"],
-                    "sha256": sha256,
-                },
+                name=f"{data['stand_in'] or data['name']}, {part}",
+                description="stand-in" if data["stand_in"] else data["name"],
+                sha256=sha256,
             )
             for part, sha256 in data["sha256"].items()
             if part.startswith(PARTS[purpose])
         ]
+
+    def action(
+        self,
+        identifier: str,
+        name: str,
+        software: Entity,
+        inputs: list[Entity],
+        results: list[Path],
+        **times: str,
+    ) -> None:
+        """Add what `software` made of its inputs, by the authors."""
+        self.crate.add_action(
+            software,
+            identifier=identifier,
+            object=inputs,
+            result=[self.file(path) for path in results],
+            properties={"name": name, **times, "agent": self.crate.root_dataset["author"]},
+        )
+
+    def run(self, key: str, run: Run, found: Inputs) -> None:
+        """Add the trainings and the evaluation of a run."""
+        training, evaluation = read_circumstances(run, "train"), read_circumstances(run, "evaluate")
+        folder, value = self.folder / "runs" / key, json.dumps(found.parameters, ensure_ascii=False)
+        recipe = self.entity(
+            f"#recipe-{key}", "PropertyValue", name=f"recipe of {key}", value=value
+        )
+        for number, start in enumerate(training["starts"] if training else [], 1):
+            began = datetime.fromisoformat(start["started"])
+            self.action(
+                f"#train-{key}-{number}",
+                f"training of {key}, start {number}, {start['device']}",
+                self.software(start),
+                [*self.data(found, "training"), recipe],
+                [folder / name for name in TRAINED],
+                startTime=began.isoformat(),
+                endTime=(began + timedelta(seconds=int(start["seconds"]))).isoformat(),
+            )
+        if evaluation:
+            self.action(
+                f"#evaluate-{key}",
+                f"evaluation of {key}",
+                self.software(evaluation),
+                [*self.data(found, "evaluation"), recipe],
+                [folder / name for name in EVALUATED],
+            )
 
 
 def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
@@ -123,83 +160,37 @@ def crate(results: Results, folder: Path, files: list[Path]) -> dict[str, Any]:
     ----------
     files : those of `folder` that the profile's stages wrote.
     """
-    citation = read_citation()
-    paper = citation["paper"]
-    made = _Crate(folder)
-    root = made.crate.root_dataset
+    citation, made = read_citation(), _Crate(folder)
+    paper, licence, root = citation["paper"], citation["license"], made.crate.root_dataset
     root["name"] = f"{citation['title']}: {results.profile} profile"
     root["description"] = "Results, figures and tables beside the paper's, and how they were made"
     if results.profile != "paper":
         root["description"] += "; not comparable with the paper"
     root["datePublished"] = citation["date-released"].isoformat()
-    licence = citation["license"]
     root["license"] = made.entity(
-        f"https://spdx.org/licenses/{licence}", "CreativeWork", {"name": licence}
+        f"https://spdx.org/licenses/{licence}", "CreativeWork", name=licence
     )
     root["conformsTo"] = made.entity(
-        PROCESS_RUN, "CreativeWork", {"name": "Process Run Crate", "version": "0.5"}
+        PROCESS_RUN, "CreativeWork", name="Process Run Crate", version="0.5"
     )
-    root["author"] = made.entity(
-        "#authors", "Organization", {"name": ", ".join(map(author_name, citation["authors"]))}
-    )
-    root["citation"] = made.entity(paper["url"], "ScholarlyArticle", {"name": paper["title"]})
+    authors = ", ".join(map(author_name, citation["authors"]))
+    root["author"] = made.entity("#authors", "Organization", name=authors)
+    root["citation"] = made.entity(paper["url"], "ScholarlyArticle", name=paper["title"])
+    version = citation["version"]
     package = made.entity(
-        "#paper_repro",
-        "SoftwareApplication",
-        {"name": "paper_repro", "softwareVersion": citation["version"]},
+        "#paper_repro", "SoftwareApplication", name="paper_repro", softwareVersion=version
     )
-    runs_folder = folder / "runs"
     for path in files:
         made.file(path)
     listed = runs(read_params(results.profile))
     for key, found in results.inputs.items():
-        training = read_circumstances(listed[key], "train")
-        evaluation = read_circumstances(listed[key], "evaluate")
-        place = runs_folder / key
-        recipe = made.entity(
-            f"#recipe-{key}",
-            "PropertyValue",
-            {
-                "name": f"recipe of {key}",
-                "value": json.dumps(found.parameters, ensure_ascii=False),
-            },
-        )
-        for number, start in enumerate(training["starts"] if training else [], 1):
-            began = datetime.fromisoformat(start["started"])
-            made.crate.add_action(
-                made.software(start),
-                identifier=f"#train-{key}-{number}",
-                object=[*made.data(found, "training"), recipe],
-                result=[made.file(place / name) for name in TRAINED],
-                properties={
-                    "name": f"training of {key}, start {number}, {start['device']}",
-                    "startTime": began.isoformat(),
-                    "endTime": (began + timedelta(seconds=int(start["seconds"]))).isoformat(),
-                    "agent": root["author"],
-                },
-            )
-        if evaluation:
-            made.crate.add_action(
-                made.software(evaluation),
-                identifier=f"#evaluate-{key}",
-                object=[*made.data(found, "evaluation"), recipe],
-                result=[made.file(place / name) for name in EVALUATED],
-                properties={"name": f"evaluation of {key}", "agent": root["author"]},
-            )
-        drawn = [path for path in files if path.parent == place and path.name not in RECORDED]
-        made.crate.add_action(
-            package,
-            identifier=f"#describe-{key}",
-            object=[*made.data(found, "description"), made.file(place / "training.json")],
-            result=[made.file(path) for path in drawn],
-            properties={"name": f"figures and measures of {key}", "agent": root["author"]},
-        )
-    made.crate.add_action(
-        package,
-        identifier="#report",
-        object=[made.file(path) for path in files if runs_folder in path.parents],
-        result=[made.file(path) for path in files if runs_folder not in path.parents],
-        properties={"name": "the report", "agent": root["author"]},
-    )
+        made.run(key, listed[key], found)
+        inputs = [*made.data(found, "description"), made.file(folder / "runs" / key / TRAINED[0])]
+        drawn = [path for path in files if path.parent == folder / "runs" / key]
+        drawn = [path for path in drawn if path.name not in (*TRAINED, *EVALUATED)]
+        made.action(f"#describe-{key}", f"figures and measures of {key}", package, inputs, drawn)
+    of_runs = [path for path in files if folder / "runs" in path.parents]
+    page = [path for path in files if path not in of_runs]
+    made.action("#report", "the report", package, [made.file(path) for path in of_runs], page)
     described: dict[str, Any] = made.crate.metadata.generate()
     return described

@@ -28,9 +28,9 @@ def signed(difference: float | None) -> str:
     return "–" if difference is None else f"{difference:+.1f}".replace("-", "−")
 
 
-def interval(ends: Sequence[float] | None, show: Any = number) -> str:
-    """Return an interval of nats as shown, or of differences, by `signed`."""
-    return "–" if ends is None else f"{show(ends[0])} to {show(ends[1])}"
+def between(ends: Sequence[float] | None) -> str:
+    """Return an interval of differences in nats as shown."""
+    return "–" if ends is None else f"{signed(ends[0])} to {signed(ends[1])}"
 
 
 def duration(seconds: float | None) -> str:

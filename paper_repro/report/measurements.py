@@ -75,7 +75,7 @@ def _in_training(files: RunFiles) -> Iterator[Row]:
     """Return the rows of ``validation.csv``."""
     curve = files.table("validation.csv").rename(columns={"valid_nats": "valid_mean"})
     for row in curve[["epoch", "valid_mean", "valid_se", "sigma"]].to_dict("records"):
-        yield {"sampling": IN_TRAINING} | {str(name): value for name, value in row.items()}
+        yield {"sampling": IN_TRAINING, **row}  # type: ignore[dict-item]
 
 
 def _evaluated(files: RunFiles) -> Iterator[Row]:

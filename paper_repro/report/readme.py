@@ -45,13 +45,7 @@ def filled(old: str) -> str:
 
 
 def readme(*, check: bool = False) -> None:
-    """Fill the README's numbers, or with `check` only say whether they are current.
-
-    Raises
-    ------
-    UserError
-        If markers are missing or, with `check`, if a number is not current.
-    """
+    """Fill the README's numbers; with `check` a `UserError` says if they are not current."""
     old = read_text(README)
     new = filled(old)
     if check and old != new:

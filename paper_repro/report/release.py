@@ -6,6 +6,7 @@ other seeds or another machine; the report then sets the two beside each other.
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 from paper_repro.core.circumstances import read_circumstances
 from paper_repro.core.files import write_json
@@ -53,36 +54,24 @@ def read_release(profile: str) -> Release | None:
 def described(results: Results) -> Release:
     """Return what a release of some results says of them."""
     listed, found = runs(read_params(results.profile)), []
+    names = {"run", "number", "test_se", "epochs", "recipe_sha256"}
     for row, seed in results.seeds:
-        trained = read_circumstances(listed[seed.run], "train")
-        last = trained["starts"][-1] if trained else None
-        found.append(
-            ReleasedRun(
-                run=seed.run,
-                experiment=row.experiment,
-                number=seed.number,
-                test_se=seed.test_se,
-                epochs=seed.epochs,
-                recipe_sha256=seed.recipe_sha256,
-                device=last["device"] if last else "not recorded",
-                threads=last["threads"] if last else 0,
-                torch=last["versions"]["torch"] if last else "not recorded",
-                commit=last["commit"] if last else None,
-                seconds=trained["seconds"] if trained else 0.0,
-            )
-        )
+        made: dict[str, Any] = {"device": "not recorded", "threads": 0, "torch": "not recorded"}
+        made |= {"commit": None, "seconds": 0.0}
+        if trained := read_circumstances(listed[seed.run], "train"):
+            last = trained["starts"][-1]
+            made = {name: last[name] for name in ("device", "threads", "commit")}
+            made |= {"torch": last["versions"]["torch"], "seconds": trained["seconds"]}
+        told = seed.model_dump(include=names)
+        found.append(ReleasedRun(experiment=row.experiment, **told, **made))
     return Release(version=read_citation()["version"], commit=commit()["commit"], runs=found)
 
 
 def release() -> None:
     """Record every report's results as the published release, and describe its folder.
 
-    Writes ``release.json`` and, of all files there, ``ro-crate-metadata.json``.
-
-    Raises
-    ------
-    UserError
-        If a record is damaged.
+    Writes ``release.json`` and, of all files there, ``ro-crate-metadata.json`` (`UserError` as
+    `read_listed_results`).
     """
     for profile in profiles():
         published = read_release(profile)
@@ -128,8 +117,8 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
         if len(counted) < len(row.seeds):  # the mean is over the runs of ten chains
             theirs = {name: run for name, run in theirs.items() if name in counted}
         if row.mean is not None and theirs:
-            same = all(line.kind == "same" for line in found if line.name in counted)
-            same = same and len(counted) == len(theirs)
+            kinds = [line.kind for line in found if line.name in counted]
+            same = kinds == ["same"] * len(theirs)
             numbers = [run.number for run in theirs.values()]
             lines.append(_mean(row, row.mean, numbers, same=same))
     return lines

@@ -7,17 +7,13 @@ from paper_repro.report.content import content
 
 def _differences(released: Any, ours: Any, place: str) -> list[str]:
     """Return the dotted keys under which two values differ."""
+    if isinstance(released, list) and isinstance(ours, list) and len(released) == len(ours):
+        released, ours = dict(enumerate(released)), dict(enumerate(ours))
     if isinstance(released, dict) and isinstance(ours, dict):
         return [
-            place_found
+            found
             for key in released | ours
-            for place_found in _differences(released.get(key), ours.get(key), f"{place}.{key}")
-        ]
-    if isinstance(released, list) and isinstance(ours, list) and len(released) == len(ours):
-        return [
-            place_found
-            for index, pair in enumerate(zip(released, ours, strict=True))
-            for place_found in _differences(*pair, f"{place}.{index}")
+            for found in _differences(released.get(key), ours.get(key), f"{place}.{key}")
         ]
     return [] if released == ours else [place.removeprefix(".")]
 

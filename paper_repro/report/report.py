@@ -2,11 +2,11 @@
 
 import html
 import textwrap
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -17,11 +17,10 @@ from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
 from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.evaluation.trained_run import WALK
 from paper_repro.figures.chains import draw_mixing
-from paper_repro.figures.curves import draw_curves, draw_gradients
+from paper_repro.figures.curves import draw_curves, draw_gradients, draw_variants
 from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
-from paper_repro.figures.variants import draw_variants
 from paper_repro.pipeline.presentation import ABLATIONS, presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
@@ -30,7 +29,7 @@ from paper_repro.report.collect import collect
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
 from paper_repro.report.formatting import filled, number
-from paper_repro.report.published import ADVERSARIAL, CONTEXT, PAPER, TABLE1, margin
+from paper_repro.report.published import ADVERSARIAL, CONTEXT, OTHERS, PAPER, margin
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
@@ -82,16 +81,22 @@ def _claim(claim: Claim) -> dict[str, Any]:
     }
 
 
-def grouped(claims: Sequence[Claim]) -> list[tuple[str, list[dict[str, Any]]]]:
+def grouped(claims: Sequence[Claim]) -> dict[str, list[dict[str, Any]]]:
     """Return the ledger in its groups, those without a claim left out."""
     shown = [_claim(claim) for claim in claims]
-    groups = (
-        (name, [c for c in shown if c["group"] == name]) for name in (HOLDS, FAILS, OPEN, OURS)
-    )
-    return [(name, found) for name, found in groups if found]
+    groups = {name: [c for c in shown if c["group"] == name] for name in (HOLDS, FAILS, OPEN, OURS)}
+    return {name: group for name, group in groups.items() if group}
 
 
-def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
+def _mark(
+    group: str, label: str, mean: float, kind: Kind, bar: float | None = None, text: str = ""
+) -> Mark:
+    """Return a line of the forest plot, with a bar of that length on either side."""
+    low, high = (None, None) if bar is None else (mean - bar, mean + bar)
+    return Mark(group, label, mean, low, high, kind, text or number(mean, bar))
+
+
+def _retrained(name: str, row: Row) -> Iterator[Mark]:
     """Return the lines of another model of Table 1, by chains one by one and by several, thinned.
 
     Bars are the standard deviation over chains or runs or, of a single one, the error over images.
@@ -102,187 +107,153 @@ def _retrained(name: str, row: Row, mark: Callable[..., Mark]) -> list[Mark]:
     if first.thinned:
         thinned = "thinned, near start" if row.near_start else "thinned"
         lines.append((thinned, row.thinned_mean, first.thinned.test_se, row.thinned_sd))
-    marks = []
     for samples, mean, se, sd in lines:
         if mean is not None:
-            label, bar = f"{name}, {samples}", se if sd is None else sd
-            one = mark("Other models, retrained", label, mean, "retrained", bar)
-            marks.append(
-                one if sd is None else replace(one, text=f"{number(mean)} (SD {number(sd)})")
-            )
-    return marks
+            bar, text = (se, "") if sd is None else (sd, f"{number(mean)} (SD {number(sd)})")
+            label = f"{name}, {samples}"
+            yield _mark("Other models, retrained", label, mean, "retrained", bar, text)
 
 
-def forest_marks(results: Results, row: Row) -> list[Mark]:
+def forest_marks(results: Results, row: Row) -> Iterator[Mark]:
     """Return the lines of the forest plot of MNIST."""
-
-    def mark(group: str, label: str, mean: float, kind: Kind, se: float | None = None) -> Mark:
-        low, high = (None, None) if se is None else (mean - se, mean + se)
-        return Mark(group, label, mean, low, high, kind, number(mean, se))
-
-    paper, ours = ADVERSARIAL, f"Ours, {row.seeds[0].epochs:,} epochs"
-    marks = [mark("The paper", paper.name, paper.mnist.mean, "paper", paper.mnist.se)]
+    paper, ours = ADVERSARIAL.mnist, f"Ours, {row.seeds[0].epochs:,} epochs"
+    yield _mark("The paper", ADVERSARIAL.name, paper.mean, "paper", paper.se)
     if row.mean is not None and row.verdict.interval:
-        low, high = (paper.mnist.mean + end for end in row.verdict.interval)
-        marks.append(Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean)))
-    marks += [mark(ours, f"seed {s.seed}", s.number, "seed", s.test_se) for s in row.seeds]
-    marks += [
-        mark("Mean over seeds, by grid of σ", tables.GRIDS[grid]["short"], fmean(means), "grid")
-        for grid, means in row.by_grid.items()
-    ]
+        low, high = (paper.mean + end for end in row.verdict.interval)
+        yield Mark(ours, "mean over seeds", row.mean, low, high, "ours", number(row.mean))
+    for seed in row.seeds:
+        yield _mark(ours, f"seed {seed.seed}", seed.number, "seed", seed.test_se)
+    for grid, means in row.by_grid.items():
+        label = tables.GRIDS[grid]["short"]
+        yield _mark("Mean over seeds, by grid of σ", label, fmean(means), "grid")
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
             cut = f", {other.seeds[0].epochs:,} epochs" if other.length else ""
-            marks += _retrained(f"{other.other_model}{cut}", other, mark)
-    marks += [
-        mark("Table 1, as printed", m.name, m.mnist.mean, "cited", m.mnist.se)
-        for m in TABLE1
-        if m is not paper
-    ]
-    return marks + [
-        mark("Not a model", one["samples"], one["test_mean"], "reference", one["test_se"])
-        for one in (results.audit["rows"] if results.audit else [])
-        if one["samples"] == "training images"
-    ]
+            yield from _retrained(f"{other.other_model}{cut}", other)
+    for model in OTHERS.values():
+        cited = model.mnist
+        yield _mark("Table 1, as printed", model.name, cited.mean, "cited", cited.se)
+    for one in results.audit["rows"] if results.audit else []:
+        if one["samples"] == "training images":
+            label = one["samples"]
+            yield _mark("Not a model", label, one["test_mean"], "reference", one["test_se"])
 
 
-class Pictures:
-    """What the report draws, and which of the runs' pictures it shows; places from its folder."""
-
-    def __init__(self, results: Results, listed: dict[str, RunFiles], folder: Path):
-        self.results, self.listed, self.folder = results, listed, folder / "curves"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.drawn: set[Path] = set()
-
-    def path(self, name: str) -> Path:
-        """Return where a picture is to be drawn, and remember it with the vector file beside it."""
-        path = self.folder / f"{name}.png"
-        self.drawn |= {path, path.with_suffix(".pdf")}
-        return path
-
-    def draw(self) -> dict[str, Any]:
-        """Draw all, remove what no experiment has any longer, and return what the texts name."""
-        rows = [row for row in self.results.rows if row.seeds]
-        known = content("texts/experiments.yaml")
-        samples = {
-            row.experiment: run for row in rows if (run := self._first(row, "figure2")) is not None
-        }
-        panels = {name: run for name, run in samples.items() if known.get(name, {}).get("panel")}
-        shown: dict[str, Any] = {
-            "samples": samples,
-            "figure2": panels,
-            "others": {name: run for name, run in samples.items() if name not in panels},
-            "checked": {
-                name: self.listed[run].measured("sample_checks.json", SAMPLE_CHECKS)
-                for name, run in panels.items()
-                if self._has(run, "sheet.png")
-            },
-            "films": {run for run in panels.values() if self._has(run, "film.png")},
-            "mixing": {
-                tables.model_of(self.results, m.experiment): m.run for m in self.results.mixing
-            },
-            "figure3": next(filter(None, (self._first(row, "figure3") for row in rows)), None),
-            "forest": False,
-            "curves": [],
-        }
-        if self.results.profile == ABLATIONS:
-            self._ablations(rows)
-        else:
-            shown["curves"] = [self._curves(row) for row in rows]
-        mnist = self.results.row("mnist")
-        if mnist and mnist.comparable:
-            marks, path = forest_marks(self.results, mnist), self.path("forest")
-            draw_forest(marks, path, number=PAPER["mnist"].mean, margin=margin("mnist"))
-            shown["forest"] = True
-        self._gradients(mnist)
-        if self.results.mixing:
-            draw_mixing(
-                {
-                    tables.model_of(self.results, m.experiment): m.measured
-                    for m in self.results.mixing
-                },
-                self.path("mixing"),
-            )
-        self._grids(rows)
-        if self.results.audit:
-            draw_audit(self.results.audit, self.path("parzen_audit"))
-        for stale in set(self.folder.iterdir()) - self.drawn:
-            stale.unlink()
-        return shown
-
-    def _has(self, run: str, picture: str) -> bool:
-        return (self.listed[run].run.folder / picture).is_file()
-
-    def _files(self, row: Row) -> list[RunFiles]:
-        return [self.listed[seed.run] for seed in row.seeds]
-
-    def _first(self, row: Row, name: Any) -> str | None:
-        """Return the first run of an experiment that has a picture, once that is checked."""
-        for files in self._files(row):
-            if files.has(f"{name}.json"):
-                files.picture(name)
-                return files.run.key
-        return None
-
-    def _curves(self, row: Row) -> str:
-        title = f"{row.experiment}, {self.results.profile} profile"
-        tables_of = {
-            f"seed {files.run.seed}": (files.table("curve.csv"), files.table("validation.csv"))
-            for files in self._files(row)
-        }
-        mean = row.paper.mean if row.comparable and row.paper else None
-        draw_curves(
-            tables_of,
-            self.path(row.experiment),
-            title=f"{title}: stand-in data, {row.stand_in}" if row.stand_in else title,
-            paper_mean=mean,
-        )
-        return f"curves/{row.experiment}.png"
-
-    def _gradients(self, row: Row | None) -> None:
-        """Draw the norms of G's gradient under both losses, of the runs that measured them."""
-        curves = {
-            f"seed {files.run.seed}": files.table("curve.csv").dropna(
-                subset=["g_grad_norm_minimax"]
-            )
-            for files in (self._files(row) if row else [])
-        }
-        measured = {label: curve for label, curve in curves.items() if len(curve)}
-        if measured and self.results.claims:
-            draw_gradients(measured, self.path("gradients"))
-
-    def _grids(self, rows: list[Row]) -> None:
-        for row in rows:
-            if row.other_model:
-                continue
-            means = {
-                seed.run: [
-                    (tables.GRIDS[grid]["short"], by["first_images"])
-                    for grid, by in seed.sets.grids.items()
-                ]
-                for seed in row.seeds
-                if seed.sets
-            }
-            if means:
-                paper = row.paper.mean if row.comparable and row.paper else None
-                draw_grids(means, self.path("sigma_grids"), number=paper, margin=row.margin)
-
-    def _ablations(self, rows: list[Row]) -> None:
+def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callable[[Path], None]]:
+    """Return what the report draws, by the picture's name."""
+    rows = [row for row in results.rows if row.seeds]
+    files = {row.experiment: [listed[seed.run] for seed in row.seeds] for row in rows}
+    mnist, found = results.row("mnist"), dict[str, Callable[[Path], None]]()
+    if results.profile == ABLATIONS:
         curves = [
-            files.table("validation.csv").assign(experiment=tables.title_of(row.experiment))
-            for row in rows
-            for files in self._files(row)
+            run.table("validation.csv").assign(experiment=tables.title_of(name))
+            for name, runs in files.items()
+            for run in runs
         ]
-        draw_variants(pd.concat(curves) if curves else None, self.path("ablations"))
+        found["ablations"] = partial(draw_variants, pd.concat(curves) if curves else None)
+    else:
+        found |= {row.experiment: _curves(row, files[row.experiment], results) for row in rows}
+    if mnist and mnist.comparable:
+        marks, paper = list(forest_marks(results, mnist)), PAPER["mnist"].mean
+        found["forest"] = partial(draw_forest, marks, number=paper, margin=margin("mnist"))
+    norms = {
+        f"seed {run.run.seed}": curve
+        for run in files.get("mnist", [])
+        if len(curve := run.table("curve.csv").dropna(subset=["g_grad_norm_minimax"]))
+    }
+    if norms and results.claims:
+        found["gradients"] = partial(draw_gradients, norms)
+    if results.mixing:
+        mixing = {tables.model_of(results, m.experiment): m.measured for m in results.mixing}
+        found["mixing"] = partial(draw_mixing, mixing)
+    for row in rows:
+        means = [
+            {"run": seed.run, "grid": tables.GRIDS[grid]["short"], "nats": by["first_images"]}
+            for seed in row.seeds
+            if seed.sets and not row.other_model
+            for grid, by in seed.sets.grids.items()
+        ]
+        if means:
+            points, theirs = pd.DataFrame(means), _comparable_mean(row)
+            found["sigma_grids"] = partial(draw_grids, points, number=theirs, margin=row.margin)
+    if results.audit:
+        found["parzen_audit"] = partial(draw_audit, results.audit)
+    return found
+
+
+def _comparable_mean(row: Row) -> float | None:
+    """Return the paper's number for an experiment, if ours may stand beside it."""
+    return row.paper.mean if row.comparable and row.paper else None
+
+
+def _curves(row: Row, files: list[RunFiles], results: Results) -> Callable[[Path], None]:
+    title = f"{row.experiment}, {results.profile} profile"
+    return partial(
+        draw_curves,
+        {f"seed {f.run.seed}": (f.table("curve.csv"), f.table("validation.csv")) for f in files},
+        title=f"{title}: stand-in data, {row.stand_in}" if row.stand_in else title,
+        paper_mean=_comparable_mean(row),
+    )
+
+
+def draw(results: Results, listed: dict[str, RunFiles], folder: Path) -> dict[str, Any]:
+    """Draw all, remove what no experiment has any longer, and return what the texts name."""
+    rows = [row for row in results.rows if row.seeds]
+    samples = {row.experiment: run for row in rows if (run := _first(row, "figure2", listed))}
+    about = content("texts/experiments.yaml")
+    panels = {name: run for name, run in samples.items() if "panel" in about.get(name, {})}
+    shown = {
+        "samples": samples,
+        "figure2": panels,
+        "others": {name: run for name, run in samples.items() if name not in panels},
+        "checked": {
+            name: listed[run].measured("sample_checks.json", SAMPLE_CHECKS)
+            for name, run in panels.items()
+            if (listed[run].run.folder / "sheet.png").is_file()
+        },
+        "films": {
+            run for run in panels.values() if (listed[run].run.folder / "film.png").is_file()
+        },
+        "figure3": next(filter(None, (_first(row, "figure3", listed) for row in rows)), None),
+        "curves": [row.experiment for row in rows],
+        "mixing": {tables.model_of(results, m.experiment): m.run for m in results.mixing},
+    }
+    drawn = drawings(results, listed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in drawn.items():
+        picture(folder / f"{name}.png")
+    kept = {folder / f"{name}{form}" for name in drawn for form in (".png", ".pdf")}
+    for stale in set(folder.iterdir()) - kept:
+        stale.unlink()
+    return shown | {"forest": "forest" in drawn}
+
+
+def _first(
+    row: Row, name: Literal["figure2", "figure3"], listed: dict[str, RunFiles]
+) -> str | None:
+    """Return the first run of an experiment that has a picture, once that is checked."""
+    for seed in row.seeds:
+        if listed[seed.run].has(f"{name}.json"):
+            listed[seed.run].picture(name)
+            return seed.run
+    return None
 
 
 def values(results: Results, release: Release | None, pictures: dict[str, Any]) -> dict[str, Any]:
     """Return what the texts put in: numbers and names, no sentences."""
-    claims, deviations = dict(grouped(results.claims)), content("deviations.yaml")
+    claims, deviations = grouped(results.claims), content("deviations.yaml")
+    mnist, audit = results.row("mnist"), results.audit
+    chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
+    gsn = chains.get("deep_gsn")
+    means = {grid: fmean(found) for grid, found in (mnist.by_grid if mnist else {}).items()}
+    measures = [made.parameters["parzen"] for made in results.inputs.values()]
+    released = release.runs if release else []
     return {
         "results": results,
+        "experiments": content("texts/experiments.yaml"),
         "release": release,
-        "devices": list(dict.fromkeys(map(tables.machine, release.runs if release else []))),
+        "released": {run.run: run for run in released},
+        "devices": list(dict.fromkeys(map(tables.machine, released))),
         "pictures": pictures,
         "claims": {name: group for name, group in claims.items() if name != OURS},
         "own_questions": claims.get(OURS, []),
@@ -295,17 +266,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "deviations": deviations,
         "unstated": [one["topic"] for one in deviations if "not stated" in one["text"]],
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
-        **_on_the_rule(results),
-        **_on_length(results),
-        **_on_grids(results),
-        **_on_chains(results),
-        **_on_the_audit(results),
-    }
-
-
-def _on_the_rule(results: Results) -> dict[str, Any]:
-    """Return what the rule for verdicts names, and where it is seen from the page."""
-    return {
+        # The rule for verdicts, and where it is seen from the page.
         "protocol": presentation(read_params(results.profile)).protocol,
         "last": {
             row.experiment: explore([s.last_test_mean for s in row.seeds], row.paper.mean)
@@ -317,62 +278,40 @@ def _on_the_rule(results: Results) -> dict[str, Any]:
         "seeds": SEEDS,
         "here": "",
         "rule": "#the-rule-for-verdicts",
-    }
-
-
-def _on_length(results: Results) -> dict[str, Any]:
-    """Return what the verdict on MNIST would be at our first length, if its runs are longer.
-
-    Each number less what its run gained on validation images, from the last `WINDOW` epochs up to
-    that length to the last ones of all.
-    """
-    mnist, gains = results.row("mnist"), []
-    if not mnist or not mnist.paper or not mnist.verdict.answer:
-        return {}
-    files = {one.run.key: one for one in run_files(read_params(results.profile))}
-    for seed in mnist.seeds:
-        curve = files[seed.run].table("validation.csv").set_index("epoch").valid_nats
-        windows = [curve.loc[end - WINDOW + 1 : end] for end in (FIRST_LENGTH, seed.epochs)]
-        if seed.epochs < FIRST_LENGTH + WINDOW or any(window.empty for window in windows):
-            return {}
-        gains.append(windows[1].mean() - windows[0].mean())
-    numbers = [seed.number - gain for seed, gain in zip(mnist.seeds, gains, strict=True)]
-    verdict = judge(numbers, mnist.paper.mean, margin("mnist"), diverged=len(mnist.failed))
-    return {"shorter": {"epochs": FIRST_LENGTH, "gained": fmean(gains), "verdict": verdict}}
-
-
-def _on_grids(results: Results) -> dict[str, Any]:
-    """Return whether other grids of σ were tried, and what MNIST's mean is by the authors'."""
-    mnist = results.row("mnist")
-    means = {grid: fmean(found) for grid, found in (mnist.by_grid if mnist else {}).items()}
-    return {
+        "shorter": _at_first_length(mnist, results.profile),
+        # Other grids of σ, and MNIST's mean by the authors'.
         "sets": any(seed.sets for _, seed in results.seeds),
         "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
         "by_fine_grid": means.get(FINE_GRID),
-    }
-
-
-def _on_chains(results: Results) -> dict[str, Any]:
-    """Return how the other models of Table 1 were sampled, and how far their chains differ."""
-    chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
-    gsn = chains.get("deep_gsn")
-    measures = [made.parameters["parzen"] for made in results.inputs.values()]
-    return {
+        # How the other models of Table 1 were sampled, and how far their chains differ.
         "chains": chains,
         "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
         "thinned": next((m["thinned"] for m in measures if m.get("thinned")), None),
-    }
-
-
-def _on_the_audit(results: Results) -> dict[str, Any]:
-    """Return the audit of the measure, by samples, and the estimates of its draws."""
-    audit = results.audit
-    return {
         "audit_rows": {row["samples"]: row for row in audit["rows"]} if audit else {},
         "draws": [one["test_mean"] for one in audit["draws"]] if audit else [],
     }
+
+
+def _at_first_length(mnist: Row | None, profile: str) -> dict[str, Any] | None:
+    """Return what the verdict on MNIST would be at our first length, if its runs are longer.
+
+    Each number less what its run gained on validation images, from the last `WINDOW` epochs up to
+    that length to the last ones of all.
+    """
+    if not mnist or not mnist.paper or not mnist.verdict.answer:
+        return None
+    files, gains = {one.run.key: one for one in run_files(read_params(profile))}, []
+    for seed in mnist.seeds:
+        curve = files[seed.run].table("validation.csv").set_index("epoch").valid_nats
+        windows = [curve.loc[end - WINDOW + 1 : end] for end in (FIRST_LENGTH, seed.epochs)]
+        if seed.epochs < FIRST_LENGTH + WINDOW or any(window.empty for window in windows):
+            return None
+        gains.append(windows[1].mean() - windows[0].mean())
+    numbers = [seed.number - gain for seed, gain in zip(mnist.seeds, gains, strict=True)]
+    verdict = judge(numbers, mnist.paper.mean, margin("mnist"), diverged=len(mnist.failed))
+    return {"epochs": FIRST_LENGTH, "gained": fmean(gains), "verdict": verdict}
 
 
 def report(profile: str) -> None:
@@ -381,7 +320,7 @@ def report(profile: str) -> None:
     listed = {files.run.key: files for files in run_files(params)}
     results, folder = collect(params, list(listed.values())), results_path(profile).parent
     write_record(results_path(profile), results.model_dump(mode="json"))
-    drawn = Pictures(results, listed, folder).draw()
+    drawn = draw(results, listed, folder / "curves")
     walks = {
         key: files.measured("walk.json", WALK)
         for key, files in listed.items()
@@ -389,7 +328,7 @@ def report(profile: str) -> None:
     }
     shown = values(results, read_release(profile), drawn)
     shown |= {"notes": notes(folder), "walks": walks}
-    shown["explore"] = bool(presentation(params).published)
+    shown |= {"explore": bool(presentation(params).published)}
     if profile == ABLATIONS:
         write_page(text("ablations.md.j2", **shown), folder)
     else:

@@ -26,10 +26,8 @@ from paper_repro.pipeline.presentation import checked_runs, presentation, report
 from paper_repro.pipeline.run_list import run_list_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
-INDEPENDENT = frozenset({"figure2.json"})  # of a model whose samples are
-CHECKED = frozenset({"sample_checks.json"})  # if checked
-WALKED = frozenset({"walk.json"})  # if the width of its walk is chosen
-CLOSELY = CHECKED | {"figure3.json", "parzen_audit.json"}  # if diagnosed
+CHECKED = frozenset({"sample_checks.json"})
+DIAGNOSED = CHECKED | {"figure3.json", "parzen_audit.json"}
 R = TypeVar("R")
 
 
@@ -94,9 +92,7 @@ class RunFiles:
         """The hash of the published generator; None of a run without."""
         if not self.published:
             return None
-        path = weights_path(self.run)
-        if not path.is_file():
-            raise self._absent(path, "weights")
+        path = self._present(weights_path(self.run), "weights")
         sha256 = self.measured("generator.json", WEIGHTS)["files"][path.name]
         require_own_weights(self.run)
         return sha256
@@ -105,15 +101,13 @@ class RunFiles:
         """Return where a trained run's picture is, once it and its record are checked."""
         kinds: dict[str, TypeAdapter[Any]] = {"figure2": FIGURE2, "figure3": FIGURE3}
         self.measured(f"{name}.json", kinds[name])
-        path = self.run.folder / f"{name}.png"
-        if not path.is_file():
-            raise self._absent(path, name)
-        return path
+        return self._present(self.run.folder / f"{name}.png", name)
 
-    def _absent(self, path: Path, stage: str) -> UserError:
-        return UserError(
-            f"{path}: no such file; restore it with git, or run `{self._again(stage)}`"
-        )
+    def _present(self, path: Path, stage: str) -> Path:
+        """Return a file's path (a `UserError` that names the stage that makes it, if absent)."""
+        if path.is_file():
+            return path
+        raise UserError(f"{path}: no such file; restore it with git, or run `{self._again(stage)}`")
 
     def _again(self, stage: str) -> str:
         return repro(self.run.profile, f"{stage}@{self.run.key}")
@@ -121,17 +115,14 @@ class RunFiles:
     def has(self, name: str) -> bool:
         """Return whether a record is there (a `UserError` if it is not, and should be)."""
         path = self.run.folder / name
-        if not path.is_file() and name in self.due:
-            raise self._absent(path, path.stem)
+        if name in self.due:
+            self._present(path, path.stem)
         return path.is_file()
 
     def measured(self, name: str, kind: TypeAdapter[R | NotRun]) -> R:
         """Return what was measured of a trained run, from one of its records.
 
-        Raises
-        ------
-        UserError
-            If the file is absent or damaged, or was written when there was no model yet.
+        A record from when there was no model yet is a `UserError`, too.
         """
         path = self.run.folder / name
         again = self._again(STAGES.get(name, path.stem))
@@ -152,10 +143,7 @@ class RunFiles:
 
     def table(self, name: Literal["curve.csv", "validation.csv"]) -> pd.DataFrame:
         """Return one of a trained run's tables, whose hash its `record` has checked."""
-        path = self.run.folder / name
-        if not path.is_file():
-            raise self._absent(path, "train")
-        return pd.read_csv(path)
+        return pd.read_csv(self._present(self.run.folder / name, "train"))
 
 
 def lock_path(profile: str) -> Path:
@@ -186,16 +174,14 @@ def run_files(params: Params) -> list[RunFiles]:
     """Return the files of a profile's runs, in the order of its list (`UserError` as `runs`)."""
     shown, listed = presentation(params), runs(params)
     first = {run.experiment: key for key, run in reversed(listed.items())}
-    closely = {first.get(name) for name in shown.diagnosed}
+    diagnosed = {first.get(name) for name in shown.diagnosed}
     checked = checked_runs(shown, listed)
     found, locked = [], _locked(params.profile)
     for key, run in listed.items():
-        due = CLOSELY if key in closely else CHECKED if key in checked else frozenset()
+        due = DIAGNOSED if key in diagnosed else CHECKED if key in checked else frozenset()
         independent = family_in(params, run.experiment).independent
-        if independent:
-            due |= INDEPENDENT
-        if measure_of(params, run).walk:
-            due |= WALKED
+        due |= {"figure2.json"} if independent else set()
+        due |= {"walk.json"} if measure_of(params, run).walk else set()
         published = key in shown.published
         found.append(RunFiles(run, published, due, chains=not independent, locked=locked))
     return found

@@ -21,8 +21,6 @@ from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row
 
 GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
-MIXED = 1.01  # R̂ above which chains have not mixed
-OPEN_CHOICE = "an open choice"  # what a run shows that is a trial of what the sources leave open
 CHOSEN = {"best": "best on validation", "last": "last"}
 
 
@@ -106,25 +104,24 @@ def table1(results: Results) -> Markdown:
     lines = []
     for dataset in PAPER:
         for model in TABLE1:
-            name = dataset if model is ADVERSARIAL else model.experiment
-            row = results.row(name) if model is ADVERSARIAL or dataset == "mnist" else None
-            paper = getattr(model, dataset)
+            own = model is ADVERSARIAL
+            name = dataset if own else model.experiment
+            row = results.row(name) if own or dataset == "mnist" else None
             line = {
                 "Model": model.name,
                 "Data": row.data if row else TITLES[dataset],
-                "Paper": printed(paper),
+                "Paper": printed(getattr(model, dataset)),
+                "Release": number(released.get(name)) if row else "–",
+                "Ours": ours(row) if row else "–",
+                "Status": status(row) if row else "–",
             }
-            if results.against_release:
-                line["Release"] = number(released.get(name)) if row else "–"
-            line["Ours"] = ours(row) if row else "–"
-            if not results.against_release:
-                line["Status"] = status(row) if row else "–"
             lines.append(line)
             if row and row.thinned_mean is not None:
                 # A release keeps the number of consecutive samples only.
                 apart = {"Model": f"{model.name}, thinned", "Release": "–", "Ours": thinned(row)}
-                lines.append(line | {key: value for key, value in apart.items() if key in line})
-    return markdown(lines)
+                lines.append(line | apart)
+    left_out = "Status" if results.against_release else "Release"
+    return markdown({k: cell for k, cell in line.items() if k != left_out} for line in lines)
 
 
 def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
@@ -134,17 +131,17 @@ def panels(results: Results, runs: Mapping[str, str]) -> Markdown:
     ----------
     runs : by experiment, the run that is shown.
     """
-    found: dict[str, object] = {}
+    found: dict[str, str] = {}
     for name, about in content("texts/experiments.yaml").items():
-        row = results.row(name) if "panel" in about else None
-        if row is None:
+        row = results.row(name)
+        if row is None or "panel" not in about:
             continue
-        needs = f"; needs {about['needs']}" if row.listed else ""
-        shown: object = f"{row.status}{needs}"
+        head = f"{about['panel']}) {about['title']}"
+        head += f", {extent(row)}" if row.length else ""
+        found[head] = f"{row.status}; needs {about['needs']}" if row.listed else row.status
         if name in runs:
-            shown = Markdown(f"![Figure 2 {about['panel']}](runs/{runs[name]}/figure2.png)")
-        short = f", {extent(row)}" if row.length else ""
-        found[f"{about['panel']}) {about['title']}{short}"] = shown
+            picture = f"runs/{runs[name]}/figure2.png"
+            found[head] = Markdown(f"![Figure 2 {about['panel']}]({picture})")
     return markdown([found] if found else [])
 
 
@@ -179,17 +176,15 @@ def recipes(results: Results) -> Markdown:
     )
 
 
-def _keys(values: Mapping[str, Any], place: str = "") -> dict[str, str]:
+def _keys(values: Mapping[Any, Any], place: str = "") -> dict[str, str]:
     """Return a recipe by its dotted keys, a layer's settings in one line."""
     found: dict[str, str] = {}
     for name, value in values.items():
-        if isinstance(value, dict) and "layer" not in value:
-            found |= _keys(value, f"{place}{name}.")
-        elif isinstance(value, list):
-            found |= _keys({str(i): layer for i, layer in enumerate(value)}, f"{place}{name}.")
-        elif value is not None:
-            shown = json.dumps(value).replace('"', "").strip("{}")
-            found[place + name] = shown
+        inner = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(inner, dict) and "layer" not in inner:
+            found |= _keys(inner, f"{place}{name}.")
+        elif inner is not None:
+            found[f"{place}{name}"] = json.dumps(inner).replace('"', "").strip("{}")
     return found
 
 
@@ -205,8 +200,14 @@ def opposite(row: Row) -> list[str]:
 
 def time(found: Mixes, steps: float, chains: int = 1) -> str:
     """Return what so many steps of so many chains together take; – where no step was timed."""
-    seconds = found.seconds_a_step.get(str(chains))
-    return "–" if seconds is None else _seconds(seconds * steps)
+    a_step = found.seconds_a_step.get(str(chains))
+    if a_step is None:
+        return "–"
+    seconds = a_step * steps
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds / 1e-6:.0f} µs"
 
 
 def steps(count: float) -> str:
@@ -214,142 +215,63 @@ def steps(count: float) -> str:
     return f"{count:,.0f}" if count >= 10 else f"{count:.1f}"
 
 
-def time_at_least(found: Mixes) -> str:
-    """Return the time of an independent sample, marked where chains have not mixed."""
-    shown, rhat = (
-        time(found, found.measured["efficiency"]["time"]),
-        found.measured["efficiency"]["rhat"],
-    )
-    return f"≥ {shown}" if rhat is not None and rhat > MIXED and shown != "–" else shown
-
-
-def training_time(found: Mixes, release: Release | None) -> str:
-    """Return what a run's training took, and on what, if it was released."""
-    run = next((one for one in release.runs if one.run == found.run), None) if release else None
-    return f"{duration(run.seconds)}, {run.device.partition(',')[0]}" if run else "–"
-
-
-def rhat(found: Mixes) -> str:
-    """Return R̂ as shown; – where no chain moves."""
-    rhat = found.measured["efficiency"]["rhat"]
-    return "–" if rhat is None else f"{rhat:.2f}"
-
-
-def burn_in(found: Mixes) -> str:
-    """Return the steps after which chains are alike, or up to which they were not."""
-    step = found.measured["burn_in"]
-    return f"over {found.measured['settings']['steps']:,}" if step is None else f"{step:,}"
-
-
-def _seconds(seconds: float) -> str:
-    """Return a short time in the unit that suits it."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds / 1e-6:.0f} µs"
-
-
 def walks(chosen: Mapping[str, WalkChoice]) -> Markdown:
     """Return what walks of each width score on validation images, in nats, a column a run.
 
     The mean over chains, and their SD; of each run the chosen one is bold.
     """
-    by_std = {
-        run: {width["std"]: width["valid_means"] for width in choice["widths"]}
-        for run, choice in chosen.items()
-    }
-
-    def cell(run: str, std: float) -> str:
-        means = by_std[run].get(std)
-        if means is None:
-            return "–"
-        shown = f"{number(statistics.fmean(means))} (SD {number(statistics.stdev(means))})"
-        return Markdown(f"**{shown}**") if std == chosen[run]["std"] else shown
-
-    stds = sorted({std for found in by_std.values() for std in found})
-    return markdown(
-        {"std": f"{std:g}"} | {code(run): cell(run, std) for run in chosen} for std in stds
-    )
+    stds = sorted({width["std"] for choice in chosen.values() for width in choice["widths"]})
+    lines = {std: {"std": f"{std:g}"} | dict.fromkeys(map(code, chosen), "–") for std in stds}
+    for run, choice in chosen.items():
+        for width in choice["widths"]:
+            means, std = width["valid_means"], width["std"]
+            shown = f"{number(statistics.fmean(means))} (SD {number(statistics.stdev(means))})"
+            bold = Markdown(f"**{shown}**")
+            lines[std][code(run)] = bold if std == choice["std"] else shown
+    return markdown(lines.values())
 
 
 def data(results: Results) -> Markdown:
     """Return the data of the runs, a line each."""
-    kinds = {True: "official bytes, by published hash", False: "unverified copy"}
     read: dict[tuple[str, str, str], list[str]] = {}
     for run, made in results.inputs.items():
-        line = (
-            made.data["stand_in"] or made.data["name"],
-            "stand-in" if made.data["stand_in"] else kinds[made.data["canonical"]],
-            ", ".join(f"{n:,} {part}" for part, n in made.data["counts"].items()),
-        )
-        read.setdefault(line, []).append(run)
+        about = made.data
+        kind = "official bytes, by published hash" if about["canonical"] else "unverified copy"
+        kind = "stand-in" if about["stand_in"] else kind
+        images = ", ".join(f"{count:,} {part}" for part, count in about["counts"].items())
+        read.setdefault((about["stand_in"] or about["name"], kind, images), []).append(run)
     return markdown(
         {"Data": name, "Kind": kind, "Images": images, "Runs": code(", ".join(runs))}
         for (name, kind, images), runs in read.items()
     )
 
 
-def costs(results: Results, measured: dict[str, Any], release: Release | None) -> Markdown:
-    """Return what each experiment costs and needs, and its number: a line each.
-
-    Without trials of what the sources leave open, which the report's page has.
-
-    Parameters
-    ----------
-    measured : of ``make bench``, by experiment.
-    """
-    known = content("texts/experiments.yaml")
-    lines = []
-    for row in results.rows:
-        about, cost = known.get(row.experiment), measured.get(row.experiment)
-        if about is None or about["shows"] == OPEN_CHOICE:
-            continue
-        lines.append(
-            {
-                "Experiment": f"{about['title']} ({about['shows']})",
-                "Command": code(
-                    f"dvc repro {measured_by(row)}@paper-{row.experiment}-{_seeds(row)}"
-                )
-                if row.listed
-                else "–",
-                "Time of a run": _a_run(row, cost) if cost else "–",
-                "Released runs took": _took(row, release),
-                "Needs": about["needs"],
-                "Ours (nats)": both(row),
-            }
-        )
-    return markdown(lines)
-
-
-def _a_run(row: Row, cost: Mapping[str, Any]) -> str:
+def a_run(row: Row, cost: Mapping[str, Any]) -> str:
     """Return what a run takes by the time of an update: one of ours or, without, by its recipe."""
-    if not row.seeds:
-        return f"{duration(cost['hours'] * 3600)}, {cost['epochs']:,} epochs"
-    share = row.seeds[0].epochs / cost["epochs"]
-    return f"{duration(cost['hours'] * 3600 * share)}, {extent(row)}"
+    epochs = row.seeds[0].epochs if row.seeds else cost["epochs"]
+    whole = extent(row) if row.seeds else f"{epochs:,} epochs"
+    return f"{duration(cost['hours'] * 3600 * (epochs / cost['epochs']))}, {whole}"
 
 
-def _took(row: Row, release: Release | None) -> str:
+def took(row: Row, release: Release | None) -> str:
     """Return how long the trainings of an experiment took that are released, as a range."""
     runs = release.runs if release else []
-    took = sorted(run.seconds for run in runs if run.experiment == row.experiment)
-    ends = dict.fromkeys(duration(seconds) for seconds in (*took[:1], *took[-1:]))
+    times = sorted(run.seconds for run in runs if run.experiment == row.experiment)
+    ends = dict.fromkeys(duration(seconds) for seconds in (*times[:1], *times[-1:]))
     return " to ".join(ends) or "–"
 
 
 def measured_by(row: Row) -> str:
     """Return the stage that makes a row's number: of a judged run, from ten sets of samples."""
-    sets = [seed.sets for seed in row.seeds]
-    judged = sets and all(
-        one and seed.number == one.mean for one, seed in zip(sets, row.seeds, strict=True)
-    )
-    return "sample_sets" if judged else "evaluate"
+    judged = [seed.sets is not None and seed.number == seed.sets.mean for seed in row.seeds]
+    return "sample_sets" if judged and all(judged) else "evaluate"
 
 
-def _seeds(row: Row) -> str:
-    """Return the seeds behind a row's number as a shell takes them."""
+def measured_again(row: Row) -> Markdown:
+    """Return the command that makes a row's number."""
     seeds = [str(seed.seed) for seed in row.seeds] or ["0"]
-    return seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}"
+    listed = seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}"  # as a shell takes them
+    return code(f"dvc repro {measured_by(row)}@paper-{row.experiment}-{listed}")
 
 
 def latex(results: Results) -> str:
@@ -373,8 +295,7 @@ def runs(results: Results) -> pd.DataFrame:
     names = ["run", "seed", "epochs", "updates", "best_epoch", "valid_mean", "test_mean", "test_se"]
     names += ["last_test_mean", "number"]
     lines = [
-        {"experiment": row.experiment, "data": row.data}
-        | {name: getattr(seed, name) for name in names}
+        {"experiment": row.experiment, "data": row.data} | seed.model_dump(include=set(names))
         for row, seed in results.seeds
     ]
     return pd.DataFrame(lines, columns=["experiment", "data", *names])

@@ -46,12 +46,14 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         "nats": nats.number,
         "printed": nats.printed,
         "signed": nats.signed,
-        "between": lambda ends: nats.interval(ends, nats.signed),
+        "between": nats.between,
         "value": lambda value: f"{value:.4f}".replace("-", "−"),
         "duration": nats.duration,
         "commit": nats.commit,
         "title_of": tables.title_of,
         "code": escaping.code,
+        "latex": escaping.latex,
+        "braced": lambda text: f"{{{text}}}",
         "table": table,
     }
     templates.globals |= {"repro": repro, "tables": tables}

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Literal
 
 from scipy.stats import norm, t, ttest_ind
 
@@ -67,30 +68,18 @@ def judge(means: Sequence[float], number: float, margin: float, *, diverged: int
     diverged : how many seeds have none.
     """
     interval, finished = distance_interval(means, number), len(means) + diverged
-    found = Verdict(
-        kind="interim",
-        distance=statistics.fmean(means) - number,
-        interval=interval,
-        finished=finished,
-        planned=SEEDS,
+    kind: Answer | Literal["interim"] = "interim"
+    if finished >= SEEDS:
+        told = interval if len(means) >= FEWEST else None
+        kind = answer(told, margin) if told else "inconclusive"
+    distance = statistics.fmean(means) - number
+    return Verdict(
+        kind=kind, distance=distance, interval=interval, finished=finished, planned=SEEDS
     )
-    if finished < SEEDS:
-        return found
-    if interval is None or len(means) < FEWEST:
-        return found.model_copy(update={"kind": "inconclusive"})
-    return found.model_copy(update={"kind": answer(interval, margin)})
 
 
 def explore(means: Sequence[float], number: float, seeds: int | None = None) -> Verdict:
-    """Return what is said of runs that no protocol judges.
-
-    Parameters
-    ----------
-    seeds : how many the protocol has.
-    """
-    return Verdict(
-        kind="exploration",
-        distance=statistics.fmean(means) - number,
-        interval=distance_interval(means, number),
-        planned=seeds,
-    )
+    """Return what is said of runs that no protocol judges, one of so many `seeds`."""
+    interval = distance_interval(means, number)
+    distance = statistics.fmean(means) - number
+    return Verdict(kind="exploration", distance=distance, interval=interval, planned=seeds)

@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 from multiprocessing.pool import Pool, ThreadPool
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -63,26 +64,21 @@ def _compared(key: str, indices: range) -> tuple[str, str | None]:
     trained, stated = _opened(key)
     grid = {DEFAULT_GRID: stated["grids"][DEFAULT_GRID]}
     measured = measured_sets(trained, trained.dataset(), indices, grid, all_images=False)
-    lines, worst = [], 0.0
-    for index, found in zip(indices, measured, strict=True):
-        ours, theirs = (one[DEFAULT_GRID]["first_images"] for one in (found, stated["sets"][index]))
-        differences = [
-            abs(ours["test_mean"] - theirs["test_mean"]),
-            abs(ours["test_se"] - theirs["test_se"]),
-            abs(ours["valid_mean"] - theirs["valid_mean"]),
-        ]
-        worst = max(worst, *(math.inf if math.isnan(x) else x for x in differences))
-        if not math.isclose(ours["sigma"], theirs["sigma"], rel_tol=1e-6):
-            worst = math.inf
-        lines.append(
-            {
-                "set": index,
-                "recomputed": ours["test_mean"],
-                "published": theirs["test_mean"],
-                "difference": ours["test_mean"] - theirs["test_mean"],
-                "σ": ours["sigma"],
-            }
-        )
+    ours, theirs = (
+        pd.DataFrame([one[DEFAULT_GRID]["first_images"] for one in side])
+        for side in (measured, [stated["sets"][index] for index in indices])
+    )
+    means = ["test_mean", "test_se", "valid_mean"]
+    worst = float((ours[means] - theirs[means]).abs().to_numpy().max())  # NaN if any is
+    if math.isnan(worst) or not np.isclose(ours.sigma, theirs.sigma, rtol=1e-6, atol=0).all():
+        worst = math.inf
+    lines = {
+        "set": list(indices),
+        "recomputed": ours.test_mean,
+        "published": theirs.test_mean,
+        "difference": ours.test_mean - theirs.test_mean,
+        "σ": ours.sigma,
+    }
     table = pd.DataFrame(lines).to_string(index=False, float_format="%.4f")
     said = f"{key}: sets of {stated['samples']} samples, nats\n{table}"
     if worst <= SAME:
