@@ -150,7 +150,7 @@ def test_last_bits_of_another_machine_make_no_other_chain(name):
     recipe = parse_values(model.RECIPE, values)
     images = torch.rand(23, 25, generator=rng())
     made = trained(recipe, images, module, recipe.passes * recipe.updates_per_epoch(23))
-    tensors = {n.removeprefix("generator."): t for n, t in made.model().items()}
+    tensors = {n.removeprefix("generator."): t.double() for n, t in made.model().items()}
     sampler = model.sampler(recipe, tensors, 3.0, lambda: images)
     start = images[:2].double()
     near = start + 1e-14 * torch.rand(2, 25, generator=rng(1))

@@ -36,12 +36,13 @@ class Sampler(Protocol):
 class ChainSampler:
     """Samples along a Markov chain.
 
-    On the CPU whatever the device, and in double precision, so that any machine can check: where a
-    number decides a bit, rounding on another machine would make another chain of it.
+    On the CPU whatever the device. A model is measured in double precision, so that any machine can
+    check: where a number decides a bit, rounding on another machine would make another chain of it.
 
     Parameters
     ----------
-    walk : yields the states of chains, float64, that begin at given images, which are no state.
+    walk : yields the states of chains, in the precision of its parameters, that begin at given
+        images, which are no state.
     images : gives the training images, (n, d).
     """
 
@@ -56,7 +57,7 @@ class ChainSampler:
             images = self.images()
             drawn = torch.randperm(len(images), generator=stream_rng(seed, stream, "start"))
             start = images[drawn[:count]]
-        for state in self.walk(start.double(), stream_rng(seed, stream)):
+        for state in self.walk(start, stream_rng(seed, stream)):
             yield state.float()
 
     def sample(self, n: int, seed: int, stream: str) -> torch.Tensor:
@@ -88,10 +89,7 @@ def stacked(kind: Any, tensors: Mapping[str, torch.Tensor], widths: Sequence[int
     expected = {f"{index}.{name}" for index in range(len(widths)) for name in names}
     if tensors.keys() != expected or found != tuple(widths):
         raise ValueError(f"layers of {found} units, not {tuple(widths)}")
-    return [
-        in_double(kind(*(tensors[f"{index}.{name}"] for name in names)))
-        for index in range(len(widths))
-    ]
+    return [kind(*(tensors[f"{index}.{name}"] for name in names)) for index in range(len(widths))]
 
 
 def thinned(sampler: Sampler, apart: Thinned, samples: int, seed: int, stream: str) -> torch.Tensor:

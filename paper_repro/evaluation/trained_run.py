@@ -130,6 +130,8 @@ class TrainedRun:
         if self.published:
             path, prefix = weights_path(self.run), ""
         tensors, _ = load_tensors(path, f"{prefix}generator.")
+        if not self._family.independent:  # of which a chain walks in double precision
+            tensors = {name: tensor.double() for name, tensor in tensors.items()}
         family: ModelModule = self._family.model_module()
         try:
             return family.sampler(

@@ -118,7 +118,7 @@ def walk(
         return torch.bernoulli(p, generator=rng)
 
     *below, top = machines
-    v = start
+    v = start.to(top.weight.dtype)
     for machine in below:
         v = binary(machine.hidden(v))
     while True:

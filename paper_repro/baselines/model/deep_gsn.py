@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from paper_repro.core.params import LARGEST, Count, Positive
 from paper_repro.core.recipe import InUnitInterval, Recipe, Share
-from paper_repro.core.sampler import ChainSampler, in_double
+from paper_repro.core.sampler import ChainSampler
 
 
 class DeepGsn(Recipe):
@@ -116,6 +116,7 @@ def walk(
     ----------
     start : (c, d) images at which the chains begin; they are no state.
     """
+    start = start.to(gsn.w1.dtype)
     h1, logits = gsn.reconstruct(corrupted(start, recipe.salt_and_pepper, rng), None)
     while True:
         yield torch.sigmoid(logits)
@@ -133,7 +134,7 @@ def sampler(
     widths = tuple(len(tensors.get(name, ())) for name in ("b1", "b2"))
     if tensors.keys() != set(names) or widths != recipe.hidden:
         raise ValueError(f"layers of {widths} units, not {recipe.hidden}")
-    return chain_of(in_double(Gsn(*(tensors[name] for name in names))), recipe, images)
+    return chain_of(Gsn(*(tensors[name] for name in names)), recipe, images)
 
 
 def chain_of(gsn: Gsn, recipe: DeepGsn, images: Callable[[], torch.Tensor]) -> ChainSampler:

@@ -96,7 +96,7 @@ def walk(
     start : (c, d) images at which the chains begin; they are no state.
     std : or several, (w, 1, 1), by each of which the chains walk with the same α: (w, c, d).
     """
-    x = start
+    x = start.to(layers[0].weight.dtype)
     while True:
         slopes, h = [], x
         for layer in layers:
