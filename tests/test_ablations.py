@@ -14,10 +14,12 @@ from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import measure_of
 from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.model import recipe
+from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.collect import Collected
 from paper_repro.report.released import changes, released_recipe
 from paper_repro.report.results import read_results
 from paper_repro.report.run_files import run_files
+from paper_repro.report.step_sizes import compared
 from paper_repro.report.templating import text as render
 from paper_repro.training.train import train
 from tests.small import read_from_root, rewrite
@@ -39,6 +41,8 @@ CHANGED = {
 
 def test_each_committed_run_changes_one_thing(params):
     listed = runs(read_from_root("ablations")).values()
+    apart = presentation(read_from_root("ablations")).step_sizes
+    listed = [run for run in listed if run.experiment not in apart]
     assert {run.experiment for run in listed} == set(CHANGED)
     released = recipe.experiment(params, "mnist")
     counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
@@ -141,3 +145,39 @@ def test_without_the_data_the_study_says_so(study):
     assert main(["report", "ablations"]) == 0
     page = (study.folder / "reports/ablations/README.md").read_text(encoding="utf-8")
     assert all(f"{key}: MNIST is not there" in page for key in STUDIED)
+
+
+@pytest.mark.parametrize("rate", ["0_1", "0_05", "0_02", "0_01"])
+def test_runs_at_other_rates_end_at_the_same_sum_by_the_same_schedule(rate):
+    params = read_from_root("ablations")
+    both = [recipe.experiment(params, f"mnist_{kind}rate_{rate}") for kind in ("", "alternating_")]
+    assert [one.update for one in both] == ["simultaneous", "alternating"]
+    assert both[0].model_dump(exclude={"update"}) == both[1].model_dump(exclude={"update"})
+    sgd, updates = both[0].sgd, 500 * both[0].epochs
+    first = recipe.experiment(params, "mnist_rate_0_1")
+    summed = [
+        s.learning_rate * (1 - s.learning_rate_decay**-n) / (1 - 1 / s.learning_rate_decay)
+        for s, n in ((sgd, updates), (first.sgd, 50_000))
+    ]
+    assert summed[0] == pytest.approx(summed[1], rel=1e-4)
+    assert both[0].epochs / both[0].validate_every == 20
+    parts = [x.epochs / x.sgd.momentum.saturate_epoch for x in (both[0], first)]
+    assert parts[0] == parts[1]
+
+
+def test_step_sizes_are_compared_by_their_last_five_estimates():
+    nats = {
+        ("at once", 0.1): range(10),
+        ("in turn", 0.1): [0] * 9 + [5],
+        ("at once", 0.05): [1] * 5,
+    }
+    measured = pd.concat(
+        pd.DataFrame({"epoch": range(1, len(x) + 1), "valid_nats": x}).assign(
+            players=players, rate=rate, seed=0
+        )
+        for (players, rate), x in nats.items()
+    )
+    assert compared(measured) == [
+        {"rate": 0.1, "seed": 0, "at once": 7.0, "in turn": 1.0, "epochs": 10},
+        {"rate": 0.05, "seed": 0, "at once": 1.0, "in turn": None, "epochs": 5},
+    ]

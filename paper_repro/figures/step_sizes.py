@@ -17,16 +17,23 @@ def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> 
 
     Parameters
     ----------
-    measured : with columns ``rate``, ``players``, ``epoch`` and ``valid_nats``.
-    curve : with columns ``rate``, ``players``, ``epoch``, ``d_data`` and ``d_samples``.
+    measured : with columns ``rate``, ``players``, ``seed``, ``epoch`` and ``valid_nats``.
+    curve : with ``d_data`` and ``d_samples`` instead of the nats.
     """
     rates = sorted(set(measured.rate), reverse=True)
-    d = curve.melt(["rate", "players", "epoch"], list(D_MEANS), var_name="mean", value_name="D")
+    d = curve.melt(
+        ["rate", "players", "seed", "epoch"], list(D_MEANS), var_name="mean", value_name="D"
+    )
     d = d.replace({"mean": D_MEANS})
     with drawing(path, 2.5 + 2.8 * len(rates), 5) as figure:
         panels = figure.subplots(2, len(rates), sharey="row", squeeze=False)
         for rate, (above, below) in zip(rates, panels.T, strict=True):
-            lines: dict[str, Any] = {"x": "epoch", "hue": "players", "estimator": None}
+            lines: dict[str, Any] = {
+                "x": "epoch",
+                "hue": "players",
+                "units": "seed",
+                "estimator": None,
+            }
             of_rate = measured[measured.rate == rate]
             sns.lineplot(of_rate, y="valid_nats", ax=above, legend=False, **lines)
             sns.lineplot(

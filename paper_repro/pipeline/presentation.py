@@ -26,6 +26,7 @@ class Presentation(Model):
     checked: tuple[str, ...] = ()  # and those of which they are only compared with training images
     published: tuple[str, ...] = ()  # runs whose weights are in git
     mixing: tuple[str, ...] = ()  # experiments whose first seed's samples are followed in order
+    step_sizes: tuple[str, ...] = ()  # experiments that are a study of their own in that profile
     # By experiment: the runs that are judged, fixed before they were trained.
     protocol: dict[str, Protocol] = Field(default_factory=dict)
 

@@ -225,7 +225,7 @@ class Collected:
         found = []
         for name in dict.fromkeys(experiment for experiment, _ in trained):
             original = self.params.base(name)
-            if released_recipe(name, name) or original == name:
+            if released_recipe(name, name) or original == name or name in self.shown.step_sizes:
                 continue
             seeds, changed = [], list[str]()
             for (experiment, seed), files in trained.items():

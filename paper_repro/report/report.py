@@ -21,6 +21,7 @@ from paper_repro.figures.curves import draw_curves, draw_gradients, draw_variant
 from paper_repro.figures.forest import Kind, Mark, draw_forest
 from paper_repro.figures.parzen_audit import draw as draw_audit
 from paper_repro.figures.sample_sets import draw_grids
+from paper_repro.figures.step_sizes import draw_step_sizes
 from paper_repro.pipeline.presentation import ABLATIONS, presentation
 from paper_repro.report import tables
 from paper_repro.report.citation import bibliography, metadata
@@ -33,6 +34,7 @@ from paper_repro.report.published import ADVERSARIAL, CONTEXT, OTHERS, PAPER, ma
 from paper_repro.report.release import SAME, read_release
 from paper_repro.report.results import Claim, Release, Results, Row, json_schema, results_path
 from paper_repro.report.run_files import RunFiles, run_files
+from paper_repro.report.step_sizes import compared, step_sizes
 from paper_repro.report.templating import notes, text, write_page
 from paper_repro.report.verdict import ROUNDING, SEEDS, explore, judge
 
@@ -144,13 +146,18 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
     rows = [row for row in results.rows if row.seeds]
     files = {row.experiment: [listed[seed.run] for seed in row.seeds] for row in rows}
     mnist, found = results.row("mnist"), dict[str, Callable[[Path], None]]()
+    apart = presentation(read_params(results.profile)).step_sizes
     if results.profile == ABLATIONS:
         curves = [
             run.table("validation.csv").assign(experiment=tables.title_of(name))
             for name, runs in files.items()
             for run in runs
+            if name not in apart
         ]
         found["ablations"] = partial(draw_variants, pd.concat(curves) if curves else None)
+        if studied := [run for name in apart for run in files.get(name, [])]:
+            both = step_sizes(studied, "validation.csv"), step_sizes(studied, "curve.csv")
+            found["step_sizes"] = partial(draw_step_sizes, *both)
     else:
         found |= {row.experiment: _curves(row, files[row.experiment], results) for row in rows}
     if mnist and mnist.comparable:
@@ -327,9 +334,11 @@ def report(profile: str) -> None:
         if files.trained and files.has("walk.json")
     }
     shown = values(results, read_release(profile), drawn)
-    shown |= {"notes": notes(folder), "walks": walks}
-    shown |= {"explore": bool(presentation(params).published)}
+    kept = presentation(params)
+    shown |= {"notes": notes(folder), "walks": walks, "explore": bool(kept.published)}
     if profile == ABLATIONS:
+        apart = [f for f in listed.values() if f.trained and f.run.experiment in kept.step_sizes]
+        shown |= {"step_sizes": compared(step_sizes(apart, "validation.csv")) if apart else []}
         write_page(text("ablations.md.j2", **shown), folder)
     else:
         write_page(text("report.md.j2", **shown), folder)

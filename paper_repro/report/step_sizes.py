@@ -1,0 +1,39 @@
+"""Algorithm 1 beside the released code's update, at several learning rates (an ablation)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from paper_repro.report.run_files import RunFiles
+
+PLAYERS = {"simultaneous": "at once", "alternating": "in turn"}
+LAST = 5  # validation estimates, as reports/paper/protocol.md has it
+
+
+def step_sizes(runs: Sequence[RunFiles], name: str) -> pd.DataFrame:
+    """Return one of the tables of all runs, with columns ``rate``, ``players`` and ``seed``."""
+    tables = [
+        run.table(name).assign(
+            rate=run.parameters["sgd"]["learning_rate"],
+            players=PLAYERS[run.parameters["update"]],
+            seed=run.run.seed,
+        )
+        for run in runs
+    ]
+    return pd.concat(tables)
+
+
+def compared(measured: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return, for each rate and seed, the mean of the last estimates by both updates, in nats.
+
+    None of an update that was not trained.
+    """
+    last = measured.groupby(["rate", "seed", "players"]).valid_nats.apply(
+        lambda nats: nats.tail(LAST).mean()
+    )
+    table = last.unstack("players").reindex(columns=list(PLAYERS.values()))
+    table["epochs"] = measured.groupby(["rate", "seed"]).epoch.max()
+    table = table.sort_index(level="rate", ascending=False, sort_remaining=False).reset_index()
+    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return rows
