@@ -4,6 +4,7 @@ import html
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -292,6 +293,10 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "by_fine_grid": means.get(FINE_GRID),
         # How the other models of Table 1 were sampled, and how far their chains differ.
         "chains": chains,
+        "worth": sorted(
+            (m.measured["efficiency"] for m in results.mixing if m.experiment in chains),
+            key=itemgetter("ess_least"),
+        ),
         "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
