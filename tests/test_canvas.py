@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from paper_repro.figures import (
     canvas, chains, curves, figure1, figure2, figure3, forest, parzen_audit,
-    film, sample_sets, strips,
+    film, sample_sets, step_sizes, strips,
 )
 
 x = np.linspace(-1, 1, 50)
@@ -48,11 +48,18 @@ forest.draw_forest([mark], Path("forest.png"), number=225.0, margin=5.5)
 rows = [{"samples": name, "fine": {"test_mean": mean}} for name, mean in (("a", 1), ("b", 2))]
 audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "rows": rows}
 parzen_audit.draw(audit, Path("parzen_audit.png"))
-means = {"one": [("a", 217.0), ("b", 221.0)], "two": [("a", 219.0), ("b", 222.0)]}
+means = pd.DataFrame({"run": ["one", "one", "two", "two"], "grid": ["a", "b", "a", "b"],
+                      "nats": [217.0, 221.0, 219.0, 222.0]})
 sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
 both = pd.DataFrame({"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5.0, 4.0, 6.0],
                      "experiment": ["one", "one", "two", "two"]})
 curves.draw_variants(both, Path("variants.png"))
+at_rates = {"rate": 0.1, "players": ["at once", "in turn"] * 2, "seed": 0, "epoch": [1, 1, 2, 2]}
+step_sizes.draw_step_sizes(
+    pd.DataFrame({**at_rates, "valid_nats": [1.0, 2.0, 3.0, 4.0]}),
+    pd.DataFrame({**at_rates, "d_data": 0.6, "d_samples": 0.4}),
+    Path("step_sizes.png"),
+)
 film.draw({1: np.zeros((9, 70, 3)), 20: np.ones((9, 70, 3))}, Path("film.png"))
 """
 MODULES = {path.stem for path in (ROOT / "paper_repro/figures").glob("*.py")}

@@ -4,10 +4,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from torchvision.utils import make_grid
 
-from paper_repro.core.dataset import (
-    read_dataset,
-)
+from paper_repro.core.dataset import read_dataset, side_by_side
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import read_params
 from paper_repro.core.random_streams import stream_rng
@@ -145,6 +144,13 @@ def test_the_line_has_equal_steps_and_exact_ends():
         for step in range(11):
             expected = start + (end - start) * step / 10
             torch.testing.assert_close(points[10 * segment + step], expected)
+
+
+@pytest.mark.parametrize(("n", "channels"), [(6, 3), (7, 1), (3, 1)])
+def test_images_side_by_side_are_torchvision_s_grid(n, channels):
+    images = torch.rand(n, channels, 4, 5)
+    grid = make_grid(images, nrow=3, padding=1, pad_value=1.0)
+    assert torch.equal(side_by_side(images, 3), grid)
 
 
 def test_a_strip_holds_its_images_side_by_side():

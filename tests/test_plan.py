@@ -15,6 +15,7 @@ from paper_repro.core.runs import runs
 from paper_repro.forecast import duration as estimate
 from paper_repro.forecast import plan as planning
 from paper_repro.forecast import stages
+from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.loop import Loop
 from paper_repro.training.train import train
@@ -95,8 +96,8 @@ def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(worksp
     assert "about 29.0 min on" in on_this  # 28 updates, and a minute for what follows
     here = provenance.hardware(torch.device("cpu"))
     row = {"experiment": "mnist", "seconds_an_update": {"median": 120.0}}
-    write_json(estimate.FOLDER / "experiments.json", {"rows": [row]})
-    write_json(estimate.FOLDER / "summary.json", {"provenance": here})
+    write_json(FOLDER / "experiments.json", {"rows": [row]})
+    write_json(FOLDER / "summary.json", {"provenance": here})
     assert "about 57.0 min on" in planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
     assert planning._training(params, listed, {"mnist"})[0] == on_this  # a recipe of one's own

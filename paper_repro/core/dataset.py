@@ -132,9 +132,11 @@ def side_by_side(images: torch.Tensor, columns: int) -> torch.Tensor:
 
     Parameters
     ----------
-    images : (n, 1 or 3, rows, columns) in [0, 1], n a multiple of `columns`.
+    images : (n, 1 or 3, rows, columns) in [0, 1].
     """
-    tiles = pad(images, (1, 0, 1, 0), value=1.0)  # a line above each and one on its left
+    # A line above each and one on its left, and white ones to a full last row.
+    sides = (1, 0, 1, 0, 0, 0, 0, -len(images) % columns)
+    tiles = pad(images, sides, value=1.0)
     _, channels, height, width = tiles.shape
     rows = tiles.reshape(-1, columns, channels, height, width).permute(2, 0, 3, 1, 4)
     picture = pad(rows.reshape(channels, -1, columns * width), (0, 1, 0, 1), value=1.0)
