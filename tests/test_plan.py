@@ -101,7 +101,7 @@ def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(worksp
     assert "about 57.0 min on" in planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
     assert planning._training(params, listed, {"mnist"})[0] == on_this  # a recipe of one's own
-    write_json(estimate.FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
+    write_json(FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
     assert planning._training(params, listed, set())[0] == on_this
 
 
