@@ -266,9 +266,6 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "claims": {name: group for name, group in claims.items() if name != OURS},
         "own_questions": claims.get(OURS, []),
         "comparable": any(row.comparable for row in results.rows),
-        "missing": dict.fromkeys(
-            row.dataset for row in results.rows if row.listed and row.status == "not run"
-        ),
         "same": SAME,
         "context": CONTEXT,
         "deviations": deviations,
