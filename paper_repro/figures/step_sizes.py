@@ -31,6 +31,7 @@ def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> 
             lines: dict[str, Any] = {
                 "x": "epoch",
                 "hue": "players",
+                "hue_order": ["at once", "in turn"],
                 "units": "seed",
                 "estimator": None,
             }
