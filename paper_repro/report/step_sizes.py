@@ -1,7 +1,7 @@
 """Algorithm 1 beside the released code's update, at several learning rates (an ablation)."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -11,7 +11,9 @@ PLAYERS = {"simultaneous": "at once", "alternating": "in turn"}
 LAST = 5  # validation estimates, as reports/paper/protocol.md has it
 
 
-def step_sizes(runs: Sequence[RunFiles], name: str) -> pd.DataFrame:
+def step_sizes(
+    runs: Sequence[RunFiles], name: Literal["curve.csv", "validation.csv"]
+) -> pd.DataFrame:
     """Return one of the tables of all runs, with columns ``rate``, ``players`` and ``seed``."""
     tables = [
         run.table(name).assign(
@@ -24,7 +26,7 @@ def step_sizes(runs: Sequence[RunFiles], name: str) -> pd.DataFrame:
     return pd.concat(tables)
 
 
-def compared(measured: pd.DataFrame) -> list[dict[str, Any]]:
+def compared(measured: pd.DataFrame) -> list[dict[Hashable, Any]]:
     """Return, for each rate and seed, the mean of the last estimates by both updates, in nats.
 
     None of an update that was not trained.
@@ -35,5 +37,4 @@ def compared(measured: pd.DataFrame) -> list[dict[str, Any]]:
     table = last.unstack("players").reindex(columns=list(PLAYERS.values()))
     table["epochs"] = measured.groupby(["rate", "seed"]).epoch.max()
     table = table.sort_index(level="rate", ascending=False, sort_remaining=False).reset_index()
-    rows: list[dict[str, Any]] = table.astype(object).where(table.notna(), None).to_dict("records")
-    return rows
+    return table.astype(object).where(table.notna(), None).to_dict("records")
