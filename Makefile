@@ -74,10 +74,9 @@ verify: $(READY)
 bench: $(READY)
 	paper_repro bench
 
-# A process a core, and one because some wait for Slurm; more than eight would want more than 8 GB.
+# A process a core; more than eight would want more than 8 GB.
 test: $(READY)
-	python -m pytest --numprocesses $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 8 \
-	  --dist worksteal
+	python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 lint: $(READY)
 	ruff check .
