@@ -728,3 +728,21 @@ def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
     assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
     assert local.slots(None, 16, None)[0]["OMP_NUM_THREADS"] == "1"
+
+
+def test_no_child_goes_on_by_itself_once_our_output_is_closed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobbing.JOBS.mkdir()
+
+    def closed(name, what):
+        if what == "done":
+            raise BrokenPipeError
+
+    monkeypatch.setattr(local, "_tell", closed)
+    wait, go_on = "until [ -s pid ]; do sleep 0.05; done", "echo $$ > pid; exec sleep 300"
+    commands = {"one": ["sh", "-c", wait], "two": ["sh", "-c", go_on]}
+    slot = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    with pytest.raises(BrokenPipeError):
+        local.run_in([slot, slot], commands, {})
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(Path("pid").read_text()), 0)

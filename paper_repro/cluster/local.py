@@ -78,25 +78,29 @@ def run_in(
     free, waiting = list(places), list(commands)
     going: dict[str, tuple[subprocess.Popen[bytes], dict[str, str]]] = {}
     with on_signals() as stop:
-        while (waiting or going) and not stop.requested:
-            for name in list(waiting):
-                below = after.get(name, "")
-                if codes.get(below, 0) != 0:
-                    waiting.remove(name)
-                    codes[name] = None
-                    _tell(name, f"not started, because {below} failed")
-                elif free and (not below or below in codes):
-                    waiting.remove(name)
-                    slot = free.pop(0)
-                    going[name] = _started(name, commands[name], slot), slot
-            time.sleep(LOOK_SECONDS)
-            for name, (child, slot) in list(going.items()):
-                if child.poll() is not None:
-                    codes[name] = _ended(name, child)
-                    free.append(slot)
-                    del going[name]
-        for child, _ in going.values():
-            child.terminate()
+        try:
+            while (waiting or going) and not stop.requested:
+                for name in list(waiting):
+                    below = after.get(name, "")
+                    if codes.get(below, 0) != 0:
+                        waiting.remove(name)
+                        codes[name] = None
+                        _tell(name, f"not started, because {below} failed")
+                    elif free and (not below or below in codes):
+                        waiting.remove(name)
+                        slot = free.pop(0)
+                        going[name] = _started(name, commands[name], slot), slot
+                time.sleep(LOOK_SECONDS)
+                for name, (child, slot) in list(going.items()):
+                    if child.poll() is not None:
+                        codes[name] = _ended(name, child)
+                        free.append(slot)
+                        del going[name]
+        finally:  # whatever ends us, a closed stdout too, no child goes on by itself
+            for child, _ in going.values():
+                child.terminate()
+            for child, _ in going.values():
+                child.wait()
         for name, (child, _) in going.items():
             _ended(name, child)
     if stop.requested:
@@ -110,8 +114,9 @@ def _started(name: str, command: Sequence[str], slot: dict[str, str]) -> subproc
     gpu, threads = slot["CUDA_VISIBLE_DEVICES"], slot["OMP_NUM_THREADS"]
     where = f"{f'GPU {gpu}' if gpu else 'CPU'}, {threads} thread(s)"
     _mark(name, f"on {where}")
+    _tell(name, f"started on {where}, log {log_path(name)}")
     with log_path(name).open("ab") as log:
-        child = subprocess.Popen(
+        return subprocess.Popen(
             command,
             env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"} | slot,
             stdin=subprocess.DEVNULL,
@@ -119,8 +124,6 @@ def _started(name: str, command: Sequence[str], slot: dict[str, str]) -> subproc
             stderr=log,
             start_new_session=True,  # a Ctrl-C is for us to pass on, once
         )
-    _tell(name, f"started on {where}, log {log_path(name)}")
-    return child
 
 
 def _ended(name: str, child: subprocess.Popen[bytes]) -> int:
