@@ -61,10 +61,15 @@ def draw_curves(
         figure.suptitle(title.replace("$", r"\$"))
 
 
+def means_of_d(curve: pd.DataFrame, *by: str) -> pd.DataFrame:
+    """Return an epoch's means of D on data and on samples as rows, with the columns `by`."""
+    shown = {"d_data": "on data", "d_samples": "on samples"}
+    lines = curve.melt([*by, "epoch"], list(shown), var_name="mean of D", value_name="D")
+    return lines.replace({"mean of D": shown})
+
+
 def _discriminator(curve: pd.DataFrame, measured: pd.DataFrame, axes: Axes) -> None:
-    lines = curve.melt(
-        ["run", "epoch"], ["d_data", "d_samples"], var_name="mean of D", value_name="D"
-    ).replace({"d_data": "on data", "d_samples": "on samples"})
+    lines = means_of_d(curve, "run")
     sns.lineplot(lines, x="epoch", y="D", hue="mean of D", units="run", estimator=None, ax=axes)
     axes.axhline(0.5, color="black", linestyle=":")
     axes.set(ylabel="mean D, dropout on", ylim=(0, 1), title="Discriminator")

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.figures.canvas import drawing, sns
+from paper_repro.figures.curves import means_of_d
 
-D_MEANS = {"d_data": "on data", "d_samples": "on samples"}
+PLAYERS = {"simultaneous": "at once", "alternating": "in turn"}  # by a recipe's `update`
 
 
 def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> None:
@@ -21,24 +22,26 @@ def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> 
     curve : with ``d_data`` and ``d_samples`` instead of the nats.
     """
     rates = sorted(set(measured.rate), reverse=True)
-    d = curve.melt(
-        ["rate", "players", "seed", "epoch"], list(D_MEANS), var_name="mean", value_name="D"
-    )
-    d = d.replace({"mean": D_MEANS})
+    d = means_of_d(curve, "rate", "players", "seed")
     with drawing(path, 2.5 + 2.8 * len(rates), 5) as figure:
         panels = figure.subplots(2, len(rates), sharey="row", squeeze=False)
         for rate, (above, below) in zip(rates, panels.T, strict=True):
             lines: dict[str, Any] = {
                 "x": "epoch",
                 "hue": "players",
-                "hue_order": ["at once", "in turn"],
+                "hue_order": list(PLAYERS.values()),
                 "units": "seed",
                 "estimator": None,
             }
             of_rate = measured[measured.rate == rate]
             sns.lineplot(of_rate, y="valid_nats", ax=above, legend=False, **lines)
             sns.lineplot(
-                d[d.rate == rate], y="D", style="mean", ax=below, legend=rate == rates[-1], **lines
+                d[d.rate == rate],
+                y="D",
+                style="mean of D",
+                ax=below,
+                legend=rate == rates[-1],
+                **lines,
             )
             below.axhline(0.5, color="black", linestyle=":")
             above.set(title=f"learning rate {rate:g}", xlabel="", ylabel="nats, validation")

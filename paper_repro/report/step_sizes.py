@@ -5,10 +5,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from paper_repro.figures.step_sizes import PLAYERS
+from paper_repro.report.collect import LAST
 from paper_repro.report.run_files import RunFiles
-
-PLAYERS = {"simultaneous": "at once", "alternating": "in turn"}
-LAST = 5  # validation estimates, as reports/paper/protocol.md has it
 
 
 def step_sizes(
