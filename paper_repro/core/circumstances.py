@@ -46,6 +46,7 @@ class Environment(Commit):
     threads: int
     cores: int | None
     float32_products: NotRequired[str]  # on the CPU; older ones have none
+    instructions: NotRequired[str]  # vector instructions of the CPU, likewise
     gpu: NotRequired[Gpu]  # where there is one; older ones have none
 
 

@@ -178,6 +178,7 @@ def environment(device: torch.device, *modules: str) -> Environment:
         **hardware(device),
         "cores": os.cpu_count(),
         "float32_products": library(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
     if device.type == "cuda":
         made["gpu"] = gpu(device)
