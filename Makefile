@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+MARK ?= not slow
 
 # All paths are relative to the repository's folder, whose own path may have spaces.
 ifneq ($(shell own="$(MAKEFILE_LIST)"; [ "$${own# }" -ef Makefile ] || echo elsewhere),)
@@ -26,7 +27,7 @@ help:
 	@echo "make add      train what your own data add to the released results, and keep those"
 	@echo "make verify   the released MNIST numbers from the released weights, without training"
 	@echo "make bench    how fast it is on this machine, against plain twins: minutes"
-	@echo "make test     the tests"
+	@echo "make test     the tests; the slow ones by make test MARK=slow"
 	@echo "make lint     ruff and mypy"
 	@echo "make readme   fill the README's numbers from reports/"
 	@echo "make carry    keep finished runs over a change of code that changes no byte of them"
@@ -76,7 +77,7 @@ bench: $(READY)
 
 # A process a core; more than eight would want more than 8 GB.
 test: $(READY)
-	python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	python -m pytest -m "$(MARK)" --numprocesses logical --maxprocesses 8 --dist worksteal
 
 lint: $(READY)
 	ruff check .

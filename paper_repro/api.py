@@ -23,12 +23,12 @@ from paper_repro.core.measure import Measure
 from paper_repro.core.params import PAPER, PARAMS, Params, read_params
 from paper_repro.core.random_streams import stream_rng
 from paper_repro.core.records import read_record
-from paper_repro.core.runs import runs, weights_path
+from paper_repro.core.runs import runs
 from paper_repro.core.sampler import ChainSampler
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import title
 from paper_repro.diagnostics.parzen_audit import AUDIT
 from paper_repro.diagnostics.sample_checks import memorisation
-from paper_repro.diagnostics.sample_sets import OneSet, grids, measure, stream
+from paper_repro.diagnostics.sample_sets import GRIDS, OneSet, grids, measure, stream
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.gan.model.noise import draw_noise
 from paper_repro.gan.model.sampler import GeneratorSampler
@@ -134,11 +134,10 @@ class Score:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        grids = content("texts/grids.yaml")
-        yield f"Log-likelihood of {TITLES[self.data]}'s test images in nats,"
+        yield f"Log-likelihood of {title(self.data)}'s test images in nats,"
         yield f"by a Gaussian Parzen window on {self.samples:,} samples:"
         for name, found in self.grids.items():
-            yield _line(found["test_mean"], found["test_se"], found["sigma"], grids[name]["what"])
+            yield _line(found["test_mean"], found["test_se"], found["sigma"], GRIDS[name].what)
         yield "Table 1 of the paper, which does not state its grid of σ:"
         for name, (mean, se) in self.table_1.items():
             yield _line(mean, se, None, name)
@@ -183,9 +182,6 @@ def load(name: str) -> Generator:
     published = presentation(params).published
     if name not in published:
         raise UserError(f"{name}: no published run (there: {', '.join(published)})")
-    path = weights_path(runs(params)[name])
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; restore it with `git checkout {path.parent}`")
     require_own_weights(runs(params)[name])
     trained = open_published(name)
     if trained is None:
@@ -265,7 +261,7 @@ def _prepared(name: str) -> Dataset:
     path = processed_folder(PAPER, name) / "dataset.json"
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file, {TITLES[name]} is not here yet; run `paper_repro fetch`, "
+            f"{path}: no such file, {title(name)} is not here yet; run `paper_repro fetch`, "
             f"then `paper_repro prepare {PAPER} {name}`"
         )
     dataset = read_dataset(PAPER, name)
@@ -288,7 +284,8 @@ def _usable(where: str, given: Any, shape: tuple[int, ...], most: int) -> tuple[
         rows = torch.randperm(n, generator=stream_rng(0, "score"))[:most].sort().values.numpy()
     taken = given[rows]
     if isinstance(taken, torch.Tensor):
-        taken = taken.detach().float().cpu().numpy()
+        taken = taken.detach().cpu()
+        taken = (taken.float() if taken.is_floating_point() else taken).numpy()  # some numpy lacks
     if taken.dtype.kind not in "buif":
         raise UserError(f"{where}: of type {taken.dtype}; must be numbers")
     used = torch.from_numpy(taken.astype(np.float32)).reshape(len(taken), d)

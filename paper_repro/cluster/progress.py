@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import digest, sha256_file
@@ -68,7 +68,7 @@ class State:
         """
         try:
             record = read_training(self.run)
-            made = read_circumstances(self.run, "train")
+            made = read_circumstances(self.run, "train", TRAINING)
             if record["status"] == "ok":
                 require_model(self.run)
             below = sha256_file(self.run.stacked_on) if self.run.stacked_on else None

@@ -7,15 +7,14 @@ any stage. So a rerun that reproduces every number changes nothing but these fil
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, get_args, overload
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import Field, TypeAdapter
 
 from paper_repro.core.records import Closed, Sealed, read_record, write_record
 from paper_repro.core.runs import Run, repro
 
-Measuring = Literal["evaluate", "sample_checks", "sample_sets", "mixing", "parzen_audit", "walk"]
-MEASURING: tuple[Measuring, ...] = get_args(Measuring)
+C = TypeVar("C")
 
 
 class Commit(Closed):
@@ -92,15 +91,13 @@ def write_circumstances(run: Run, stage: str, content: Mapping[str, Any] | None)
         write_record(path, content)
 
 
-@overload
-def read_circumstances(run: Run, stage: Literal["train"]) -> Training | None: ...
-@overload
-def read_circumstances(run: Run, stage: Measuring) -> Measurement | None: ...
-def read_circumstances(run: Run, stage: str) -> Training | Measurement | None:
+def read_circumstances(run: Run, stage: str, kind: TypeAdapter[C]) -> C | None:
     """Return a stage's circumstances; None if none are recorded (`UserError` if damaged)."""
     path, again = circumstances_path(run, stage), repro(run.profile, f"{stage}@{run.key}")
-    if not path.exists():
-        return None
-    kind: TypeAdapter[Any] = TRAINING if stage == "train" else MEASUREMENT
-    found: Training | Measurement = read_record(path, kind, again)
-    return found
+    return read_record(path, kind, again) if path.exists() else None
+
+
+def measured_by(run: Run) -> list[str]:
+    """Return the stages that measured a run and recorded it."""
+    folder = circumstances_path(run, "train").parent
+    return sorted(path.stem for path in folder.glob("*.json") if path.stem != "train")

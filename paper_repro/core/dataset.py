@@ -27,11 +27,10 @@ from paper_repro.core.files import (
     write_json,
 )
 from paper_repro.core.records import DATASET, DataRecord, read_record
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import NORMALISED, title
 
 PROCESSED = Path("data/processed")
 LABELS = "labels"
-NORMALISED = {"cifar10"}  # what the networks see contrast-normalised; the others in [0, 1]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Dataset:
     @property
     def title(self) -> str:
         """The data set's name as texts and figures write it."""
-        return TITLES[self.name]
+        return title(self.name)
 
     @property
     def folds(self) -> list[tuple[str, str]]:

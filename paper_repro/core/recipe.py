@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from paper_repro.core.families import Family, family_of
 from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model, Params, Place, parse
+from paper_repro.core.titles import NORMALISED
 
 if TYPE_CHECKING:  # torch takes seconds, and who asks for a recipe may need none
     import torch
@@ -16,7 +17,15 @@ if TYPE_CHECKING:  # torch takes seconds, and who asks for a recipe may need non
     from paper_repro.core.sampler import Sampler
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-InUnitInterval = Literal["mnist", "tfd"]  # data sets of pixels in [0, 1], which CIFAR-10's are not
+
+
+def _in_unit_interval(dataset: str) -> str:
+    if dataset in NORMALISED:
+        raise ValueError("its pixels are contrast-normalised, and this family takes [0, 1] only")
+    return dataset
+
+
+InUnitInterval = Annotated[str, AfterValidator(_in_unit_interval)]  # a data set of such pixels
 
 
 class Recipe(Model):

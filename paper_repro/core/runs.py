@@ -108,8 +108,9 @@ def read_run(key: str) -> tuple[Params, Run]:
 def measure_key(params: Params, run: Run) -> str:
     """Return whose entry in `measure` a run is measured by: its own, its base's or its data's."""
     entries = params.group("measure")
-    own = (run.experiment, params.base(run.experiment))
-    return next((name for name in own if name in entries), run.dataset)
+    own, base = run.experiment, params.base(run.experiment)
+    alike = params.recipe(base)[0].get("dataset") == run.dataset  # else a base's is of other data
+    return next((name for name in (own, base)[: 1 + alike] if name in entries), run.dataset)
 
 
 def pipeline_path(profile: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import title
 from paper_repro.data import cifar10, tfd
 
 
@@ -69,7 +69,7 @@ class Source:
     @property
     def title(self) -> str:
         """The data set's name as texts write it."""
-        return TITLES[self.name]
+        return title(self.name)
 
     @property
     def canonical(self) -> bool:

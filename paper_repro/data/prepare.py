@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from paper_repro.core.dataset import NORMALISED, processed_folder, write_dataset, write_not_run
+from paper_repro.core.dataset import processed_folder, write_dataset, write_not_run
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import LARGEST, read_bytes, sha256_bytes
 from paper_repro.core.params import Params, read_params
 from paper_repro.core.records import read_record, read_training
 from paper_repro.core.runs import runs
+from paper_repro.core.titles import NORMALISED
 from paper_repro.data import fallbacks
 from paper_repro.data.catalogue import SOURCES, TFD_FILE, Source
 from paper_repro.data.cifar10 import parse_batch

@@ -1,11 +1,12 @@
-"""Stage ``sample_sets@<run>``: ten sets of samples of a published model, by five grids of σ.
+"""Stage ``sample_sets@<run>``: ten sets of samples of a published model, by several grids of σ.
 
 What ``reports/paper/protocol.md`` asks for. A set of samples moves the number by about a nat, the
 grid of σ, which the paper does not state, by several. The generator is the published one, in half
 precision: whoever has the repository can measure it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
@@ -44,6 +45,43 @@ AUTHORS_GRIDS = (DEFAULT_GRID, "log_15", "linear_10")  # that their script has h
 PROTOCOL_GRIDS = (*AUTHORS_GRIDS, FINE_GRID)  # that reports/paper/protocol.md names
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A grid of σ: what it is, a few words for a picture, and its values by the measure's ends."""
+
+    what: str
+    short: str
+    sigmas: Callable[[ParzenSettings], list[float]]
+
+
+def _logarithmic(points: int) -> Callable[[ParzenSettings], list[float]]:
+    return lambda settings: settings.model_copy(update={"sigma_points": points}).sigmas()
+
+
+# The default one of the released ``parzen_ll.py``; two that earlier versions of it had (in the
+# authors' development repository, 30 and 31 May 2014); a fine one; and the one bandwidth by which
+# deep GSN's authors measured theirs (`yaoli/GSN`).
+GRIDS = {
+    DEFAULT_GRID: Grid(
+        "10 values, logarithmic, 0.1 to 1: the released script's default",
+        "10 values, default",
+        ParzenSettings.sigmas,
+    ),
+    "log_15": Grid(
+        "15 values, logarithmic, 0.1 to 1: an earlier version of it",
+        "15 values",
+        _logarithmic(15),
+    ),
+    "linear_10": Grid(
+        "10 values, evenly spaced, 0.001 to 1: its first version",
+        "10 values, linear",
+        lambda _: torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist(),
+    ),
+    FINE_GRID: Grid("91 values, logarithmic, 0.1 to 1: fine", "91 values", _logarithmic(91)),
+    GSN_GRID: Grid("σ = 0.2 alone: deep GSN's", "σ = 0.2", lambda _: [0.2]),
+}
+
+
 class SampleSets(Sealed):
     """``sample_sets.json``: a published generator on several sets of samples."""
 
@@ -59,21 +97,8 @@ SAMPLE_SETS = or_not_run(SampleSets)
 
 
 def grids(settings: ParzenSettings) -> dict[str, list[float]]:
-    """Return the grids of σ by name, in pixels' units.
-
-    The default one of the released ``parzen_ll.py``; two that earlier versions of it had (in the
-    authors' development repository, 30 and 31 May 2014); a fine one; and the one bandwidth by which
-    deep GSN's authors measured theirs (`yaoli/GSN`).
-    """
-    theirs = (
-        settings.sigmas(),
-        settings.model_copy(update={"sigma_points": 15}).sigmas(),
-        torch.linspace(0.001, 1, 10, dtype=torch.float64).tolist(),
-    )
-    return dict(zip(AUTHORS_GRIDS, theirs, strict=True)) | {
-        FINE_GRID: settings.model_copy(update={"sigma_points": 91}).sigmas(),
-        GSN_GRID: [0.2],
-    }
+    """Return the grids of σ by name, in pixels' units."""
+    return {name: grid.sigmas(settings) for name, grid in GRIDS.items()}
 
 
 def stream(index: int) -> str:

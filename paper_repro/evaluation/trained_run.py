@@ -10,7 +10,7 @@ from typing import Any, Literal, NotRequired
 import torch
 
 from paper_repro.core import provenance
-from paper_repro.core.circumstances import MEASURING, Measuring, write_circumstances
+from paper_repro.core.circumstances import measured_by, write_circumstances
 from paper_repro.core.dataset import Dataset, read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.families import Family, family_of, module
@@ -107,7 +107,7 @@ class TrainedRun:
         """The module that the model's code is reached from, beside the stage's own."""
         return module(self._family.model)
 
-    def write_circumstances(self, stage: Measuring, own: str) -> None:
+    def write_circumstances(self, stage: str, own: str) -> None:
         """Write those of a stage, whose module is `own`, since the run was opened."""
         made = provenance.measurement(self.opened, own, self.code)
         write_circumstances(self.run, stage, made)
@@ -194,7 +194,7 @@ def open_run(
     params, run = read_run(key)
     record = read_training(run)
     if record["status"] != "ok":
-        for stage in MEASURING:  # of a model that was there before
+        for stage in measured_by(run):  # of a model that was there before
             write_circumstances(run, stage, None)
         why = f"{record['status']}: {record['reason']}"
         for name in outputs:

@@ -39,9 +39,10 @@ def run_list_path(profile: str) -> Path:
 def _require_effect(params: Params) -> None:
     """Raise a `UserError` for an entry that nothing would ever read."""
     experiments = {name for file in params.files for name in file.values.get("experiments", {})}
+    datasets = set(TITLES) | {run.dataset for run in runs(params).values()}
     known = {
-        ("data",): set(TITLES),
-        ("measure",): set(TITLES) | experiments,
+        ("data",): datasets,
+        ("measure",): datasets | experiments,
         ("presentation", "protocol"): experiments,
     }
     for keys, names in known.items():

@@ -2,7 +2,14 @@
 
 import pandas as pd
 
-from paper_repro.core.circumstances import MEASURING, Measurement, Start, read_circumstances
+from paper_repro.core.circumstances import (
+    MEASUREMENT,
+    TRAINING,
+    Measurement,
+    Start,
+    measured_by,
+    read_circumstances,
+)
 from paper_repro.core.params import read_params
 from paper_repro.core.runs import runs
 from paper_repro.report.formatting import commit, duration
@@ -15,11 +22,13 @@ def circumstances(profile: str) -> None:
     """
     lines = []
     for key, run in runs(read_params(profile)).items():
-        training = read_circumstances(run, "train")
+        training = read_circumstances(run, "train", TRAINING)
         found: list[tuple[str, Start | Measurement]] = [
             ("train", start) for start in (training["starts"] if training else [])
         ]
-        measured = ((stage, read_circumstances(run, stage)) for stage in MEASURING)
+        measured = (
+            (stage, read_circumstances(run, stage, MEASUREMENT)) for stage in measured_by(run)
+        )
         found += [(stage, made) for stage, made in measured if made]
         lines += [
             {
@@ -28,6 +37,7 @@ def circumstances(profile: str) -> None:
                 "started": str(made.get("started", "")),
                 "time": duration(made["seconds"]) if "seconds" in made else "",
                 "device": made["device"],
+                "instructions": made.get("instructions", ""),
                 "threads": made["threads"],
                 "torch": made["versions"]["torch"],
                 "commit": commit(made),

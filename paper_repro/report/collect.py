@@ -11,7 +11,7 @@ from paper_repro.core.files import digest
 from paper_repro.core.params import PARAMS, Params
 from paper_repro.core.records import read_record
 from paper_repro.core.runs import repro, weights_path
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import title
 from paper_repro.diagnostics.parzen_audit import AUDIT, Audit
 from paper_repro.figures.figure1 import FIGURE1
 from paper_repro.figures.mixing import MIXING
@@ -92,7 +92,7 @@ class Collected:
         trained = [files for files in runs if files.trained]
         row = Row(
             experiment=name,
-            dataset=TITLES[self.params.recipe(name)[0]["dataset"]],
+            dataset=title(self.params.recipe(name)[0]["dataset"]),
             status="ok",
             paper=OTHERS[name].mnist if name in OTHERS else PAPER.get(name),
             other_model=OTHERS[name].name if name in OTHERS else None,

@@ -15,7 +15,12 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from paper_repro.core.circumstances import Environment, read_circumstances
+from paper_repro.core.circumstances import (
+    MEASUREMENT,
+    TRAINING,
+    Environment,
+    read_circumstances,
+)
 from paper_repro.core.files import digest, sha256_file
 from paper_repro.core.params import read_params
 from paper_repro.core.runs import Run, runs
@@ -127,7 +132,8 @@ class _Crate:
 
     def run(self, key: str, run: Run, found: Inputs) -> None:
         """Add the trainings and the evaluation of a run."""
-        training, evaluation = read_circumstances(run, "train"), read_circumstances(run, "evaluate")
+        training = read_circumstances(run, "train", TRAINING)
+        evaluation = read_circumstances(run, "evaluate", MEASUREMENT)
         folder, value = self.folder / "runs" / key, json.dumps(found.parameters, ensure_ascii=False)
         recipe = self.entity(
             f"#recipe-{key}", "PropertyValue", name=f"recipe of {key}", value=value

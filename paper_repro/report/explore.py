@@ -12,7 +12,7 @@ from paper_repro.core.files import write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import read_training
 from paper_repro.core.runs import read_run
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import title
 from paper_repro.evaluation.trained_run import TrainedRun, open_published
 from paper_repro.figures.canvas import save_note
 from paper_repro.figures.strips import draw_strips
@@ -99,7 +99,7 @@ def explore(profile: str) -> None:
         "record": read_training(run),
         "epoch": trained.epoch if trained else None,
         "generator": generator(trained) if trained else None,
-        "title": TITLES[run.dataset],
+        "title": title(run.dataset),
     }
     pages = {
         name: templates.get_template(f"{name}.j2").render(values)

@@ -8,7 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.core.files import write_json
 from paper_repro.core.params import profiles, read_params
 from paper_repro.core.provenance import commit
@@ -58,7 +58,7 @@ def described(results: Results) -> Release:
     for row, seed in results.seeds:
         made: dict[str, Any] = {"device": "not recorded", "threads": 0, "torch": "not recorded"}
         made |= {"commit": None, "seconds": 0.0}
-        if trained := read_circumstances(listed[seed.run], "train"):
+        if trained := read_circumstances(listed[seed.run], "train", TRAINING):
             last = trained["starts"][-1]
             made = {name: last[name] for name in ("device", "threads", "commit")}
             made |= {"torch": last["versions"]["torch"], "seconds": trained["seconds"]}

@@ -15,7 +15,7 @@ from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
-from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
+from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GRIDS, GSN_GRID
 from paper_repro.evaluation.trained_run import WALK
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients, draw_variants
@@ -127,7 +127,7 @@ def forest_marks(results: Results, row: Row) -> Iterator[Mark]:
     for seed in row.seeds:
         yield _mark(ours, f"seed {seed.seed}", seed.number, "seed", seed.test_se)
     for grid, means in row.by_grid.items():
-        label = tables.GRIDS[grid]["short"]
+        label = GRIDS[grid].short
         yield _mark("Mean over seeds, by grid of σ", label, fmean(means), "grid")
     for other in results.rows:
         if other.other_model and other.mean is not None and other.comparable:
@@ -176,7 +176,7 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
         found["mixing"] = partial(draw_mixing, mixing)
     for row in rows:
         means = [
-            {"run": seed.run, "grid": tables.GRIDS[grid]["short"], "nats": by["first_images"]}
+            {"run": seed.run, "grid": GRIDS[grid].short, "nats": by["first_images"]}
             for seed in row.seeds
             if seed.sets and not row.other_model
             for grid, by in seed.sets.grids.items()

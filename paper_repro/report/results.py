@@ -216,9 +216,13 @@ class Row(Closed):
 
     @property
     def by_grid(self) -> dict[str, list[float]]:
-        """By grid of σ, the mean over sets of samples of each seed that was so measured."""
+        """By grid of σ that all have, the mean over sets of samples of each measured seed."""
         sets = [seed.sets.grids for seed in self.seeds if seed.sets]
-        return {grid: [one[grid]["first_images"] for one in sets] for grid in (sets or [{}])[0]}
+        return {
+            grid: [one[grid]["first_images"] for one in sets]
+            for grid in (sets or [{}])[0]
+            if all(grid in one for one in sets)
+        }
 
     @property
     def opposite(self) -> list[Alternative]:

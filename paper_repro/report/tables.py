@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from paper_repro.core.titles import TITLES
+from paper_repro.core.titles import title
+from paper_repro.diagnostics.sample_sets import GRIDS as GRIDS
 from paper_repro.evaluation.trained_run import WalkChoice
 from paper_repro.report import escaping
 from paper_repro.report.content import content
@@ -19,7 +20,6 @@ from paper_repro.report.formatting import duration, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1
 from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row, Seed
 
-GRIDS = content("texts/grids.yaml")
 MODELS = {model.experiment: model.name for model in TABLE1}
 CHOSEN = {"best": "best on validation", "last": "last"}
 
@@ -109,7 +109,7 @@ def table1(results: Results) -> Markdown:
             row = results.row(name) if own or dataset == "mnist" else None
             line = {
                 "Model": model.name,
-                "Data": row.data if row else TITLES[dataset],
+                "Data": row.data if row else title(dataset),
                 "Paper": printed(getattr(model, dataset)),
                 "Release": number(released.get(name)) if row else "–",
                 "Ours": ours(row) if row else "–",
@@ -195,7 +195,7 @@ def machine(run: ReleasedRun) -> str:
 
 def opposite(row: Row) -> list[str]:
     """Return the protocol's grids of σ by which a verdict would be the opposite one."""
-    return [GRIDS[other.grid]["short"] for other in row.opposite]
+    return [GRIDS[other.grid].short for other in row.opposite]
 
 
 def time(found: Mixes, steps: float, chains: int = 1) -> str:
