@@ -202,7 +202,7 @@ def _run(module: str, function: str, **options: Any) -> int:
         where = f"{error.filename}: " if error.filename else ""
         said = f"{where}{error.strerror or error}"
     except KeyboardInterrupt:
-        said = "interrupted; nothing is lost, the same command goes on or begins anew"
+        said = "interrupted; the same command goes on from what is saved, or begins anew"
         code = 130
     print(f"paper_repro: {said}", file=sys.stderr)
     return code

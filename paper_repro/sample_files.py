@@ -5,7 +5,6 @@ these are read into memory. No pickle is ever loaded.
 """
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,20 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import LARGEST, open_regular
 
 LARGEST_NPZ = 1 << 30  # bytes of its array, which has to be decompressed as a whole
-DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except DAMAGE as error:
+    except UserError:
+        raise
+    except Exception as error:  # of libraries that promise none for what is no file of theirs
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: can't be read: {reason}") from None
 
@@ -63,7 +63,7 @@ def _safetensors(path: Path) -> Any:
 
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
     """Return a grey picture's bytes, (rows, columns); three equal channels are grey, too."""
-    with _reading(path), Image.open(path) as picture:
+    with _reading(path), open_regular(path) as stream, Image.open(stream) as picture:
         channels = np.asarray(picture.convert("RGB"))
         if picture.mode not in ("1", "L", "P", "RGB") or (channels != channels[..., :1]).any():
             raise UserError(f"{path}: must be a grey picture of 8 bits, not of mode {picture.mode}")

@@ -15,8 +15,8 @@ from paper_repro.benchmarks.sampling import bench_sampling
 from paper_repro.benchmarks.throughput import bench_throughput
 from paper_repro.benchmarks.update import bench_update
 from paper_repro.core import provenance
-from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.report.benchmarks import FOLDER, benchmarks_page
 from paper_repro.training.loop import resolve_device
 
@@ -79,6 +79,6 @@ def bench(device: str = "auto", *, gpu: bool = False, page: bool = False) -> Non
         "provenance": provenance.environment(where, __name__),
     }
     for name, part in parts.items():
-        write_json(FOLDER / f"{name}.json", part)
+        write_record(FOLDER / f"{name}.json", part)
     benchmarks_page()
     print(f"bench: {FOLDER / 'index.html'}")

@@ -18,9 +18,9 @@ from paper_repro.benchmarks.timing import Call, by_turns, spread
 from paper_repro.benchmarks.trial import RATE, trial_trainer
 from paper_repro.benchmarks.update import ways
 from paper_repro.core import provenance
-from paper_repro.core.files import write_json
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.report.benchmarks import FOLDER
 from paper_repro.training import recorded
 
@@ -127,6 +127,6 @@ def bench_gpu(device: torch.device) -> None:
                 found[name] = part()
             except RuntimeError as error:
                 found["skipped"][name] = str(error).partition("\n")[0]
-        write_json(FOLDER / "gpu.json", found)
+        write_record(FOLDER / "gpu.json", found)
         said = found["skipped"].get(name, f"{started - left():.0f} s")
         print(f"bench: {name}: {said}", flush=True)

@@ -95,12 +95,12 @@ def queue() -> dict[str, Job]:
     answer = _ask("squeue", "--me", "--noheader", "--states=all", f"--Format={form}")
     ours = re.escape(_name("KEY", "STAMP")).replace("KEY", r"([\w-]+)").replace("STAMP", r"(\w+)")
     found: dict[str, Job] = {}
-    for line in answer.splitlines():
-        number, name, state, node, restarts = (part.strip() for part in line.split("|")[:5])
-        if match := re.fullmatch(ours, name):
-            job = Job(number, match[1], match[2], state, node, int(restarts))
-            if job.key not in found or int(found[job.key].number) < int(number):
-                found[job.key] = job
+    for line in answer.splitlines():  # among them a site's own, and those of other jobs
+        if match := re.match(rf"(\d+) *\|{ours} *\|(\w+) *\|([^|]*)\| *(\d*)", line.strip()):
+            number, key, stamp, state, node, restarts = match.groups()
+            job = Job(number, key, stamp, state, node.strip(), int(restarts or 0))
+            if key not in found or int(found[key].number) < int(number):
+                found[key] = job
     return found
 
 

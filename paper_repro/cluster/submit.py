@@ -35,6 +35,7 @@ PASSED_ON = (
 )
 FLAGS = ("--exclusive", "-H/--hold")
 SHARED = "a GPU trains several small runs faster together than in turn: --per-gpu, see CLUSTER.md"
+MOST = 10_000  # of anything that is counted here
 BUSY = (
     "another `paper_repro submit` is at work in this folder ({holder}); wait until it has ended, "
     "or end it with Ctrl-C"
@@ -93,8 +94,8 @@ def submit(
             "--jobs: only without --gpus and --per-gpu, which say how many runs at once"
         )
     for name, count in (("per-gpu", per_gpu), ("jobs", jobs), ("cpus", cpus)):
-        if count is not None and count < 1:
-            raise UserError(f"--{name} {count}: must be at least 1")
+        if count is not None and not 1 <= count <= MOST:
+            raise UserError(f"--{name} {count}: must be 1 to {MOST:,}")
     options = _options({"time": time, "mem": mem, "cpus-per-task": cpus}, sbatch)
     places = local.slots(gpus, jobs, cpus, per_gpu) if on == "local" else []
     require_current_lists()

@@ -77,9 +77,10 @@ def profiles() -> list[str]:
     """Return the profiles, the paper's first (`UserError` if a folder's name can't be one)."""
     found = sorted(path.parent.name for path in PROFILES.glob(f"*/{PARAMS.name}"))
     for name in found:  # it becomes part of files, stages and commands
-        if not re.fullmatch(r"[a-z0-9_-]+", name):
+        if not re.fullmatch(r"[a-z0-9_][a-z0-9_-]*", name) or name in (PAPER, "benchmarks"):
             raise UserError(
-                f"{PROFILES}: {name!r}: a profile's name is of a to z, 0 to 9, _ and -; rename it"
+                f"{PROFILES}: {name!r}: a profile's name is of a to z, 0 to 9, _ and -, which is "
+                f"not the first, and neither {PAPER} nor benchmarks; rename it"
             )
     return [PAPER, *found]
 
@@ -105,11 +106,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         text = read_text(path)
         _require_plain(text)
         content = YAML(typ="safe").load(text)
+        json.dumps(content)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file in {Path.cwd()}; run from the repository's root"
         ) from None
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date, a huge number
+    except (YAMLError, TypeError, ValueError, RecursionError) as error:  # a date, a huge number
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold a mapping of parameter groups")

@@ -16,8 +16,7 @@ from paper_repro.data import stand_in
 from paper_repro.data.catalogue import SOURCES, Form, Source
 from paper_repro.data.places import (
     INCOMING,
-    MIRROR,
-    STAND_IN,
+    VARIABLES,
     Missing,
     Place,
     Unavailable,
@@ -156,8 +155,8 @@ def fetch_sources(sources: Mapping[str, Source]) -> None:
     one, or as `fetch_stand_in`; what lay there before is left alone.
     """
     for name in os.environ:
-        if name.startswith(PREFIX) and name not in (MIRROR, STAND_IN):
-            raise UserError(f"{name}: nothing reads this variable; there are {MIRROR}, {STAND_IN}")
+        if name.startswith(PREFIX) and name not in VARIABLES:
+            raise UserError(f"{name}: nothing reads this; there are {', '.join(VARIABLES)}")
     declared = stand_in.declared()
     for source in sources.values():
         # What the mirror has of a data set that something stands in for is that.

@@ -32,6 +32,7 @@ from paper_repro.data.catalogue import Form, Source
 
 MIRROR = "PAPER_REPRO_MIRROR"
 STAND_IN = "PAPER_REPRO_STAND_IN"
+VARIABLES = (MIRROR, STAND_IN, "PAPER_REPRO_RECORD")  # all of ours; the last: training/recorded.py
 INCOMING = Path("data/incoming")  # the user's own copies
 PROBE_SECONDS = 5.0  # for all hosts together
 TIMEOUT_SECONDS = 20.0  # without a byte
@@ -182,7 +183,7 @@ def user_mirror(source: Source) -> Place | None:
     root = base
     if "://" not in base or base.startswith("file://"):
         on_disk = url2pathname(base[7:].removeprefix("localhost")) if "://" in base else base
-        folder = Path(on_disk).expanduser()
+        folder = Path(os.path.expanduser(on_disk))  # of a user who is not there: as it is
         if not folder.is_dir():
             raise UserError(f"{MIRROR}: {base}: no such folder; correct or unset it")
         root = str(folder.resolve())

@@ -193,13 +193,17 @@ def parse_tfd(content: bytes, name: str) -> Tfd:
     if a fold has no training, validation or test image.
     """
     own_process = ProcessPoolExecutor(1, get_context("spawn"))
-    with tempfile.NamedTemporaryFile() as file, own_process:
-        file.write(content)
-        file.flush()
-        try:
+    try:
+        with tempfile.NamedTemporaryFile() as file, own_process:
+            file.write(content)
+            file.flush()
             return own_process.submit(_read_path, file.name, name).result()
-        except BrokenProcessPool:
-            raise _damaged(name, "reading it ends the process") from None
+    except BrokenProcessPool:
+        raise _damaged(name, "reading it ends the process, if not for lack of memory") from None
+    except OSError as error:
+        raise UserError(
+            f"{tempfile.gettempdir()}: {error.strerror}; set TMPDIR elsewhere"
+        ) from None
 
 
 def deviation(content: bytes, name: str) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.families import Family
-from paper_repro.core.files import read_json, sha256_file
+from paper_repro.core.files import sha256_file
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.recipe import Recipe
 from paper_repro.core.runs import Run
@@ -57,14 +57,13 @@ def benchmarked(device: torch.device) -> dict[str, float]:
     UserError
         If its numbers are damaged.
     """
-    from paper_repro.report.benchmarks import FOLDER  # all of the report, which a job doesn't need
+    from paper_repro.report.benchmarks import part  # all of the report, which a job doesn't need
 
-    if not (FOLDER / "summary.json").is_file() or not (FOLDER / "experiments.json").is_file():
+    summary, experiments = part("summary"), part("experiments")
+    here = provenance.hardware(device)
+    if not summary or not experiments or not here.items() <= summary["provenance"].items():
         return {}
-    made, here = read_json(FOLDER / "summary.json")["provenance"], provenance.hardware(device)
-    if any(made[what] != here[what] for what in here):
-        return {}
-    rows = read_json(FOLDER / "experiments.json")["rows"]
+    rows = experiments["rows"]
     return {row["experiment"]: row["seconds_an_update"]["median"] for row in rows}
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_json
+from paper_repro.core.records import read_record
 from paper_repro.report import tables
 from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown
@@ -13,6 +15,7 @@ from paper_repro.report.templating import text, write_page
 FOLDER = Path("reports/benchmarks")
 PARTS = ("summary", "update", "parzen", "many_samples", "sampling", "throughput", "experiments")
 LABELS = content("texts/benchmarks.yaml")
+PART = TypeAdapter(dict[str, Any])
 
 
 def _spread(spread: dict[str, Any], digits: int = 2, *, size: float = 1, unit: str = "") -> str:
@@ -27,29 +30,29 @@ def _seconds(spread: dict[str, Any]) -> str:
     return _spread(spread, size=1e-3, unit=" ms") if short else _spread(spread, unit=" s")
 
 
-def _part(name: str) -> Any:
-    """Return one of the parts; None if it was not measured."""
+def part(name: str) -> Any:
+    """Return one of the parts; None if it was not measured (`UserError` as `read_record`)."""
     path = FOLDER / f"{name}.json"
-    return read_json(path) if path.is_file() else None
+    return read_record(path, PART, "make bench") if path.is_file() else None
 
 
 def gpu() -> dict[str, Any] | None:
     """Return what ``paper_repro bench --gpu`` measured; None if nothing yet."""
-    found: dict[str, Any] | None = _part("gpu")
+    found: dict[str, Any] | None = part("gpu")
     return found
 
 
 def ways(found: dict[str, Any]) -> Markdown:
     """Return how fast MNIST's update is on a GPU, by the way to make it; `found` as `gpu`'s."""
-    part, limit = found["update"], found["limits"]["float32_flop_a_second"]
-    timed = {name: spread["median"] for name, spread in part["seconds"].items()}
+    update, limit = found["update"], found["limits"]["float32_flop_a_second"]
+    timed = {name: spread["median"] for name, spread in update["seconds"].items()}
     if "compiled" in found:
         timed["compiled"] = found["compiled"]["seconds"]["plain"]["median"]
     return tables.markdown(
         {
             "Update of MNIST": label,
             "A second": f"{1 / timed[name]:,.0f}",
-            "Of the float32 limit": f"{part['gflop'] * 1e9 / timed[name] / limit:.2f}",
+            "Of the float32 limit": f"{update['gflop'] * 1e9 / timed[name] / limit:.2f}",
             "Recorded is faster": f"{timed[name] / timed['recorded']:.2f} times",
         }
         for name, label in LABELS["gpu"].items()
@@ -59,23 +62,23 @@ def ways(found: dict[str, Any]) -> Markdown:
 
 def read() -> dict[str, Any] | None:
     """Return all parts by name; None if nothing was measured yet (`UserError` if one is absent)."""
-    parts = {name: _part(name) for name in PARTS}
+    parts = {name: part(name) for name in PARTS}
     if parts["summary"] is None:
         return None
-    for name, part in parts.items():
-        if part is None:
+    for name, measured in parts.items():
+        if measured is None:
             raise UserError(f"{FOLDER}/{name}.json: no such file; run `make bench`")
     return parts
 
 
 def times(parts: dict[str, Any], name: str) -> Markdown:
     """Return what was timed in a part, a line each, with the quartiles."""
-    part = parts[name]
-    known = part | part.get("products", {})
+    timed = parts[name]
+    known = timed | timed.get("products", {})
     return tables.markdown(
-        {"What": label.format_map(known), "Median (quartiles)": _seconds(part["seconds"][key])}
+        {"What": label.format_map(known), "Median (quartiles)": _seconds(timed["seconds"][key])}
         for key, label in LABELS[name].items()
-        if key in part["seconds"]
+        if key in timed["seconds"]
     )
 
 
@@ -89,7 +92,7 @@ def ratios(parts: dict[str, Any], name: str) -> Markdown:
 
 def sampling_seconds() -> dict[str, dict[str, float]]:
     """Return the median seconds of a step of sampling, by experiment and number of chains."""
-    timed = (_part("sampling") or {}).get("seconds_a_step", {})
+    timed = (part("sampling") or {}).get("seconds_a_step", {})
     return {
         experiment: {chains: spread["median"] for chains, spread in by_chains.items()}
         for experiment, by_chains in timed.items()
@@ -98,7 +101,7 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
 
 def epoch_seconds() -> dict[str, float]:
     """Return what an epoch of each experiment's training takes."""
-    rows = (_part("experiments") or {}).get("rows", [])
+    rows = (part("experiments") or {}).get("rows", [])
     return {row["experiment"]: row["hours"] * 3600 / row["epochs"] for row in rows}
 
 

@@ -160,8 +160,10 @@ def _locked(profile: str) -> dict[str, str]:
 
 
 def require_own_weights(run: Run) -> None:
-    """Raise a `UserError` if a published run's weights are another run's."""
+    """Raise a `UserError` if a published run's weights are absent, or another run's."""
     path, own = weights_path(run), run.model_dump()
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; restore it with `git checkout {path.parent}`")
     made = read_metadata(path)
     if any(made.get(name) != own[name] for name in Run.model_fields):
         raise UserError(

@@ -1,9 +1,11 @@
 """``paper_repro verify``: recompute the published numbers from the published weights, untrained."""
 
 import math
-import multiprocessing
 import signal
-from multiprocessing.pool import Pool, ThreadPool
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
 
 import numpy as np
 import pandas as pd
@@ -40,11 +42,8 @@ def _require_data(run: Run) -> None:
 def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
     """Return a published run and what was measured of it (`UserError` as `verify`)."""
     params, run = read_run(key)
-    if not weights_path(run).is_file():
-        listed = ", ".join(presentation(params).published) or "no run"
-        raise UserError(
-            f"{weights_path(run)}: no such file; weights are published of {listed} only"
-        )
+    if key not in (listed := presentation(params).published):
+        raise UserError(f"{key}: weights are published of {', '.join(listed) or 'no run'} only")
     require_own_weights(run)
     trained, path = open_published(key), run.folder / "sample_sets.json"
     again = repro(run.profile, f"sample_sets@{key}")
@@ -96,12 +95,26 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def _pool(runs: int) -> Pool:
-    """Return a process for each core, or for each run; of one run, a thread with all cores."""
-    processes = min(runs, torch.get_num_threads())
-    if processes == 1:
-        return ThreadPool(1)
-    return multiprocessing.get_context("spawn").Pool(processes, _alone)
+def _all_compared(sets: dict[str, range]) -> Iterator[tuple[str, str | None]]:
+    """Yield what `_compared` says of each run: of several by a process on each core."""
+    if len(sets) == 1 or torch.get_num_threads() == 1:
+        yield from (_compared(key, indices) for key, indices in sets.items())
+        return
+    processes = min(len(sets), torch.get_num_threads())
+    with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
+        # The walks of chains, listed last, take longest: they begin first.
+        found = {key: pool.submit(_compared, key, sets[key]) for key in reversed(sets)}
+        try:
+            yield from (found[key].result() for key in sets)
+        except BrokenProcessPool:
+            raise UserError(
+                "verify: one of its processes was ended from outside, perhaps for lack of memory; "
+                "verify one run at a time"
+            ) from None
+        except BaseException:
+            for child in active_children():  # else they are awaited
+                child.terminate()
+            raise
 
 
 def verify(key: str | None = None, *, every_set: bool = False) -> None:
@@ -128,12 +141,8 @@ def verify(key: str | None = None, *, every_set: bool = False) -> None:
         _require_data(trained.run)
         sets[each] = range(len(stated["sets"]) if every_set else 1)
     wrong = []
-    with _pool(len(keys)) as pool:
-        # The walks of chains, listed last, take longest: they begin first.
-        found = {each: pool.apply_async(_compared, (each, sets[each])) for each in reversed(keys)}
-        for each in keys:
-            said, fault = found[each].get()
-            print(said, flush=True)
-            wrong += [fault] if fault else []
+    for said, fault in _all_compared(sets):
+        print(said, flush=True)
+        wrong += [fault] if fault else []
     if wrong:
         raise UserError("; ".join(wrong))
