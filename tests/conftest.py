@@ -83,7 +83,8 @@ def refused(capsys):
     def line(*command):
         capsys.readouterr()
         assert main(command) == 2
-        (said,) = [line for line in capsys.readouterr().err.splitlines() if "update/s" not in line]
+        lines = capsys.readouterr().err.splitlines()
+        (said,) = [line for line in lines if line.strip() and "update/s" not in line]
         return said
 
     return line

@@ -86,13 +86,15 @@ def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monk
         assert "another machine" in path.read_text()
 
 
-def test_an_interrupted_run_records_both_starts(workspace, monkeypatch, at_update):
+def test_an_interrupted_run_records_both_starts(workspace, monkeypatch, at_update, capsys):
     at_update(lambda n: signal.raise_signal(signal.SIGINT) if n == 3 else None)
     with pytest.raises(Interrupted):
         train(KEY)
     assert read_circumstances(workspace.run, "train") is None
     move(monkeypatch)
+    assert "thread(s)" not in capsys.readouterr().err
     train(KEY)
+    assert "goes on with 64 thread(s) after 1; the bytes may differ" in capsys.readouterr().err
     made = read_circumstances(workspace.run, "train")
     assert [start["from_update"] for start in made["starts"]] == [0, 3]
     assert [start["device"] == "another machine" for start in made["starts"]] == [False, True]
