@@ -322,7 +322,9 @@ def test_what_waits_for_another_model_or_would_refuse_to_train_is_replaced(stub,
         assert numbers == (["12", "13"] if state == "PENDING" else ["13"])
 
 
-def test_a_run_in_training_by_another_process_is_left_alone(stub, capsys):
+def test_what_another_process_trains_or_submits_is_left_alone(stub, capsys, refused):
+    with held_elsewhere("jobs/lock"):
+        assert "another `paper_repro submit` is at work" in refused("submit", TARGET)
     with held_elsewhere(f"checkpoints/{FIRST}/lock") as process:
         said = submitted(capsys)
         Path("jobs", f"{FIRST}.log").touch()
@@ -392,12 +394,6 @@ def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, 
     assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (RUNNING)"
 
 
-def test_a_run_without_data_is_left_out(stub, capsys):
-    write_not_run(processed_folder("quick", "tfd"), "tfd", "a", "b")
-    assert submitted(capsys)[FIRST] == "not run: its data are absent"
-    assert not calls()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -444,31 +440,16 @@ def test_commands_of_slurm_without_a_cluster_are_as_none_and_without_an_answer_a
     assert capsys.readouterr() == ("no jobs yet\n", said)
 
 
-@pytest.mark.parametrize(("terminal", "cleared"), [("xterm", True), ("dumb", False)])
-def test_a_terminal_is_cleared_only_if_it_can_be(stub, capsys, monkeypatch, terminal, cleared):
-    monkeypatch.setenv("TERM", terminal)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert main(["jobs", "--watch"]) == 0
-    assert ("\033" in capsys.readouterr().out) is cleared
-
-
-@pytest.mark.parametrize(
-    ("printed", "found"),
-    [
-        ("12", "12"),
-        ("12;home", "12"),
-        ("Welcome to our site\n12\n", "12"),
-        ("Job 12 to start at noon", None),
-        ("12\n13", None),
-        ("", None),
-    ],
-)
-def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed, found):
+@pytest.mark.parametrize("printed", ["12", "12;home", "Welcome to our site\n12\n"])
+def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed):
     Path("bin/sbatch").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
-    assert main(["submit", TARGET]) == (0 if found else 2)
-    said = capsys.readouterr()
-    assert (f"job {found}, " in said.out) is bool(found)
-    assert ("a job may have been submitted: see squeue" in said.err) is (not found)
+    assert submitted(capsys)[FIRST].startswith("job 12, ")
+
+
+@pytest.mark.parametrize("printed", ["Job 12 to start at noon", "12\n13", ""])
+def test_an_answer_without_a_job_s_number_is_told(stub, refused, printed):
+    Path("bin/sbatch").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    assert "a job may have been submitted: see squeue" in refused("submit", TARGET)
 
 
 def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, refused, monkeypatch):
@@ -479,17 +460,16 @@ def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, ref
     assert "squeue: not found; run this where Slurm's" in refused("submit", TARGET)
 
 
-def test_a_device_by_number_is_refused_before_anything_is_queued(stub, refused):
+def test_a_device_by_number_is_refused_and_a_run_without_data_left_out(stub, capsys, refused):
     stub.files["paper"]["experiments"]["tfd"]["device"] = "cuda:1"
     stub.write()
     said = refused("submit", TARGET)
     assert "params.yaml: experiments.tfd.device: cuda:1, but a job sees only" in said
+    stub.files["paper"]["experiments"]["tfd"]["device"] = "cpu"
+    stub.write()
+    write_not_run(processed_folder("quick", "tfd"), "tfd", "a", "b")
+    assert submitted(capsys)[FIRST] == "not run: its data are absent"
     assert not calls()
-
-
-def test_two_submissions_at_once_are_told(stub, refused):
-    with held_elsewhere("jobs/lock"):
-        assert "another `paper_repro submit` is at work" in refused("submit", TARGET)
 
 
 def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is_of(stub, capsys):
@@ -516,11 +496,7 @@ def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is
 
 @pytest.mark.parametrize(
     ("given", "threads"),
-    [
-        ({}, "1"),
-        ({"SLURM_CPUS_PER_TASK": "4"}, "4"),
-        ({"SLURM_CPUS_PER_GPU": "6"}, "12"),  # of two GPUs
-    ],
+    [({}, "1"), ({"SLURM_CPUS_PER_TASK": "4"}, "4"), ({"SLURM_CPUS_PER_GPU": "6"}, "12")],
 )
 def test_a_job_has_a_thread_for_each_core_that_it_asked_for(tmp_path, given, threads):
     srun = tmp_path / "srun"

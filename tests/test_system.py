@@ -11,6 +11,7 @@ from paper_repro import system
 from tests.small import ROOT, python
 
 LINUX = {"system": "Linux", "machine": "x86_64", "libc_ver": ("glibc", "2.36")}
+ARM = LINUX | {"machine": "aarch64", "libc_ver": ("glibc", "2.28")}
 MAC = {"system": "Darwin", "machine": "arm64", "libc_ver": ("", ""), "mac_ver": ("15.1", (), "")}
 
 
@@ -28,15 +29,7 @@ def pretend(monkeypatch):
 
 
 @pytest.mark.parametrize("python", [(3, 11), (3, 12), (3, 13), (3, 14)])
-@pytest.mark.parametrize(
-    "found",
-    [
-        LINUX,
-        LINUX | {"machine": "aarch64", "libc_ver": ("glibc", "2.28")},
-        MAC,
-        MAC | {"mac_ver": ("14.0", (), "")},
-    ],
-)
+@pytest.mark.parametrize("found", [LINUX, ARM, MAC, MAC | {"mac_ver": ("14.0", (), "")}])
 def test_what_the_lock_has_wheels_for_is_supported(pretend, found, python):
     pretend(found, python)
     assert system.problem() == ""

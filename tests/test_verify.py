@@ -48,10 +48,8 @@ def sets(published):
 
 
 def change_number(published, **values):
-    def change(record):
-        record["sets"][0]["default"]["first_images"].update(values)
-
-    rewrite(published.run.folder / "sample_sets.json", change)
+    path = published.run.folder / "sample_sets.json"
+    rewrite(path, lambda record: record["sets"][0]["default"]["first_images"].update(values))
 
 
 def change_weights(published, change):
