@@ -77,6 +77,20 @@ def undrawn(monkeypatch):
 
 
 @pytest.fixture
+def refused(capsys):
+    """Call with a command that must fail: the one line that it says."""
+
+    def line(*command):
+        capsys.readouterr()
+        assert main(command) == 2
+        lines = capsys.readouterr().err.splitlines()
+        (said,) = [line for line in lines if line.strip() and "update/s" not in line]
+        return said
+
+    return line
+
+
+@pytest.fixture
 def drawn(monkeypatch):
     """Call with a module: the list of the figures that it draws from then on."""
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,12 @@ from paper_repro.report.run_files import run_files
 
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ("paper", "quick", "stand-in", "ablations")
+
+
+def python(*arguments, **options):
+    """What Python did in a process of its own."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 def read_from_root(profile="paper"):

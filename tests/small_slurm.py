@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CONF = """
@@ -17,8 +18,6 @@ ClusterName=small
 SlurmctldHost=localhost(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
-AuthType=auth/munge
-CredType=cred/munge
 # A requeued job may start once old credentials have expired: by default after two minutes.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
@@ -31,11 +30,6 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-JobCompType=jobcomp/none
-SwitchType=switch/none
-MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SchedulerType=sched/backfill
@@ -92,28 +86,22 @@ def running():
     key.write_bytes(os.urandom(128))
     conf = folder / "slurm.conf"
     conf.write_text(CONF.format(folder=folder, user=getpass.getuser(), ports=_free_ports(3)))
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(conf)
-    own = (
-        ()
-        if _local_name()
-        else ("unshare", "--uts", "sh", "-c", 'hostname localhost; exec "$@"', "")
-    )
+    own = ["unshare", "--uts", "sh", "-c", 'hostname localhost; exec "$@"', ""]
+    if _local_name():
+        own = []
     munge = {"key-file": "key", "socket": "socket", "pid-file": "pid", "log-file": "log"}
     options = [f"--{option}={folder}/munge.{name}" for option, name in munge.items()]
-    try:
-        start("munged", *options, f"--seed-file={folder}/munge.seed", "--num-threads=2")
-        start(*own, "slurmctld", "-c", "-f", str(conf))
-        for node in ("n1", "n2"):
-            start(*own, "slurmd", "-c", "-N", node, "-f", str(conf))
-        wait_for(lambda: asked("sinfo", "-h", "-p", "normal", "-t", "idle", "-o", "%D") == "2")
-        yield
-    finally:
-        _stop(folder)
-        shutil.rmtree(folder)
-        del os.environ["SLURM_CONF"]
-        if before is not None:
-            os.environ["SLURM_CONF"] = before
+    with mock.patch.dict(os.environ, SLURM_CONF=str(conf)):
+        try:
+            start("munged", *options, f"--seed-file={folder}/munge.seed", "--num-threads=2")
+            start(*own, "slurmctld", "-c", "-f", str(conf))
+            for node in ("n1", "n2"):
+                start(*own, "slurmd", "-c", "-N", node, "-f", str(conf))
+            wait_for(lambda: asked("sinfo", "-h", "-p", "normal", "-t", "idle", "-o", "%D") == "2")
+            yield
+        finally:
+            _stop(folder)
+            shutil.rmtree(folder)
 
 
 def start(*command):
@@ -138,10 +126,9 @@ def wait_for(true, seconds=90):
 
 
 def _stop(folder):
-    numbers = asked("squeue", "--noheader", "--format=%A").split()
-    if numbers:
-        asked("scancel", *numbers)
-        with contextlib.suppress(AssertionError):
+    with contextlib.suppress(AssertionError):
+        if numbers := asked("squeue", "--noheader", "--format=%A").split():
+            asked("scancel", *numbers)
             wait_for(lambda: not asked("squeue", "--noheader"), 20)
     files = sorted(folder.glob("*.pid"), reverse=True)  # munged last
     processes = [int(path.read_text()) for path in files if path.read_text().strip()]
@@ -150,12 +137,4 @@ def _stop(folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)
         with contextlib.suppress(AssertionError):
-            wait_for(lambda: not any(map(_lives, processes)), 10)
-
-
-def _lives(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+            wait_for(lambda: not any(Path(f"/proc/{n}").exists() for n in processes), 10)

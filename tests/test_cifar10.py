@@ -38,17 +38,13 @@ def pickled(batch):
     labels = b"".join(b"K" + bytes([label]) for label in batch[:, 0])
     pixels = batch[:, 1:].tobytes()
     names = b"".join(text(b"a_%d.png" % index) for index in range(len(batch)))
-    return (
-        b"\x80\x02}("
-        + text(b"batch_label")
-        + text(b"made up")
-        + text(b"labels")
-        + b"](" + labels + b"e"
-        + text(b"data")
-        + b"T" + struct.pack("<I", len(pixels)) + pixels
-        + text(b"filenames")
-        + b"](" + names + b"eu."
-    )  # fmt: skip
+    values = {
+        b"batch_label": text(b"made up"),
+        b"labels": b"](" + labels + b"e",
+        b"data": b"T" + struct.pack("<I", len(pixels)) + pixels,
+        b"filenames": b"](" + names + b"e",
+    }
+    return b"\x80\x02}(" + b"".join(text(key) + values[key] for key in values) + b"u."
 
 
 def archive(contents):
@@ -144,10 +140,10 @@ def test_a_damaged_form_is_named_with_both_hashes_and_nothing_is_written(root, f
     last.write_bytes(content)
     found = next(f for f in small().forms if str(last).endswith(f.path)).published
     now = hashlib.new(found.kind, content).hexdigest()
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(
+        UserError, match=rf"\A.*{last}: {found.kind} {now} instead of {found.value}.*\Z"
+    ):
         fetch()
-    assert f"{last}: {found.kind} {now} instead of {found.value}" in str(caught.value)
-    assert "\n" not in str(caught.value)
     assert not Path("data").exists()
 
 
@@ -196,7 +192,6 @@ def test_pixels_are_planes_of_rows():
 
 
 def test_the_real_images_where_they_are():
-    """Their hashes, and the familiar means of the training images' channels."""
     folder = ROOT / "data/raw/cifar10"
     if not (folder / FILES[0]).is_file():
         pytest.skip("CIFAR-10 has not been fetched")
@@ -207,5 +202,4 @@ def test_the_real_images_where_they_are():
     assert images.shape == (50_000, 3, 32, 32)
     expected = "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111"
     assert hashlib.sha256(images.tobytes()).hexdigest() == expected
-    means = images.mean((0, 2, 3)) / 255
-    assert means == pytest.approx([0.49140, 0.48216, 0.44653], abs=5e-6)
+    assert images.mean((0, 2, 3)) / 255 == pytest.approx([0.49140, 0.48216, 0.44653], abs=5e-6)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import shutil
 import signal
 import time
@@ -13,7 +14,7 @@ from paper_repro.__main__ import main
 from paper_repro.core import provenance
 from paper_repro.core.circumstances import MEASURING, circumstances_path, read_circumstances
 from paper_repro.core.dataset import processed_folder, write_not_run
-from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.errors import Interrupted
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.training import loop
 from paper_repro.training.train import train
@@ -28,8 +29,8 @@ STAGES = ("train", "evaluate", "figure2", "sample_checks", "weights")
 STAGES += ("sample_sets", "mixing", "parzen_audit")
 
 
-def make():
-    for stage in STAGES:
+def make(*stages):
+    for stage in stages or STAGES:
         assert main([stage, KEY]) == 0
 
 
@@ -52,12 +53,13 @@ class Later(datetime.datetime):
 def move(monkeypatch):
     """Go on as if on another machine, later, slower, at another commit and with other versions."""
     clock = time.monotonic
-    other = {"device": "another machine", "threads": 64}
-    monkeypatch.setattr(provenance, "hardware", lambda device: other)
-    monkeypatch.setattr(provenance, "peak_memory", lambda device: 12345)
-    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "99"})
-    changed = {"commit": "f" * 40, "uncommitted_changes": True}
-    monkeypatch.setattr(provenance, "commit", lambda: changed)
+    for name, found in {
+        "hardware": {"device": "another machine", "threads": 64},
+        "peak_memory": 12345,
+        "versions": {"torch": "99"},
+        "commit": {"commit": "f" * 40, "uncommitted_changes": True},
+    }.items():
+        monkeypatch.setattr(provenance, name, lambda *_, found=found: found)
     monkeypatch.setattr(time, "monotonic", lambda: 7 * clock())
     monkeypatch.setattr(loop.datetime, "datetime", Later)
 
@@ -84,13 +86,15 @@ def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monk
         assert "another machine" in path.read_text()
 
 
-def test_an_interrupted_run_records_both_starts(workspace, monkeypatch, at_update):
+def test_an_interrupted_run_records_both_starts(workspace, monkeypatch, at_update, capsys):
     at_update(lambda n: signal.raise_signal(signal.SIGINT) if n == 3 else None)
     with pytest.raises(Interrupted):
         train(KEY)
     assert read_circumstances(workspace.run, "train") is None
     move(monkeypatch)
+    assert "thread(s)" not in capsys.readouterr().err
     train(KEY)
+    assert "goes on with 64 thread(s) after 1; the bytes may differ" in capsys.readouterr().err
     made = read_circumstances(workspace.run, "train")
     assert [start["from_update"] for start in made["starts"]] == [0, 3]
     assert [start["device"] == "another machine" for start in made["starts"]] == [False, True]
@@ -110,8 +114,7 @@ def test_a_run_without_a_model_keeps_none_of_an_earlier_one(workspace):
 
 
 def test_what_is_absent_is_told_as_not_recorded(workspace, capsys):
-    for stage in ("train", "evaluate", "figure2", "sample_checks"):
-        assert main([stage, KEY]) == 0
+    make("train", "evaluate", "figure2", "sample_checks")
     capsys.readouterr()
     assert main(["circumstances", "quick"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -131,20 +134,15 @@ def test_what_is_absent_is_told_as_not_recorded(workspace, capsys):
         (lambda text: "null", "Input should be"),
     ],
 )
-def test_damaged_circumstances_are_one_line(workspace, capsys, damage, message):
+def test_damaged_circumstances_are_one_line(workspace, refused, damage, message):
     train(KEY)
     path = circumstances_path(workspace.run, "train")
     path.write_text(damage(path.read_text()))
-    with pytest.raises(UserError, match=message):
-        read_circumstances(workspace.run, "train")
-    capsys.readouterr()
-    assert main(["circumstances", "quick"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"paper_repro: {path}: ")
+    assert re.match(f"paper_repro: {path}: .*{message}", refused("circumstances", "quick"))
 
 
 def test_every_committed_training_has_its_circumstances():
     for path in (ROOT / "reports").glob("*/runs/*/training.json"):
-        profile, _, key = path.relative_to(ROOT / "reports").parts[:3]
+        folder = path.parents[2] / "circumstances" / path.parent.name
         if json.loads(path.read_text())["status"] != "not run":
-            assert (ROOT / "reports" / profile / "circumstances" / key / "train.json").is_file()
+            assert (folder / "train.json").is_file()

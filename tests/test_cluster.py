@@ -19,13 +19,14 @@ from paper_repro.cluster import job as jobbing
 from paper_repro.cluster import local, slurm, submit
 from paper_repro.cluster.progress import read_state
 from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.records import read_training
 from paper_repro.core.runs import model_path, read_run
 from paper_repro.forecast.repro import run_through
 from paper_repro.training.train import train
 from tests import small_slurm
-from tests.small import ROOT
+from tests.small import ROOT, python
 from tests.small_slurm import asked, wait_for
 from tests.test_report import diverge
 from tests.test_tfd_phases import FIRST, SECOND, phases  # noqa: F401 (a fixture)
@@ -73,9 +74,9 @@ def lab(phases, monkeypatch):  # noqa: F811
     return phases
 
 
-def outputs():
-    """The bytes of all that both runs leave and a rerun must reproduce."""
-    found = [model_path(key) for key in (FIRST, SECOND)]
+def outputs(*keys):
+    """The bytes of all that runs, by default both, leave and a rerun must reproduce."""
+    found = [model_path(key) for key in keys or (FIRST, SECOND)]
     found += sorted(Path("reports/quick/runs").rglob("*.*"))
     return {path.as_posix(): path.read_bytes() for path in found}
 
@@ -99,8 +100,8 @@ def submitted(capsys, *options, target=TARGET):
     """What `submit` prints, by the first word of each line."""
     capsys.readouterr()
     assert main(["submit", target, *options]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    return {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+    parts = (line.partition(": ") for line in capsys.readouterr().out.splitlines())
+    return {before: after for before, _, after in parts}
 
 
 # By a real Slurm; first, because these take longest.
@@ -124,11 +125,12 @@ def log_of(key):
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.slow
 def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_one(
     nodes, expected, capsys, monkeypatch
 ):
-    # All of it at once, since the controller looks for limits only twice a minute: a dependent
-    # waits through the requeue, a second submission doubles nothing, DVC finds nothing to do.
+    # A dependent waits through the requeue, a second submission doubles nothing, DVC finds nothing
+    # to do; all at once, since the controller looks for limits only twice a minute.
     monkeypatch.setenv("SLURM_JOB_ID", "1")  # as if from inside another job
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "64")
     Path("slowly").touch()
@@ -146,14 +148,16 @@ def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_
     assert f"{FIRST}: job" in log_of(FIRST)
     assert submitted(capsys)[SECOND] == "finished"
     spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    addresses = [f"{PIPELINE}:train@{key}" for key in (FIRST, SECOND)]
-    repro = [sys.executable, "-m", "dvc", "repro", "--single-item", *addresses]
-    subprocess.run(repro, check=True, env=os.environ | {"PATH": path}, capture_output=True)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    repro = python(
+        "-m", "dvc", "repro", "--single-item", *(f"{TARGET}@{k}" for k in (FIRST, SECOND))
+    )
+    assert repro.returncode == 0, repro.stderr
     assert outputs() == expected
     assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
 
 
+@pytest.mark.slow
 def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
     nodes, expected, capsys, monkeypatch
 ):
@@ -179,6 +183,7 @@ def test_a_preempted_job_saves_and_goes_on_and_a_cancelled_one_does_not(
     assert outputs() == expected
 
 
+@pytest.mark.slow
 def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, capsys):
     submitted(capsys, "--sbatch=--hold")
     lab.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
@@ -193,11 +198,10 @@ def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, c
     assert f"jobs/{FIRST}.log" in capsys.readouterr().out
 
 
-def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, capsys):
-    assert main(["submit", TARGET, "--sbatch=--partition=nope"]) == 2
-    said = capsys.readouterr().err
+@pytest.mark.slow
+def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, refused):
+    said = refused("submit", TARGET, "--sbatch=--partition=nope")
     assert "sbatch: error: invalid partition specified: nope" in said
-    assert said.count("\n") == 1
 
 
 def stamp(key):
@@ -215,7 +219,7 @@ def stub(lab, monkeypatch):
     script = (
         f"#!{sys.executable}\nimport json, os, sys\n"
         "name = os.path.basename(sys.argv[0])\n"
-        "calls = open('calls').read().splitlines() if os.path.exists('calls') else []\n"
+        "calls = open('calls').read().splitlines()\n"
         "mine = {k: v for k, v in os.environ.items() if k.startswith(('SLURM', 'SBATCH', 'SQ'))}\n"
         "if name != 'squeue':\n"
         "    print(json.dumps([name, sys.argv[1:], mine]), file=open('calls', 'a'))\n"
@@ -226,13 +230,12 @@ def stub(lab, monkeypatch):
         path = Path("bin", name)
         path.write_text(script)
         path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{Path('bin').resolve()}:{os.environ['PATH']}")
+    Path("calls").touch()
+    monkeypatch.setenv("PATH", str(Path("bin").resolve()), prepend=os.pathsep)
     return lab
 
 
 def calls(name="sbatch"):
-    if not Path("calls").exists():
-        return []
     found = [json.loads(line) for line in Path("calls").read_text().splitlines()]
     return [(arguments, environment) for called, arguments, environment in found if called == name]
 
@@ -242,15 +245,12 @@ def held_elsewhere(lock):
     """Let another process hold a lock file; its number."""
     code = (
         "import sys; from pathlib import Path; from paper_repro.core.files import held\n"
-        f"with held(Path({lock!r}), ''):\n"
-        "    print(flush=True); sys.stdin.read()"
+        f"with held(Path({lock!r}), ''): print(flush=True); sys.stdin.read()"
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    other.stdout.readline()
-    yield other.pid
-    other.communicate()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as other:
+        other.stdout.readline()
+        yield other.pid
 
 
 def enqueue(*jobs):
@@ -259,13 +259,20 @@ def enqueue(*jobs):
     Path("queue").write_text("\n".join(lines))
 
 
-def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(stub, capsys):
+def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(
+    stub, capsys, monkeypatch
+):
+    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SQUEUE_STATES"):
+        monkeypatch.setenv(name, "7")
+    kept = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_PARTITION": "long"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
     said = submitted(capsys, "--time", "4:00:00", "--mem=8G", "--cpus=4", "--sbatch=-p long -x n9")
     assert list(said) == [FIRST, SECOND, "when all are done"]
     assert said[FIRST] == f"job 100, 2 epoch(s) left, log jobs/{FIRST}.log"
     assert said[SECOND].startswith(f"job 101 after {FIRST}, ")
-    assert said["when all are done"] == f"dvc repro {TARGET}"
-    (first, _), (second, _) = calls()
+    (first, environment), (second, _) = calls()
+    assert environment == kept  # an outer job's variables are left out
     assert {
         *("--requeue", "--signal=TERM@300", "--kill-on-invalid-dep=yes", "--open-mode=append"),
         *("--time=4:00:00", "--mem=8G", "--cpus-per-task=4", f"--output=jobs/{FIRST}.log"),
@@ -278,24 +285,24 @@ def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(
     assert "--dependency=afterok:100" in second
 
 
-def test_an_outer_job_s_variables_are_left_out_and_the_user_s_wishes_kept(
+def test_what_is_queued_is_not_submitted_again_and_what_starts_from_it_waits_for_it(
     stub, capsys, monkeypatch
 ):
-    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SQUEUE_STATES"):
-        monkeypatch.setenv(name, "7")
-    kept = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_PARTITION": "long"}
-    for name, value in kept.items():
-        monkeypatch.setenv(name, value)
-    submitted(capsys)
-    assert calls()[0][1] == kept
-
-
-def test_what_is_queued_is_not_submitted_again_and_what_starts_from_it_waits_for_it(stub, capsys):
+    prepared = []
+    monkeypatch.setattr(submit, "prepare", lambda *what: prepared.append(what))
+    with monkeypatch.context() as there:  # another copy of the repository has jobs of its own
+        there.chdir("bin")
+        elsewhere = slurm._name(FIRST, "1" * 12)
+    Path("queue").write_text(f"12 |{elsewhere} |RUNNING |n1 |0 |")
+    assert "already queued" not in submitted(capsys)[FIRST]
+    assert prepared == [("quick", "tfd")]
+    Path("calls").write_text("")
     enqueue((12, FIRST, stamp(FIRST), "RUNNING"), (11, FIRST, stamp(FIRST), "FAILED"))
     said = submitted(capsys)
     assert said[FIRST] == "already queued as job 12 (RUNNING)"
     ((second, _),) = calls()
     assert "--dependency=afterok:12" in second
+    assert len(prepared) == 1  # not the data that a queued job reads
     enqueue((12, FIRST, "0" * 12, "RUNNING"), (13, SECOND, stamp(SECOND), "PENDING"))
     said = submitted(capsys)
     assert "with what it was before an edit; to cancel it: scancel 12" in said[FIRST]
@@ -306,7 +313,7 @@ def test_what_waits_for_another_model_or_would_refuse_to_train_is_replaced(stub,
     # Edited while it waits, and so is what starts from it; or failed, and its dependent not yet
     # cancelled by Slurm.
     for made, state in (("0" * 12, "PENDING"), (stamp(FIRST), "FAILED")):
-        Path("calls").unlink(missing_ok=True)
+        Path("calls").write_text("")
         enqueue((12, FIRST, made, state), (13, SECOND, stamp(SECOND), "PENDING"))
         said = submitted(capsys)
         assert said[SECOND].startswith(f"job 10{len(calls('scancel'))} after {FIRST}, in place of")
@@ -315,7 +322,9 @@ def test_what_waits_for_another_model_or_would_refuse_to_train_is_replaced(stub,
         assert numbers == (["12", "13"] if state == "PENDING" else ["13"])
 
 
-def test_a_run_in_training_by_another_process_is_left_alone(stub, capsys):
+def test_what_another_process_trains_or_submits_is_left_alone(stub, capsys, refused):
+    with held_elsewhere("jobs/lock"):
+        assert "another `paper_repro submit` is at work" in refused("submit", TARGET)
     with held_elsewhere(f"checkpoints/{FIRST}/lock") as process:
         said = submitted(capsys)
         Path("jobs", f"{FIRST}.log").touch()
@@ -345,34 +354,9 @@ def test_a_run_that_diverged_is_finished_and_one_of_another_recipe_s_model_is_no
     assert "0 epoch(s) left" in submitted(capsys)[FIRST]
 
 
-def test_data_that_a_queued_job_reads_are_not_prepared_anew(stub, capsys, monkeypatch):
-    prepared = []
-    monkeypatch.setattr(submit, "prepare", lambda *what: prepared.append(what))
-    submitted(capsys)
-    assert prepared == [("quick", "tfd")]
-    enqueue((12, FIRST, stamp(FIRST), "RUNNING"))
-    submitted(capsys)
-    assert prepared == [("quick", "tfd")]
-
-
-def test_another_copy_of_the_repository_has_jobs_of_its_own(stub, capsys, monkeypatch):
-    Path("elsewhere").mkdir()
-    with monkeypatch.context() as there:
-        there.chdir("elsewhere")
-        name = slurm._name(FIRST, "1" * 12)
-    Path("queue").write_text(f"12 |{name} |RUNNING |n1 |0 |")
-    assert "already queued" not in submitted(capsys)[FIRST]
-
-
-@pytest.fixture
-def both(stub):
-    """Both runs are trained."""
+def test_what_is_trained_is_left_alone_until_its_model_or_what_it_starts_from_is_gone(stub, capsys):
     train(FIRST)
     train(SECOND)
-    return stub
-
-
-def test_what_is_trained_is_left_alone_until_its_model_is_gone(both, capsys):
     said = submitted(capsys)
     assert (said[FIRST], said[SECOND]) == ("finished", "finished")
     assert not calls()
@@ -381,59 +365,40 @@ def test_what_is_trained_is_left_alone_until_its_model_is_gone(both, capsys):
     ((call, _),) = calls()
     assert call[-2] == SECOND
     assert not [option for option in call if "dependency" in option]
-
-
-def test_a_finished_run_is_trained_anew_after_one_that_it_starts_from(both, capsys):
-    both.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
-    both.write()
+    stub.files["paper"]["experiments"]["tfd_pretrain"]["epochs"] = 3
+    stub.write()
     said = submitted(capsys)
     assert "1 epoch(s) left" in said[FIRST]
-    assert said[SECOND].startswith(f"job 101 after {FIRST}, 2 epoch(s) left")
+    assert said[SECOND].startswith(f"job 102 after {FIRST}, 2 epoch(s) left")
 
 
 def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, capsys):
-    submitted(capsys, "--then-repro", "--dry-run")
+    said = submitted(capsys, "--dry-run", "--then-repro", "--time=1:00")
+    assert said[FIRST].startswith("would be submitted, 2 epoch(s) left")
+    assert not calls()
+    assert f"'--dependency=afterok:<{FIRST}>:<{SECOND}>'" in "\n".join(said)
+    assert "--time=1:00" in "\n".join(said)
+    ours = f"repro-{submit.digest(TARGET)[:8]}"
     enqueue(
         (12, FIRST, stamp(FIRST), "PENDING"),
-        (13, f"repro-{submit.digest(TARGET)[:8]}", "0", "PENDING"),
+        (13, ours, "0", "PENDING"),
         (14, "repro-00000000", "0", "PENDING"),  # of another target
         (15, "paper-mnist-0", "0" * 12, "RUNNING"),
     )
-    said = submitted(capsys, "--then-repro")
-    assert "when all are done" not in said
+    assert "when all are done" not in submitted(capsys, "--then-repro")
     last = calls()[-1][0]
     assert last[-4:] == ["-m", "dvc", "repro", TARGET]
     assert "--dependency=afterok:12:100" in last
     assert [numbers for numbers, _ in calls("scancel")] == [["13"]]
-    enqueue((17, f"repro-{submit.digest(TARGET)[:8]}", "0", "RUNNING"))
+    enqueue((17, ours, "0", "RUNNING"))
     assert submitted(capsys, "--then-repro")[f"dvc repro {TARGET}"] == "already job 17 (RUNNING)"
-
-
-def test_a_dry_run_submits_nothing_and_shows_the_calls(stub, capsys):
-    said = submitted(capsys, "--dry-run", "--then-repro", "--time=1:00")
-    assert said[FIRST].startswith("would be submitted, 2 epoch(s) left")
-    assert not calls()
-    text = "\n".join(said)
-    assert f"'--dependency=afterok:<{FIRST}>:<{SECOND}>'" in text
-    assert "--time=1:00" in text
-
-
-def test_a_run_without_data_is_left_out(stub, capsys):
-    record = Path("data/processed/quick/tfd/dataset.json")
-    content = json.loads(record.read_text()) | {"status": "not run", "reason": "a", "todo": "b"}
-    record.write_text(json.dumps(content))
-    assert submitted(capsys)[FIRST] == "not run: its data are absent"
-    assert not calls()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--gpus=0"], "--gpus: only with --on local; on Slurm, ask with --sbatch=--gpus=1"),
-        (["--jobs=2"], "--jobs: only with --on local"),
         (["--on=local", "--mem=8G"], "--mem: only with --on slurm"),
-        (["--on=local", "--gpus=0", "--jobs=2"], "--jobs: only without --gpus"),
-        (["--per-gpu=2"], "--per-gpu: only with --on local"),
         (["--on=local", "--per-gpu=2", "--jobs=2"], "--jobs: only without --gpus and --per-gpu"),
         (["--on=local", "--per-gpu=2"], "--per-gpu 2: torch finds no CUDA device here"),
         (["--on=local", "--per-gpu=-1"], "--per-gpu -1: must be at least 1"),
@@ -456,94 +421,58 @@ def test_a_run_without_data_is_left_out(stub, capsys):
         (["--sbatch=--partition"], "--sbatch: argument -p/--partition: expected one argument"),
     ],
 )
-def test_an_option_that_can_t_be_meant_is_one_line(stub, capsys, options, message):
-    assert main(["submit", TARGET, *options]) == 2
-    said = capsys.readouterr().err
-    assert message in said
-    assert said.count("\n") == 1
+def test_an_option_that_can_t_be_meant_is_one_line(stub, refused, options, message):
+    assert message in refused("submit", TARGET, *options)
     assert not calls()
 
 
-def test_commands_of_slurm_without_a_cluster_are_as_none(stub, capsys):
-    """As squeue complains where it finds no configuration."""
-    for name in ("sbatch", "squeue"):
-        Path("bin", name).write_text(
-            f"#!/bin/sh\necho '{name}: error: res_nsearch error: Unknown host' >&2\n"
-            f"echo '{name}: fatal: Could not establish a configuration source' >&2\nexit 1\n"
-        )
+def test_commands_of_slurm_without_a_cluster_are_as_none_and_without_an_answer_are_told(
+    stub, capsys, refused
+):
+    squeue, script = Path("bin/squeue"), "#!/bin/sh\necho 'squeue: {}' >&2\nexit 1\n"
+    squeue.write_text(script.format("fatal: Could not establish a configuration source"))
     assert main(["jobs", "--watch"]) == 0
     assert capsys.readouterr() == ("no jobs yet\n", "")
-    assert main(["submit", TARGET]) == 2
-    assert capsys.readouterr().err == (
-        "paper_repro: squeue: no cluster is set up here; run this where one is, or with "
-        "`--on local`\n"
-    )
-
-
-@pytest.mark.parametrize(("terminal", "cleared"), [("xterm", True), ("dumb", False)])
-def test_a_terminal_is_cleared_only_if_it_can_be(stub, capsys, monkeypatch, terminal, cleared):
-    monkeypatch.setenv("TERM", terminal)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert main(["jobs", "--watch"]) == 0
-    assert ("\033" in capsys.readouterr().out) is cleared
-
-
-def test_a_cluster_that_gives_no_answer_is_told_after_the_jobs(stub, capsys):
-    Path("bin/squeue").write_text("#!/bin/sh\necho 'squeue: error: timed out' >&2\nexit 1\n")
+    assert "squeue: no cluster is set up here" in refused("submit", TARGET)
+    squeue.write_text(script.format("error: timed out"))
     assert main(["jobs"]) == 0
-    said = capsys.readouterr()
-    assert said.out == "no jobs yet\n"
-    assert said.err == "paper_repro: squeue: error: timed out; this is from logs alone\n"
+    said = "paper_repro: squeue: error: timed out; this is from logs alone\n"
+    assert capsys.readouterr() == ("no jobs yet\n", said)
 
 
-@pytest.mark.parametrize(
-    ("printed", "found"),
-    [
-        ("12", "12"),
-        ("12;home", "12"),
-        ("Welcome to our site\n12\n", "12"),
-        ("Job 12 to start at noon", None),
-        ("12\n13", None),
-        ("", None),
-    ],
-)
-def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed, found):
+@pytest.mark.parametrize("printed", ["12", "12;home", "Welcome to our site\n12\n"])
+def test_a_job_s_number_is_the_one_line_that_is_one(stub, capsys, printed):
     Path("bin/sbatch").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
-    assert main(["submit", TARGET]) == (0 if found else 2)
-    said = capsys.readouterr()
-    assert (f"job {found}, " in said.out) is bool(found)
-    assert ("a job may have been submitted: see squeue" in said.err) is (not found)
+    assert submitted(capsys)[FIRST].startswith("job 12, ")
 
 
-def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, capsys, monkeypatch):
-    assert main(["submit", "repotr@paper", "--on=local"]) == 2
-    assert "dvc: Stage 'repotr@paper' not found" in capsys.readouterr().err
-    assert main(["submit", "", "--on=local"]) == 2
-    assert "the target is empty" in capsys.readouterr().err
+@pytest.mark.parametrize("printed", ["Job 12 to start at noon", "12\n13", ""])
+def test_an_answer_without_a_job_s_number_is_told(stub, refused, printed):
+    Path("bin/sbatch").write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    assert "a job may have been submitted: see squeue" in refused("submit", TARGET)
+
+
+def test_a_target_that_is_none_and_a_machine_without_slurm_are_one_line(lab, refused, monkeypatch):
+    said = refused("submit", "repotr@paper", "--on=local")
+    assert "dvc: Stage 'repotr@paper' not found" in said
+    assert "the target is empty" in refused("submit", "", "--on=local")
     monkeypatch.setenv("PATH", "")
-    assert main(["submit", TARGET]) == 2
-    assert "squeue: not found; run this where Slurm's commands are" in capsys.readouterr().err
+    assert "squeue: not found; run this where Slurm's" in refused("submit", TARGET)
 
 
-def test_a_device_by_number_is_refused_before_anything_is_queued(stub, capsys):
+def test_a_device_by_number_is_refused_and_a_run_without_data_left_out(stub, capsys, refused):
     stub.files["paper"]["experiments"]["tfd"]["device"] = "cuda:1"
     stub.write()
-    assert main(["submit", TARGET]) == 2
-    said = capsys.readouterr().err
+    said = refused("submit", TARGET)
     assert "params.yaml: experiments.tfd.device: cuda:1, but a job sees only" in said
+    stub.files["paper"]["experiments"]["tfd"]["device"] = "cpu"
+    stub.write()
+    write_not_run(processed_folder("quick", "tfd"), "tfd", "a", "b")
+    assert submitted(capsys)[FIRST] == "not run: its data are absent"
     assert not calls()
-
-
-def test_two_submissions_at_once_are_told(stub, capsys):
-    with held_elsewhere("jobs/lock"):
-        assert main(["submit", TARGET]) == 2
-    assert "another `paper_repro submit` is at work" in capsys.readouterr().err
-    submitted(capsys)
 
 
 def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is_of(stub, capsys):
-    assert main(["jobs"]) == 0
-    assert capsys.readouterr().out == "no jobs yet\n"
     train(FIRST)
     enqueue((12, FIRST, "1" * 12, "COMPLETED"), (13, SECOND, "2" * 12, "PENDING"))
     Path("jobs").mkdir()
@@ -567,24 +496,15 @@ def test_jobs_tells_epochs_and_validation_of_what_is_queued_and_of_what_a_log_is
 
 @pytest.mark.parametrize(
     ("given", "threads"),
-    [
-        ({}, "1"),
-        ({"SLURM_CPUS_PER_TASK": "4"}, "4"),
-        ({"SLURM_CPUS_PER_GPU": "6"}, "12"),  # of two GPUs
-    ],
+    [({}, "1"), ({"SLURM_CPUS_PER_TASK": "4"}, "4"), ({"SLURM_CPUS_PER_GPU": "6"}, "12")],
 )
 def test_a_job_has_a_thread_for_each_core_that_it_asked_for(tmp_path, given, threads):
     srun = tmp_path / "srun"
     srun.write_text('#!/bin/sh\necho "$OMP_NUM_THREADS, ${SLURM_CPUS_PER_GPU-unset}, $3"\n')
     srun.chmod(0o755)
-    outer = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     job = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_CPUS_ON_NODE": "12"}
-    done = subprocess.run(
-        ["bash", slurm.SCRIPT, tmp_path / "python", FIRST],  # whose folder comes first
-        env=outer | job | given,
-        capture_output=True,
-        text=True,
-    )
+    command = ["bash", slurm.SCRIPT, tmp_path / "python", FIRST]  # whose folder comes first
+    done = subprocess.run(command, env=job | given, capture_output=True, text=True)
     assert f"\n{threads}, unset, --cpus-per-task={threads}\n" in done.stdout
 
 
@@ -602,24 +522,22 @@ def test_a_job_refuses_another_recipe_data_or_code(lab, monkeypatch):
 
 
 def test_a_job_that_is_restarted_in_vain_gives_up_and_one_that_moves_does_not(lab, monkeypatch):
-    made, update = stamp(FIRST), [0]
     state = read_state(FIRST)
-    monkeypatch.setattr(jobbing, "read_state", lambda *_: replace(state, update=update[0]))
     monkeypatch.setattr(jobbing, "train", lambda key: None)
     monkeypatch.setenv("SLURM_JOB_ID", "12")
 
-    def start(restart):
+    def start(restart, update):
+        monkeypatch.setattr(jobbing, "read_state", lambda *_: replace(state, update=update))
         monkeypatch.setenv("SLURM_RESTART_COUNT", str(restart))
-        jobbing.job(FIRST, made)
+        jobbing.job(FIRST, state.stamp)
 
     for restart in range(10):  # each time a little further
-        update[0] = restart
-        start(restart)
+        start(restart, update=restart)
     for restart in (10, 11):
-        start(restart)
+        start(restart, update=9)
     with pytest.raises(UserError, match=r"restarted 3 times at update 9 without a new one"):
-        start(12)
-    start(0)  # submitted again
+        start(12, update=9)
+    start(0, update=9)  # submitted again
 
 
 # On this machine.
@@ -630,41 +548,29 @@ def test_two_runs_at_once_give_the_bytes_of_one_after_the_other(lab, capsys):
     keys = ("quick-tfd_pretrain-0", "quick-tfd_pretrain-1")
     for key in keys:
         train(key)
-    paths = [model_path(key) for key in keys]
-    paths += [read_run(key)[1].folder / "training.json" for key in keys]
-    one_by_one = [path.read_bytes() for path in paths]
+    one_by_one = outputs(*keys)
     for folder in ("models", "checkpoints", "reports/quick/runs"):
         shutil.rmtree(folder)
-    said = submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")
-    assert said["2 run(s) at once, 1 thread(s) each"] == ""
-    assert [path.read_bytes() for path in paths] == one_by_one
+    assert "2 run(s) at once, 1 thread(s) each" in submitted(
+        capsys, "--on=local", "--jobs=2", "--cpus=1"
+    )
+    assert outputs(*keys) == one_by_one
     assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")[keys[0]] == "finished"
-
-
-def test_who_has_one_gpu_for_several_runs_is_told_of_per_gpu(lab, capsys, monkeypatch):
-    lab.list(tfd_pretrain=[0, 1])
-    monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    for options, told in (([], True), (["--gpus=0", "--per-gpu=2"], False)):
-        assert main(["submit", TARGET, "--on=local", "--dry-run", *options]) == 0
-        said = capsys.readouterr().out
-        assert ("--per-gpu, see CLUSTER.md" in said) == told
-        assert f"{1 if told else 2} run(s) at once" in said
 
 
 def test_a_failed_run_is_named_with_its_log_and_costs_only_what_starts_from_it(lab, capsys):
     lab.list(tfd_pretrain=[0, 1], tfd=[0])
-    path = Path("checkpoints", FIRST)
-    path.parent.mkdir()
-    path.write_text("a file where a folder should be")
+    Path("checkpoints").mkdir()
+    Path("checkpoints", FIRST).write_text("a file where a folder should be")
     assert main(["submit", TARGET, "--on=local", "--jobs=2"]) == 2
     told = capsys.readouterr()
     said = f"failed: {FIRST} (see jobs/{FIRST}.log); not started because of that: {SECOND}"
     assert said in told.err
     assert "quick-tfd_pretrain-1: done" in told.out
-    assert "paper_repro: " in Path("jobs", f"{FIRST}.log").read_text()
+    assert "paper_repro: " in log_of(FIRST)
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_all_runs_and_the_same_command_goes_on(lab, capsys):
     lab.list(tfd_pretrain=[0, 1])
     Path("slowly").touch()
@@ -674,22 +580,20 @@ def test_an_interrupt_saves_all_runs_and_the_same_command_goes_on(lab, capsys):
         "submit.fetch = lambda: None; submit.prepare = lambda profile, dataset: None\n"
         f"sys.exit(main(['submit', {TARGET!r}, '--on=local', '--jobs=2', '--cpus=1']))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    logs = [Path("jobs", f"quick-tfd_pretrain-{seed}.log") for seed in (0, 1)]
-    wait_for(lambda: all(log.exists() and "update" in log.read_text() for log in logs))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", code], **pipes)
+    keys = [f"quick-tfd_pretrain-{seed}" for seed in (0, 1)]
+    wait_for(lambda: all("update" in log_of(key) for key in keys))
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "every run was told to save; the same command goes on from there" in said
     assert out.count(": saved") == 2
-    assert all("exit 130" in log.read_text() for log in logs)
+    assert all("exit 130" in log_of(key) for key in keys)
     assert 0 < read_state(FIRST).update < 2 * UPDATES
     Path("slowly").unlink()
     assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")
-    starts = read_circumstances(read_run(FIRST)[1], "train")["starts"]
-    assert len(starts) == 2
+    assert len(read_circumstances(read_run(FIRST)[1], "train")["starts"]) == 2
 
 
 def test_an_interrupt_is_handed_on_to_the_repro_that_follows_and_awaited(tmp_path, monkeypatch):
@@ -717,17 +621,18 @@ def test_a_slot_is_a_device_of_those_that_this_process_may_use(monkeypatch):
     monkeypatch.setattr(local.torch.cuda, "device_count", lambda: 3)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    two = [{"CUDA_VISIBLE_DEVICES": n, "OMP_NUM_THREADS": "4"} for n in ("0", "2")]
-    assert local.slots("0,2", None, None) == two
+
+    def slots(*options):
+        found = [tuple(slot.values()) for slot in local.slots(*options)]
+        return [device for device, _ in found], {threads for _, threads in found}
+
+    assert slots("0,2", None, None) == (["0", "2"], {"4"})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in local.slots("0,2", None, None)] == ["4", "7"]
-    shared = local.slots("0,2", None, None, 2)
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in shared] == ["4", "7", "4", "7"]
-    assert {slot["OMP_NUM_THREADS"] for slot in shared} == {"2"}
-    every = local.slots(None, None, 1)
-    assert [slot["CUDA_VISIBLE_DEVICES"] for slot in every] == ["4", "5", "7"]
-    assert local.slots(None, 3, None)[0] == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
-    assert local.slots(None, 16, None)[0]["OMP_NUM_THREADS"] == "1"
+    assert slots("0,2", None, None) == (["4", "7"], {"4"})
+    assert slots("0,2", None, None, 2) == (["4", "7", "4", "7"], {"2"})
+    assert slots(None, None, 1) == (["4", "5", "7"], {"1"})
+    assert slots(None, 3, None) == ([""] * 3, {"2"})
+    assert slots(None, 16, None) == ([""] * 16, {"1"})
 
 
 def test_no_child_goes_on_by_itself_once_our_output_is_closed(tmp_path, monkeypatch):

@@ -2,12 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.small import ROOT
+from tests.small import ROOT, python
 
 pytestmark = pytest.mark.slow
 
@@ -21,11 +20,6 @@ def clone(folder, *settings):
     command = ["git", *settings, "clone", "--quiet", "--shared", str(ROOT), str(folder)]
     subprocess.run(command, check=True)
     return folder
-
-
-def python(folder, *arguments):
-    command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +39,7 @@ def test_dvc_s_comparisons_show_both_numbers(edited):
         "from dvc.cli import main\n"
         f"for command in {COMMANDS!r}: assert main([*command.split(), '--json']) == 0, command"
     )
-    done = python(edited, "-c", code)
+    done = python("-c", code, cwd=edited)
     assert done.returncode == 0, done.stderr
     metrics, params, both, shown, _ = map(json.loads, done.stdout.splitlines())
     for found in (metrics, both["metrics"]):
@@ -72,9 +66,7 @@ def test_a_checkout_has_the_commit_s_bytes_where_git_changes_line_endings_and_li
 
 
 def test_make_add_names_the_changed_file_and_how_to_restore_it(edited):
-    done = python(edited, "-m", "paper_repro", "released")
+    done = python("-m", "paper_repro", "released", cwd=edited)
     assert done.returncode == 2
-    assert done.stderr == (
-        f"paper_repro: {METRICS}: changed, and what it was made from is not here; restore it with "
-        f"`git checkout {METRICS}`\n"
-    )
+    assert done.stderr.startswith(f"paper_repro: {METRICS}: changed, ")
+    assert done.stderr.endswith(f" restore it with `git checkout {METRICS}`\n")

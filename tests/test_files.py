@@ -7,36 +7,19 @@ from paper_repro.core import files
 from paper_repro.core.errors import UserError
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "sub" / "a.txt"
-    files.write_text(path, "old")
-
-    def fail():
-        with files.replacing(path) as temporary:
-            temporary.write_text("half")
-            raise OSError("disk full")
-
-    with pytest.raises(UserError, match=r"a\.txt: can't be written: disk full"):
-        fail()
-    assert path.read_text() == "old"
-    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
-
-
 def test_written_files_have_ordinary_permissions(tmp_path):
-    files.write_text(tmp_path / "a", "x")
+    files.write_text(tmp_path / "sub/a", "x")
     (tmp_path / "b").write_text("x")
-    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+    assert (tmp_path / "sub/a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_json_comes_back_in_its_order_and_holds_finite_numbers_only(tmp_path):
     path, content = tmp_path / "a.json", {"b": [1, 2.5], "a": {"ü": None}}
     files.write_json(path, content)
-    assert files.read_json(path) == content
-    assert list(files.read_json(path)) == ["b", "a"]
     for number in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="not JSON compliant"):
             files.write_json(path, {"a": number})
-    assert files.read_json(path) == content
+    assert list(files.read_json(path).items()) == list(content.items())
 
 
 def test_digest_ignores_the_order_of_keys_and_nothing_else():
@@ -49,8 +32,6 @@ def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(files.fcntl, "lockf", refusing)
-    with (
-        pytest.raises(UserError, match=r"lock: this file system has no locks \(No locks"),
-        files.held(tmp_path / "lock", "busy"),
-    ):
+    refusal = pytest.raises(UserError, match=r"lock: this file system has no locks \(No locks")
+    with refusal, files.held(tmp_path / "lock", "busy"):
         pass

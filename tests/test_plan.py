@@ -1,6 +1,6 @@
 import contextlib
-import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,15 +28,12 @@ def planned(workspace, monkeypatch, capsys):
     """The line printed for a set of changed stages."""
 
     def line(changed, *, there=True):
-        Path("data/raw/mnist").mkdir(parents=True, exist_ok=True)
-        status = {"dataset": "mnist", "status": "not run", "reason": "absent", "todo": "wait"}
+        status = {"status": "not run", "reason": "absent", "todo": "wait"}
         if there:
-            status = {"dataset": "mnist", "status": "ok", "canonical": True, "stand_in": None}
-            status["sha256"] = {}
-        Path("data/raw/mnist/status.json").write_text(json.dumps(status))
-        monkeypatch.setattr(
-            planning, "changed_stages", lambda target: dict.fromkeys(changed, False)
-        )
+            status = {"status": "ok", "canonical": True, "stand_in": None, "sha256": {}}
+        write_json(Path("data/raw/mnist/status.json"), {"dataset": "mnist"} | status)
+        found = dict.fromkeys(changed, False)
+        monkeypatch.setattr(planning, "changed_stages", lambda target: found)
         planning.plan("quick")
         printed = capsys.readouterr().out
         assert printed.count("\n") == 1
@@ -45,19 +42,21 @@ def planned(workspace, monkeypatch, capsys):
     return line
 
 
-def test_training_is_announced_with_its_length_and_time(planned):
+def test_training_is_announced_with_its_time_and_its_length_by_data_and_checkpoint(
+    planned, monkeypatch
+):
     line = planned(ALL)
     assert "train quick-mnist-0 (14 updates to epoch 2)" in line
     assert re.search(r"about [\d.]+ (s|min|h) on this CPU, .* threads\)", line)
-
-
-def test_a_checkpoint_shortens_the_announcement(planned, monkeypatch):
     leave = Loop._leave_if
     monkeypatch.setattr(Loop, "_due", lambda self: self.progress.update == 5)
     monkeypatch.setattr(Loop, "_leave_if", lambda self, stop: leave(self, Stop(requested=True)))
     with pytest.raises(Interrupted):
         train("quick-mnist-0")
     assert "train quick-mnist-0 (9 updates to epoch 2)" in planned(ALL)
+    monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: 1.0)
+    shutil.rmtree("data/processed/quick/mnist")
+    assert "(up to 2,000 updates" in planned(ALL)  # as long as a stand-in may come
 
 
 def test_nothing_to_do_is_said(planned):
@@ -65,22 +64,13 @@ def test_nothing_to_do_is_said(planned):
     assert "no training, 1 short stage(s)" in planned({"report@quick"})
 
 
-def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace):
+def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace, monkeypatch):
     assert "nothing to do but" in planned(set(), there=False)  # quick has a stand-in
     workspace.files["quick"]["data"]["mnist"]["fallback"] = None
     workspace.write()
-    for changed in (set(), ALL - {"prepare@quick-mnist"}):
-        line = planned(changed, there=False)
-        assert "train quick-mnist-0" not in line
-    line = planned(set(), there=False)
-    assert "look for mnist, absent so far; train if there now" in line
-    assert "nothing to do but" not in line
-
-
-def test_data_that_nothing_has_looked_for_are_announced_as_such(planned, workspace, monkeypatch):
-    workspace.files["quick"]["data"]["mnist"]["fallback"] = None
-    workspace.write()
-    monkeypatch.setattr(planning, "RAW", Path("elsewhere"))
+    assert "train quick-mnist-0" not in planned(ALL - {"prepare@quick-mnist"}, there=False)
+    assert "look for mnist, absent so far; train if there now" in planned(set(), there=False)
+    monkeypatch.setattr(planning, "RAW", Path("elsewhere"))  # where nothing has looked
     assert "if the data can be had" in planned(ALL)
 
 
@@ -105,15 +95,25 @@ def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(worksp
     assert planning._training(params, listed, set())[0] == on_this
 
 
-def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(monkeypatch):
-    found = {
+@pytest.fixture
+def dvc_status(monkeypatch):
+    """Call with what DVC's status is to be."""
+
+    def tell(found):
+        repository = contextlib.nullcontext(SimpleNamespace(status=lambda **options: found))
+        monkeypatch.setattr(stages, "_repository", lambda: repository)
+
+    return tell
+
+
+def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(dvc_status):
+    changes = {
         "train@quick-mnist-0": [{"changed deps": {"params.yaml": {"experiments.mnist": "new"}}}],
         "train@quick-dbn-0": [{"changed outs": {"models/quick-dbn-0.safetensors": "deleted"}}],
         "profiles/quick/dvc.yaml:report@quick": ["changed command"],
         "data/dvc.yaml:fetch": ["always changed"],
     }
-    repository = contextlib.nullcontext(SimpleNamespace(status=lambda **options: found))
-    monkeypatch.setattr(stages, "_repository", lambda: repository)
+    dvc_status(changes)
     assert stages.changed_stages("report@quick") == {
         "train@quick-mnist-0": True,
         "train@quick-dbn-0": False,
@@ -121,13 +121,12 @@ def test_what_dvc_runs_for_other_parameters_is_told_from_what_is_absent(monkeypa
     }
 
 
-def test_changed_results_whose_models_are_absent_are_told_before_they_are_made_anew(monkeypatch):
+def test_changed_results_whose_models_are_absent_are_told_before_they_are_made_anew(dvc_status):
     """A model that is absent alone is as it should be, and so is a change that can be measured."""
 
     def told(**changes):
-        found = {"evaluate@paper-mnist-4": [{f"changed {of}": how} for of, how in changes.items()]}
-        status = SimpleNamespace(status=lambda **options: found)
-        monkeypatch.setattr(stages, "_repository", lambda: contextlib.nullcontext(status))
+        found = [{f"changed {of}": how} for of, how in changes.items()]
+        dvc_status({"evaluate@paper-mnist-4": found})
         stages.released()
 
     model, changed = {"m": "deleted"}, {"a.json": "modified"}
@@ -137,16 +136,3 @@ def test_changed_results_whose_models_are_absent_are_told_before_they_are_made_a
     for changes in ({"deps": model, "outs": changed}, {"outs": changed | {"m": "not in cache"}}):
         with pytest.raises(UserError, match=r"^a\.json: .* with `git checkout a\.json`$"):
             told(**changes)
-
-
-def test_an_unknown_profile_is_one_line(workspace):
-    with pytest.raises(UserError, match="no profile 'quik'"):
-        planning.plan("quik")
-
-
-def test_a_size_that_a_stand_in_may_lack_is_an_upper_bound(planned, monkeypatch):
-    monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: 1.0)
-    assert "(14 updates" in planned(ALL)
-    for path in Path("data/processed/quick/mnist").iterdir():
-        path.unlink()
-    assert "(up to 2,000 updates" in planned(ALL)

@@ -1,13 +1,14 @@
 """What a repro shows while it runs, and with what it ends."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from paper_repro.forecast import repro as reproing
 from paper_repro.forecast.repro import Progress
 from paper_repro.report import ending
-from paper_repro.report.results import AgainstRelease, Results
+from paper_repro.report.results import Results
 from tests.test_release import row
 
 DVC = """\
@@ -21,92 +22,68 @@ Running stage 'profiles/quick/dvc.yaml:train@quick-mnist-0':
 Updating lock file 'profiles/quick/dvc.lock'
 
 Running stage 'profiles/quick/dvc.yaml:evaluate@quick-mnist-0':
-> python -m paper_repro evaluate quick-mnist-0
 quick-mnist-0: 35.9 nats
-Updating lock file 'profiles/quick/dvc.lock'
 
 To track the changes with git, run:
 
 \tgit add profiles/quick/dvc.lock
-
-To enable auto staging, run:
-
-\tdvc config core.autostage true
 Use `dvc push` to send your updates to remote storage.
 """
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that goes on by ten seconds whenever it is read."""
-    times = iter(range(0, 10_000, 10))
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_progress_counts_stages_and_leaves_out_advice(monkeypatch, capsys, rewrite):
+    times = iter(range(0, 10_000, 10))  # of a clock that goes on whenever it is read
     monkeypatch.setattr(reproing.time, "monotonic", lambda: next(times))
-
-
-def test_progress_counts_stages_and_leaves_out_advice(clock, capsys):
-    progress = Progress(4, {"train@quick-mnist-0": 120.0}, rewrite=False)
+    progress = Progress(4, {"train@quick-mnist-0": 120.0}, rewrite=rewrite)
     for line in DVC.splitlines():
         progress.see(line)
     progress.end()
-    assert capsys.readouterr().out.splitlines() == [
-        "1/4 fetch, about 2.2 min left",  # 120 s of training, 3 stages of 5 s
-        "fetch: MNIST: official bytes",
-        "3/4 train quick-mnist-0, about 2.2 min left",  # the first took 10 s; one more is to come
-        "4/4 evaluate quick-mnist-0, about 10 s left",
-    ]
-
-
-def test_on_a_terminal_one_line_is_rewritten(clock, capsys):
-    progress = Progress(4, {"train@quick-mnist-0": 120.0}, rewrite=True)
-    for line in DVC.splitlines()[:7]:
-        progress.see(line)
-    progress.end()
+    again, end = ("\r\x1b[K", "") if rewrite else ("", "\n")
     assert capsys.readouterr().out == (
-        "\r\x1b[K1/4 fetch, about 2.2 min left\r\x1b[Kfetch: MNIST: official bytes\n"
-        # a training's bar is on the next line
-        "\r\x1b[K3/4 train quick-mnist-0, about 2.2 min left\n\r\x1b[K"
+        f"{again}1/4 fetch, about 2.2 min left{end}"  # 120 s of training, 3 stages of 5 s
+        f"{again}fetch: MNIST: official bytes\n"
+        f"{again}3/4 train quick-mnist-0, about 2.2 min left\n"  # its bar is on the next line
+        f"{again}4/4 evaluate quick-mnist-0, about 10 s left{end}{again}"  # as the first took
     )
 
 
-@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
-def test_lines_are_plain_where_no_terminal_rewrites_them(variable, monkeypatch, capsys):
-    monkeypatch.setenv("TERM", "xterm")
-    for name, value in variable.items():
-        monkeypatch.setenv(name, value)
-    if variable:
-        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+@pytest.fixture
+def dvc(monkeypatch):
+    """Call with the code of a program that is run as DVC."""
     monkeypatch.setattr(reproing, "plan", lambda profile: {})
     monkeypatch.setattr(reproing, "needed_stages", lambda target: {"fetch"})
-    code = f"print({DVC!r})"
-    monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
     monkeypatch.setattr(ending, "ending", lambda profile: print(f"the end of {profile}"))
+    return lambda code: monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {}])
+def test_lines_are_plain_where_no_terminal_rewrites_them(variable, dvc, monkeypatch, capsys):
+    for name, value in ({"TERM": "xterm"} | variable).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: bool(variable))
+    dvc(f"print({DVC!r})")
     reproing.repro("quick")
     said = capsys.readouterr().out
     assert "\r" not in said
     assert said.endswith("the end of quick\n")
 
 
-def test_what_dvc_could_not_do_ends_with_its_exit_code_and_no_numbers(monkeypatch, capfd):
-    monkeypatch.setattr(reproing, "plan", lambda profile: {})
-    monkeypatch.setattr(reproing, "needed_stages", lambda target: {"fetch"})
-    code = "import sys; sys.exit('ERROR: a stage failed') if sys.argv[1:] else 0"
-    monkeypatch.setattr(reproing, "DVC", [sys.executable, "-c", code])
-    with pytest.raises(SystemExit) as ended:
+def test_what_dvc_could_not_do_ends_with_its_exit_code_and_no_numbers(dvc, capfd):
+    dvc("import sys; sys.exit('ERROR: a stage failed') if sys.argv[1:] else 0")
+    with pytest.raises(SystemExit, match="1"):
         reproing.repro("quick", allow_missing=True)
-    assert ended.value.code == 1
-    assert "ERROR: a stage failed" in capfd.readouterr().err
+    assert capfd.readouterr() == ("", "ERROR: a stage failed\n")
 
 
 def results(monkeypatch, *lines):
     """A profile's results, of one run an experiment, that compare with the release like that."""
-    rows = [row([100.0], f"x{i}") for i, _ in enumerate(lines)]
     found = [
-        AgainstRelease(
-            name=f"paper-x{i}-0", ours=100.0, released=100.0 - gap, kind=kind
-        ).model_copy(update={"difference": gap})
+        SimpleNamespace(name=f"paper-x{i}-0", released=100.0 - gap, kind=kind, difference=gap)
         for i, (kind, gap) in enumerate(lines)
     ]
     monkeypatch.setattr(ending, "compared", lambda profile, rows: found)
+    rows = [row([100.0], f"x{i}") for i, _ in enumerate(lines)]
     return Results.model_construct(profile="paper", rows=rows)
 
 

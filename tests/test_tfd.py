@@ -45,20 +45,19 @@ def mat(compressed=True, **changed):
     return packed.getvalue()
 
 
-def read(content, name="x"):
+def read(content, name="some-file"):
     return read_tfd(io.BytesIO(content), name)
 
 
 def error(content, read=read):
     with pytest.raises(UserError) as caught:
         read(content, "some-file")
-    message = str(caught.value)
-    assert re.fullmatch("some-file: .*", message)
-    return message
+    assert re.fullmatch("some-file: .*", str(caught.value))
+    return str(caught.value)
 
 
 def same(content, read=read):
-    found = read(content, "x")
+    found = read(content, "some-file")
     assert found.images.dtype == found.folds.dtype == np.uint8
     assert found.images.flags.c_contiguous
     assert np.array_equal(found.images, VARIABLES["images"])
@@ -76,28 +75,18 @@ def test_a_process_of_its_own_reads_the_same():
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_images_may_be_last_and_values_in_a_row(compressed):
+def test_images_may_be_last_values_in_a_row_and_other_variables_are_passed_over(compressed):
     changed = {
         "images": VARIABLES["images"].transpose(1, 2, 0),
         "labs_ex": VARIABLES["labs_ex"].T.astype(float),
         "labs_id": VARIABLES["labs_id"][:, 0],
     }
-    same(mat(compressed, **changed))
-
-
-@pytest.mark.parametrize("compressed", [True, False])
-def test_other_variables_are_passed_over(compressed):
-    others = {
-        "a": "text",
-        "b": {"field": np.arange(3)},
-        "c": np.array([1, "x"], object),
-        "d": np.eye(3) * 1j,
-    }
-    same(mat(compressed, **others))
+    others = {"a": "text", "b": {"field": np.arange(3)}, "c": np.array([1, "x"], object)}
+    same(mat(compressed, **changed, **others, d=np.eye(3) * 1j))
 
 
 def test_parts_are_those_of_the_fold():
-    parts = split_tfd(*read(mat(), "x")).parts
+    parts = split_tfd(*read(mat())).parts
     images, folds = VARIABLES["images"], VARIABLES["folds"]
     assert np.array_equal(parts["train"], images[LABELLED:])
     for fold in range(5):
@@ -106,10 +95,8 @@ def test_parts_are_those_of_the_fold():
 
 
 def test_counts_that_are_not_the_official_ones_are_told():
-    message = structure_problem(read(mat(), "x"))
-    assert message == (
-        "16 images, 10 unlabelled and 6 labelled, instead of 102,236, 98,058 and 4,178"
-    )
+    message = structure_problem(read(mat()))
+    assert message.startswith("16 images, 10 unlabelled and 6 labelled, instead of 102,236, ")
     folds = np.zeros((102_236, 5), np.uint8)
     folds[:4_178] = 1
     images = np.broadcast_to(np.uint8(0), (102_236, 48, 48))
@@ -139,13 +126,11 @@ PIXELS = "expected whole numbers from 0 to 255"
     [
         ({"images": None}, "lacks images;"),
         ({"labs_id": None, "folds": None}, "lacks labs_id, folds;"),
-        ({"images": "text"}, "images: must be a full array of real numbers"),
         ({"images": IMAGES * 1j}, "images: must be a full array of real numbers"),
         ({"folds": scipy.sparse.csc_array(VARIABLES["folds"])}, "folds: must be a full array"),
         ({"labs_ex": np.array([1, "x"], object)}, "labs_ex: must be a full array"),
         ({"images": IMAGES[:, :47]}, "images: shape 16 x 47 x 48, expected N x 48 x 48"),
         ({"images": IMAGES[..., None]}, "images: shape 16 x 48 x 48 x 1"),
-        ({"images": IMAGES.transpose(1, 0, 2)}, "images: shape 48 x 16 x 48"),
         ({"images": IMAGES[:0]}, "images: shape 0 x 48 x 48"),
         ({"images": IMAGES[:9]}, "labs_ex: shape 16 x 1, expected 9 x 1"),
         (put("images", 3, np.nan, "f8"), f"images: holds NaN; {PIXELS}"),
@@ -155,15 +140,12 @@ PIXELS = "expected whole numbers from 0 to 255"
         (put("images", 3, 256, "f8"), f"values from 0 to 256; {PIXELS}"),
         (put("images", 3, 2**64 - 1, "u8"), f"values from 0 to 1.84467e+19; {PIXELS}"),
         ({"images": IMAGES / 255}, "images: scaled to values from 0 to 1; expected whole"),
-        ({"images": (IMAGES > 9) * 1.0}, "images: scaled"),
         (put("labs_ex", 3, 0), "labs_ex: holds 0, expected 1 to 7, or -1"),
         (put("labs_ex", 3, 8), "labs_ex: values from -1 to 8"),
         (put("labs_ex", 3, -2), "labs_ex: values from -2 to 6"),
-        ({"labs_ex": VARIABLES["labs_ex"][1:]}, "labs_ex: shape 15 x 1, expected 16 x 1"),
         ({"labs_ex": np.ones((4, 4))}, "labs_ex: shape 4 x 4, expected 16 x 1"),
         (put("labs_id", 3, 0.5, "f8"), "labs_id: values from -1 to 0.5 with fractions"),
         ({"folds": VARIABLES["folds"].T}, "folds: shape 5 x 16, expected 16 x 5"),
-        ({"folds": VARIABLES["folds"][:, :4]}, "folds: shape 16 x 4"),
         (put("folds", 3, 4), "folds: values from 0 to 4; expected whole numbers from 0 to 3"),
         (put("folds", 3, -1, "i1"), "folds: values from -1 to 3"),
         (put("folds", (2, 4), 0), "folds: row 3: unlabelled in some folds, not in all"),
@@ -183,52 +165,31 @@ def test_more_images_than_the_limit_are_refused(monkeypatch):
     assert "images: shape 16 x 48 x 48, expected 15 images at most" in error(mat())
 
 
+HDF5 = r"MATLAB 7\.3 \(HDF5\) file; convert it in MATLAB: .*'-v7'"
+LEVEL_4 = io.BytesIO()
+scipy.io.savemat(LEVEL_4, {"folds": VARIABLES["folds"]}, format="4")
+OTHERS = (b"", bytes(500), b"text" * 100, LEVEL_4.getvalue(), mat()[:127], b"\0" + mat()[1:])
+PLAIN, COMPRESSED = mat(compressed=False), mat()
+DAMAGED = (PLAIN[:-1], PLAIN[:130], COMPRESSED[:-40], COMPRESSED[:-1] + bytes([COMPRESSED[-1] ^ 1]))
+TYPE = PLAIN.index(b"folds") + 8  # of the values' type, a number that scipy's C code trusts
+CRASHING = [
+    PLAIN[:TYPE] + kind.to_bytes(2, "little") + PLAIN[TYPE + 2 :] for kind in (200, 0xFF00, 0xFFFF)
+]
+
+
 @pytest.mark.parametrize(
-    "content",
+    ("content", "message", "read"),
     [
-        b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM",
-        b"\x89HDF\r\n\x1a\n" + bytes(200),
-        bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(200),
-        mat()[:512] + b"\x89HDF\r\n\x1a\n",
+        (b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\0\2IM", HDF5, read),
+        (tfd.HDF5 + bytes(200), HDF5, read),
+        (bytes(512) + tfd.HDF5 + bytes(200), HDF5, read),
+        *((content, "not a MATLAB file of level 5", read) for content in OTHERS),
+        *((content, r"damaged or truncated MATLAB file \(", read) for content in DAMAGED),
+        *((content, r"damaged or truncated MATLAB file \(", parse_tfd) for content in CRASHING),
     ],
 )
-def test_hdf5_files_are_told_how_to_convert(content):
-    assert "a MATLAB 7.3 (HDF5) file; convert it in MATLAB: load it, then save(" in error(content)
-    assert "'-v7')" in error(content)
-
-
-def level_4():
-    content = io.BytesIO()
-    scipy.io.savemat(content, {"folds": VARIABLES["folds"]}, format="4")
-    return content.getvalue()
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\0", bytes(500), b"text" * 100, level_4(), mat()[:127], b"\0" + mat()[1:]]
-)
-def test_other_formats_are_refused(content):
-    assert "not a MATLAB file of level 5" in error(content)
-
-
-PLAIN, COMPRESSED = mat(compressed=False), mat()
-TYPE = PLAIN.index(b"folds") + 8  # of the values' type, a number that scipy's C code trusts
-
-
-def with_type(kind):
-    return PLAIN[:TYPE] + kind.to_bytes(2, "little") + PLAIN[TYPE + 2 :]
-
-
-@pytest.mark.parametrize("kind", [200, 0xFF00, 0xFFFF])
-def test_damage_by_which_reading_crashes_is_one_line(kind):
-    assert "damaged or truncated MATLAB file (" in error(with_type(kind), parse_tfd)
-
-
-DAMAGED = (PLAIN[:-1], PLAIN[:130], COMPRESSED[:-40], COMPRESSED[:-1] + bytes([COMPRESSED[-1] ^ 1]))
-
-
-@pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_file_is_one_line(content):
-    assert "damaged or truncated MATLAB file (" in error(content)
+def test_other_formats_and_damaged_files_are_one_line(content, message, read):
+    assert re.search(message, error(content, read))
 
 
 def outcome(content, read):
@@ -277,12 +238,11 @@ def test_any_damage_is_an_error_or_harmless(place, how, new):
     outcome(damaged[how], parse_tfd)
 
 
-NUMBERS = st.sampled_from(["f4", "f8", "u8", "i8"])
-
-
 @settings(deadline=None, max_examples=60)
 @given(
-    NUMBERS, st.binary(min_size=8, max_size=8), st.sampled_from(["labs_ex", "labs_id", "images"])
+    st.sampled_from(["f4", "f8", "u8", "i8"]),
+    st.binary(min_size=8, max_size=8),
+    st.sampled_from(["labs_ex", "labs_id", "images"]),
 )
 def test_any_number_is_an_error_or_harmless(kind, raw, name):
     """Signalling NaNs and the like must not be warnings."""
