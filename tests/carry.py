@@ -29,7 +29,7 @@ from dvc.repo import Repo
 from dvc.stage.serialize import to_single_stage_lockfile
 from dvc.utils.serialize import dump_yaml, load_yaml
 
-from paper_repro.core.circumstances import circumstances_path, read_circumstances
+from paper_repro.core.circumstances import TRAINING, circumstances_path, read_circumstances
 from paper_repro.core.dataset import read_dataset
 from paper_repro.core.params import Params, profiles
 from paper_repro.core.recipe import recipe_of, recorded
@@ -129,7 +129,7 @@ def trained_at(clone: Path, key: str) -> str:
     """
     params, run = read_run(key)
     with contextlib.chdir(clone):
-        record, trained = read_training(run), read_circumstances(run, "train")
+        record, trained = read_training(run), read_circumstances(run, "train", TRAINING)
         require_model(run)
     if record["status"] != "ok" or trained is None:
         sys.exit(f"carry: {clone}: {key} is not trained there")

@@ -12,7 +12,13 @@ import pytest
 
 from paper_repro.__main__ import main
 from paper_repro.core import provenance
-from paper_repro.core.circumstances import MEASURING, circumstances_path, read_circumstances
+from paper_repro.core.circumstances import (
+    MEASUREMENT,
+    TRAINING,
+    circumstances_path,
+    measured_by,
+    read_circumstances,
+)
 from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted
 from paper_repro.evaluation.evaluate import evaluate
@@ -80,7 +86,7 @@ def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monk
     assert first[0].keys() == again[0].keys()
     assert [path for path in first[0] if first[0][path] != again[0][path]] == []
     assert collect("quick") == results
-    for stage in {"train", *MEASURING} & set(STAGES):
+    for stage in ("train", *measured_by(workspace.run)):
         path = circumstances_path(workspace.run, stage)
         assert first[1][path] != again[1][path]
         assert "another machine" in path.read_text()
@@ -90,12 +96,12 @@ def test_an_interrupted_run_records_both_starts(workspace, monkeypatch, at_updat
     at_update(lambda n: signal.raise_signal(signal.SIGINT) if n == 3 else None)
     with pytest.raises(Interrupted):
         train(KEY)
-    assert read_circumstances(workspace.run, "train") is None
+    assert read_circumstances(workspace.run, "train", TRAINING) is None
     move(monkeypatch)
     assert "thread(s)" not in capsys.readouterr().err
     train(KEY)
     assert "goes on with 64 thread(s) after 1; the bytes may differ" in capsys.readouterr().err
-    made = read_circumstances(workspace.run, "train")
+    made = read_circumstances(workspace.run, "train", TRAINING)
     assert [start["from_update"] for start in made["starts"]] == [0, 3]
     assert [start["device"] == "another machine" for start in made["starts"]] == [False, True]
     assert made["seconds"] == sum(start["seconds"] for start in made["starts"]) > 0
@@ -107,10 +113,10 @@ def test_a_run_without_a_model_keeps_none_of_an_earlier_one(workspace):
     evaluate(KEY)
     write_not_run(processed_folder("quick", "mnist"), "mnist", "no data", "bring them")
     train(KEY)
-    assert read_circumstances(workspace.run, "train") is None
-    assert read_circumstances(workspace.run, "evaluate")
+    assert read_circumstances(workspace.run, "train", TRAINING) is None
+    assert read_circumstances(workspace.run, "evaluate", MEASUREMENT)
     evaluate(KEY)
-    assert read_circumstances(workspace.run, "evaluate") is None
+    assert read_circumstances(workspace.run, "evaluate", MEASUREMENT) is None
 
 
 def test_what_is_absent_is_told_as_not_recorded(workspace, capsys):

@@ -7,7 +7,7 @@ from rocrate.rocrate import ROCrate
 from ruamel.yaml import YAML
 
 from paper_repro.__main__ import main
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.core.errors import UserError
 from paper_repro.core.runs import read_run
 from paper_repro.report import crate as crates
@@ -205,7 +205,7 @@ def test_the_research_object_ties_results_to_data_code_and_recipe(folder, descri
     (tmp_path / "ro-crate-metadata.json").write_text(json.dumps(described))
     crate = ROCrate(tmp_path)  # the library reads what it wrote
     for key, made in read_results(folder.name).inputs.items():
-        starts = read_circumstances(read_run(key)[1], "train")["starts"]
+        starts = read_circumstances(read_run(key)[1], "train", TRAINING)["starts"]
         for number, start in enumerate(starts, 1):
             action = crate.get(f"#train-{key}-{number}")
             assert action["instrument"]["sha256"] == start["code_sha256"]
@@ -227,11 +227,11 @@ def test_one_code_under_two_versions_is_two_in_the_research_object(folder, monke
     monkeypatch.chdir(ROOT)
     results = read_results(folder.name)
     key = next(iter(results.inputs))
-    start = read_circumstances(read_run(key)[1], "train")["starts"][0]
+    start = read_circumstances(read_run(key)[1], "train", TRAINING)["starts"][0]
     other = start | {"versions": start["versions"] | {"torch": "2.99.0"}}
     twice = {"seconds": 2.0, "starts": [start, other]}
     monkeypatch.setattr(
-        crates, "read_circumstances", lambda _, stage: twice if stage == "train" else None
+        crates, "read_circumstances", lambda _, stage, kind: twice if stage == "train" else None
     )
     graph = {entity["@id"]: entity for entity in crate(results, folder, [])["@graph"]}
     for number, torch in ((1, start["versions"]["torch"]), (2, "2.99.0")):

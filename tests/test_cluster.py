@@ -18,7 +18,7 @@ from paper_repro.__main__ import main
 from paper_repro.cluster import job as jobbing
 from paper_repro.cluster import local, slurm, submit
 from paper_repro.cluster.progress import read_state
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.records import read_training
@@ -147,14 +147,16 @@ def test_a_job_at_its_limit_is_requeued_and_gives_the_bytes_of_an_uninterrupted_
     assert "exit 130" in log_of(FIRST)
     assert f"{FIRST}: job" in log_of(FIRST)
     assert submitted(capsys)[SECOND] == "finished"
-    spent = [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)]
+    spent = [read_circumstances(read_run(key)[1], "train", TRAINING) for key in (FIRST, SECOND)]
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     repro = python(
         "-m", "dvc", "repro", "--single-item", *(f"{TARGET}@{k}" for k in (FIRST, SECOND))
     )
     assert repro.returncode == 0, repro.stderr
     assert outputs() == expected
-    assert [read_circumstances(read_run(key)[1], "train") for key in (FIRST, SECOND)] == spent
+    assert [
+        read_circumstances(read_run(key)[1], "train", TRAINING) for key in (FIRST, SECOND)
+    ] == spent
 
 
 @pytest.mark.slow
@@ -256,7 +258,10 @@ def held_elsewhere(lock):
 def enqueue(*jobs):
     """Let squeue list jobs of (number, key, stamp, state)."""
     lines = [f"{n} |{slurm._name(key, made)} |{state} |n1 |0 |" for n, key, made, state in jobs]
-    Path("queue").write_text("\n".join(lines))
+    # A site's own line, and the jobs of others: one whose name has a newline.
+    Path("queue").write_text(
+        "\n".join(["NOTICE: maintenance", *lines, "9 |a", "b |PENDING | |0 |"])
+    )
 
 
 def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(
@@ -401,9 +406,9 @@ def test_the_last_job_waits_for_all_and_replaces_one_that_waits_for_fewer(stub, 
         (["--on=local", "--mem=8G"], "--mem: only with --on slurm"),
         (["--on=local", "--per-gpu=2", "--jobs=2"], "--jobs: only without --gpus and --per-gpu"),
         (["--on=local", "--per-gpu=2"], "--per-gpu 2: torch finds no CUDA device here"),
-        (["--on=local", "--per-gpu=-1"], "--per-gpu -1: must be at least 1"),
-        (["--on=local", "--jobs=-1"], "--jobs -1: must be at least 1"),
-        (["--cpus=0"], "--cpus 0: must be at least 1"),
+        (["--on=local", "--per-gpu=-1"], "--per-gpu -1: must be 1 to 10,000"),
+        (["--on=local", "--jobs=-1"], "--jobs -1: must be 1 to 10,000"),
+        (["--cpus=10001"], "--cpus 10001: must be 1 to 10,000"),
         (["--on=local", "--gpus=0,0"], "--gpus 0,0: must be different numbers by commas"),
         (["--on=local", "--gpus=9999"], "that torch finds here"),
         (["--on=local", "--gpus=x"], "--gpus x: must be different numbers"),
@@ -593,7 +598,7 @@ def test_an_interrupt_saves_all_runs_and_the_same_command_goes_on(lab, capsys):
     assert 0 < read_state(FIRST).update < 2 * UPDATES
     Path("slowly").unlink()
     assert submitted(capsys, "--on=local", "--jobs=2", "--cpus=1")
-    assert len(read_circumstances(read_run(FIRST)[1], "train")["starts"]) == 2
+    assert len(read_circumstances(read_run(FIRST)[1], "train", TRAINING)["starts"]) == 2
 
 
 def test_an_interrupt_is_handed_on_to_the_repro_that_follows_and_awaited(tmp_path, monkeypatch):

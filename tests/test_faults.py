@@ -149,7 +149,7 @@ def test_a_signal_while_modules_are_imported_is_told(workspace, number):
     )
     done = python("-c", code, env=OURS)
     assert done.returncode == 130
-    assert done.stderr.startswith("paper_repro: interrupted; nothing is lost")
+    assert done.stderr.startswith("paper_repro: interrupted; the same command goes on")
     assert done.stderr.count("\n") == 1
 
 
@@ -441,9 +441,10 @@ def test_a_record_without_its_checksum_and_changed_line_endings_are_told(measure
     assert f"{path}: its checksum is gone; restore it with git" in refused("report", "quick")
 
 
-def test_a_profile_s_name_that_reaches_a_shell_is_refused(workspace, refused):
-    shutil.copytree("profiles/quick", "profiles/a;touch PWN")
-    assert "'a;touch PWN': a profile's name is of a to z" in refused("runs")
+@pytest.mark.parametrize("name", ["a;touch PWN", "-x", "paper", "benchmarks"])
+def test_a_profile_s_name_that_reaches_a_shell_or_is_taken_is_refused(workspace, refused, name):
+    shutil.copytree("profiles/quick", Path("profiles", name))
+    assert f"{name!r}: a profile's name is of a to z" in refused("runs")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import gzip
 import http.server
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ from paper_repro.core.dataset import read_dataset
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import sha256_bytes, write_json, write_text
 from paper_repro.core.params import profiles, read_params
+from paper_repro.core.provenance import PACKAGE
 from paper_repro.data import fetch as fetching
 from paper_repro.data import places, tfd
 from paper_repro.data import prepare as preparing
@@ -177,7 +179,7 @@ DECLARED = ["tfd", "tfd=", "=x", "minst=x", "tfd=a,b", "mnist=Fashion-MNIST"]
     ("name", "text"),
     [
         ("PAPER_REPRO_MIROR", "here"),
-        *((places.MIRROR, text) for text in ("/no/such/folder", "http://example.org", "ftp://x")),
+        *((places.MIRROR, text) for text in ("~nobody.here/x", "http://example.org", "ftp://x")),
         *((places.STAND_IN, text) for text in (*DECLARED, *(f"tfd={title}" for title in TITLES))),
     ],
 )
@@ -187,6 +189,12 @@ def test_a_variable_that_can_t_be_meant_is_one_line(place, monkeypatch, name, te
         fetch_source()
     assert str(caught.value).isprintable()
     assert not Path("data").exists()
+
+
+def test_every_variable_that_the_package_reads_is_one_that_fetch_lets_pass():
+    sources = (path.read_text() for path in PACKAGE.rglob("*.py"))
+    named = {name for text in sources for name in re.findall(r'"(PAPER_REPRO_\w+)"', text)}
+    assert named == set(places.VARIABLES)
 
 
 def test_the_catalogue_says_what_profiles_can_replace(monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from paper_repro.core import float32_matmul as products
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.training.train import train
 
 
@@ -77,5 +77,5 @@ def test_a_run_records_which_library_made_its_products(settings, workspace):
     train(workspace.key)
     with products.fast_float32():
         expected = products.library()
-    starts = read_circumstances(workspace.run, "train")["starts"]
+    starts = read_circumstances(workspace.run, "train", TRAINING)["starts"]
     assert [start["float32_products"] for start in starts] == [expected]

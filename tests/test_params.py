@@ -317,7 +317,7 @@ def test_yaml_is_read_as_dvc_reads_it(tmp_path):
 
 ALIAS = "a: &a [*a]"  # with one, `dvc exp run -S` would set a leaf in several places
 BROKEN = ("a: [1", "a: 1\na: 2", "- 1", "", "\x00")
-ODD = ("[" * 10**5, "a: 2020-99-99", "a: " + "9" * 5000)
+ODD = ("[" * 10**5, "a: 2020-99-99", "a: 2020-01-01", "a: " + "9" * 5000)
 
 
 @pytest.mark.parametrize("text", [ALIAS, *BROKEN, *ODD])

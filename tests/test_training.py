@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from paper_repro.__main__ import main
 from paper_repro.core import provenance
-from paper_repro.core.circumstances import read_circumstances
+from paper_repro.core.circumstances import TRAINING, read_circumstances
 from paper_repro.core.dataset import processed_folder, read_dataset, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.runs import model_path
@@ -40,7 +40,9 @@ def outputs(workspace):
 
 def starts(workspace):
     """The updates at which training started."""
-    return [s["from_update"] for s in read_circumstances(workspace.run, "train")["starts"]]
+    return [
+        s["from_update"] for s in read_circumstances(workspace.run, "train", TRAINING)["starts"]
+    ]
 
 
 def checkpoints():

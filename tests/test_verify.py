@@ -1,5 +1,7 @@
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +161,18 @@ def test_without_a_key_every_published_run_is_measured_anew(workspace, capsys, m
     assert said.out.count("verified") == 1
     assert said.out.index(keys[0]) < said.out.index(keys[1])
     assert str(workspace.run.folder) in said.err
+
+
+def ended(key, indices):
+    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does where memory is lacking
+
+
+@pytest.mark.slow
+def test_a_process_that_is_ended_from_outside_is_told(monkeypatch):
+    monkeypatch.setattr(verifying, "_compared", ended)
+    monkeypatch.setattr(verifying.torch, "get_num_threads", lambda: 2)
+    with pytest.raises(UserError, match="was ended from outside"):
+        list(verifying._all_compared({"a": range(1), "b": range(1)}))
 
 
 def test_another_measure_or_other_images_are_not_taken_for_other_weights(published):

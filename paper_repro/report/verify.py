@@ -42,7 +42,8 @@ def _require_data(run: Run) -> None:
 def _opened(key: str) -> tuple[TrainedRun, SampleSets]:
     """Return a published run and what was measured of it (`UserError` as `verify`)."""
     params, run = read_run(key)
-    if key not in (listed := presentation(params).published):
+    listed = presentation(params).published
+    if key not in listed and not weights_path(run).is_file():
         raise UserError(f"{key}: weights are published of {', '.join(listed) or 'no run'} only")
     require_own_weights(run)
     trained, path = open_published(key), run.folder / "sample_sets.json"
