@@ -1,18 +1,16 @@
 import json
 import math
 import statistics
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from paper_repro.__main__ import main
 from paper_repro.core.params import read_params
-from paper_repro.core.records import write_record
-from paper_repro.core.runs import read_run, runs
+from paper_repro.core.runs import runs
 from paper_repro.data.settings import data_size
-from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.evaluation.trained_run import measure_of
-from paper_repro.figures.figure2 import figure2
 from paper_repro.gan.model import recipe
 from paper_repro.pipeline.presentation import presentation
 from paper_repro.report.collect import Collected
@@ -21,8 +19,8 @@ from paper_repro.report.results import read_results
 from paper_repro.report.run_files import run_files
 from paper_repro.report.step_sizes import compared
 from paper_repro.report.templating import text as render
-from paper_repro.training.train import train
 from tests.small import read_from_root, rewrite
+from tests.test_report import go
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -40,24 +38,20 @@ CHANGED = {
 
 
 def test_each_committed_run_changes_one_thing(params):
-    listed = runs(read_from_root("ablations")).values()
-    apart = presentation(read_from_root("ablations")).step_sizes
-    listed = [run for run in listed if run.experiment not in apart]
+    ablations = read_from_root("ablations")
+    apart = presentation(ablations).step_sizes
+    listed = [run for run in runs(ablations).values() if run.experiment not in apart]
     assert {run.experiment for run in listed} == set(CHANGED)
     released = recipe.experiment(params, "mnist")
     counts = {"train": 50_000, "valid": 10_000, "test": 10_000}
     for run in listed:
-        experiment = recipe.experiment(read_from_root("ablations"), run.experiment)
-        assert set(
-            changes(
-                released_recipe(run.experiment, "mnist"), experiment.model_dump(mode="json"), counts
-            )
-        ) == set(CHANGED[run.experiment])
+        experiment = recipe.experiment(ablations, run.experiment)
+        original = released_recipe(run.experiment, "mnist")
+        found = changes(original, experiment.model_dump(mode="json"), counts)
+        assert set(found) == set(CHANGED[run.experiment])
         assert experiment.parzen == released.parzen
-    measures = [measure_of(read_from_root(p), run) for p in ("paper", "ablations")]
-    assert measures[0] == measures[1]
-    sizes = [data_size(read_from_root(p), "mnist") for p in ("paper", "ablations")]
-    assert sizes[0] == sizes[1]
+    assert measure_of(params, run) == measure_of(ablations, run)
+    assert data_size(params, "mnist") == data_size(ablations, "mnist")
 
 
 STUDIED = [f"ablations-{name}-{seed}" for name in ("mnist", "mnist_minimax") for seed in (0, 1)]
@@ -70,9 +64,7 @@ def make_study(workspace):
     workspace.list("ablations", mnist=[0, 1], mnist_minimax=[0, 1])
     workspace.prepare(profile="ablations")
     for key in STUDIED:
-        train(key)
-        evaluate(key)
-        figure2(key)
+        go(key, "train", "evaluate", "figure2")
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def validation(key):
     return pd.read_csv(f"reports/ablations/runs/{key}/validation.csv").valid_nats.tolist()
 
 
-def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
+def test_a_change_is_measured_against_the_same_seed_and_the_page_shows_it(study):
     assert main(["report", "ablations"]) == 0
     results = read_results("ablations")
     assert (results.claims, results.figure1) == ([], None)
@@ -95,18 +87,22 @@ def test_a_change_is_measured_against_the_same_seed_of_the_original(study):
     assert "generator_loss" in variant.changed
     differences = []
     for seed, one in enumerate(variant.seeds):
-        last, of_original = (
-            validation(f"ablations-{name}-{seed}")[2:] for name in ("mnist_minimax", "mnist")
+        ours, original = (
+            statistics.fmean(validation(f"ablations-{name}-{seed}")[2:])
+            for name in ("mnist_minimax", "mnist")
         )
-        assert one.valid_mean == pytest.approx(sum(last) / 5)
-        assert one.original_valid_mean == pytest.approx(sum(of_original) / 5)
-        assert one.epoch == 7
-        differences.append(sum(last) / 5 - sum(of_original) / 5)
+        found = (one.valid_mean, one.original_valid_mean, one.epoch)
+        assert found == pytest.approx((ours, original, 7))
+        differences.append(ours - original)
     assert variant.difference == pytest.approx(sum(differences) / 2)
     # t(1) at .975 is 12.7062, from printed tables
     half = 12.7062 * statistics.stdev(differences) / math.sqrt(2)
     expected = (variant.difference - half, variant.difference + half)
     assert variant.interval == pytest.approx(expected, rel=1e-4)
+    text = Path("reports/ablations/README.md").read_text(encoding="utf-8")
+    for part in ("variants.md.j2", "runs.md.j2"):
+        assert render(part, results=results).strip() in text
+    assert text.count("figure2.png") == 2  # of each experiment's first run
 
 
 def test_a_shorter_run_is_set_against_the_original_s_epochs_as_far_as_it_goes(study):
@@ -123,59 +119,32 @@ def test_a_shorter_run_is_set_against_the_original_s_epochs_as_far_as_it_goes(st
     assert first.original_valid_mean == pytest.approx(sum(original[1:6]) / 5)
 
 
-def test_the_page_shows_the_study(study):
-    assert main(["report", "ablations"]) == 0
-    results, folder = read_results("ablations"), study.folder / "reports/ablations"
-    assert [seed.run for _, seed in results.seeds] == STUDIED
-    text = (folder / "README.md").read_text(encoding="utf-8")
-    assert render("variants.md.j2", results=results).strip() in text
-    assert render("runs.md.j2", results=results).strip() in text
-    assert text.count("figure2.png") == 2  # of each experiment's first run
-    assert {path.name for path in (folder / "curves").iterdir()} == {
-        "ablations.png",
-        "ablations.pdf",
-    }
-
-
-def test_without_the_data_the_study_says_so(study):
-    record = {"status": "not run", "reason": "MNIST is not there", "todo": "connect"}
-    for key in STUDIED:
-        run = read_run(key)[1]
-        write_record(run.folder / "training.json", run.model_dump() | record)
-    assert main(["report", "ablations"]) == 0
-    page = (study.folder / "reports/ablations/README.md").read_text(encoding="utf-8")
-    assert all(f"{key}: MNIST is not there" in page for key in STUDIED)
-
-
 @pytest.mark.parametrize("rate", ["0_1", "0_05", "0_02", "0_01"])
 def test_runs_at_other_rates_end_at_the_same_sum_by_the_same_schedule(rate):
     params = read_from_root("ablations")
     both = [recipe.experiment(params, f"mnist_{kind}rate_{rate}") for kind in ("", "alternating_")]
     assert [one.update for one in both] == ["simultaneous", "alternating"]
     assert both[0].model_dump(exclude={"update"}) == both[1].model_dump(exclude={"update"})
-    sgd, updates = both[0].sgd, 500 * both[0].epochs
-    first = recipe.experiment(params, "mnist_rate_0_1")
+    ours, first = both[0], recipe.experiment(params, "mnist_rate_0_1")
     summed = [
         s.learning_rate * (1 - s.learning_rate_decay**-n) / (1 - 1 / s.learning_rate_decay)
-        for s, n in ((sgd, updates), (first.sgd, 50_000))
+        for s, n in ((ours.sgd, 500 * ours.epochs), (first.sgd, 50_000))
     ]
     assert summed[0] == pytest.approx(summed[1], rel=1e-4)
-    assert both[0].epochs / both[0].validate_every == 20
-    parts = [x.epochs / x.sgd.momentum.saturate_epoch for x in (both[0], first)]
+    assert ours.epochs / ours.validate_every == 20
+    parts = [x.epochs / x.sgd.momentum.saturate_epoch for x in (ours, first)]
     assert parts[0] == parts[1]
 
 
 def test_step_sizes_are_compared_by_their_last_five_estimates():
-    nats = {
+    ways = {
         ("at once", 0.1): range(10),
         ("in turn", 0.1): [0] * 9 + [5],
         ("at once", 0.05): [1] * 5,
     }
-    measured = pd.concat(
-        pd.DataFrame({"epoch": range(1, len(x) + 1), "valid_nats": x}).assign(
-            players=players, rate=rate, seed=0
-        )
-        for (players, rate), x in nats.items()
+    measured = pd.DataFrame(
+        [(*way, 0, *line) for way, nats in ways.items() for line in enumerate(nats, 1)],
+        columns=["players", "rate", "seed", "epoch", "valid_nats"],
     )
     assert compared(measured) == [
         {"rate": 0.1, "seed": 0, "at once": 7.0, "in turn": 1.0, "epochs": 10},

@@ -1,4 +1,5 @@
 import re
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -26,8 +27,8 @@ def test_calls_take_turns_and_the_order_turns_round():
     made = []
     calls = {name: (lambda n=name: made.append(n)) for name in "abc"}
     times = by_turns(calls, CPU, rounds=3, seconds=0)
-    assert made[:6] == list("aabbcc")  # once to set up, once to see how long it takes
-    assert made[6:] == list("abc" + "cba" + "abc")
+    # Once to set up, once to see how long it takes, then by turns.
+    assert made == list("aabbcc" + "abc" + "cba" + "abc")
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3, "c": 3}
 
 
@@ -61,32 +62,25 @@ def test_the_plain_loop_makes_the_update_that_it_is_timed_against(float64, monke
     training = networks(parse_experiment(values), (4, 5))
     trainer, x = training.trainer, training.images[:10]
     loop = PlainLoop(trainer.experiment, 20, CPU)
-    pairs = [
-        pair
-        for network, (_, ours) in zip(
-            (loop.generator, loop.discriminator), trainer.gan.named_networks(), strict=True
-        )
-        for pair in zip(
-            [module for module in network if isinstance(module, torch.nn.Linear)],
-            ours.stack,
-            strict=True,
-        )
+    linear = [
+        module
+        for network in (loop.generator, loop.discriminator)
+        for module in network
+        if isinstance(module, torch.nn.Linear)
     ]
+    ours = [layer for _, network in trainer.gan.named_networks() for layer in network.stack]
+    pairs = list(zip(linear, ours, strict=True))
     for module, layer in pairs:
         module.weight.data = layer.weight.detach().T.clone()
         module.bias.data = layer.bias.detach().clone()
     unit = torch.rand(10, 7)
     monkeypatch.setattr(torch, "rand", lambda *size, device: unit)
-    monkeypatch.setattr(
-        trainer,
-        "draws",
-        SimpleNamespace(noise=lambda n: unit * 12**0.5 - 3**0.5, masks=lambda n: [None] * 3),
-    )
+    z = unit * 12**0.5 - 3**0.5
+    trainer.draws = SimpleNamespace(noise=lambda n: z, masks=lambda n: [None] * 3)
     before = [p.detach().clone() for p in loop.generator.parameters()]
     loop.update(x)
     trainer.update(x, RATE, 0.5)
-    for p, q in zip(loop.generator.parameters(), before, strict=True):
-        assert not torch.equal(p, q)
+    assert not any(map(torch.equal, loop.generator.parameters(), before))
     for module, layer in pairs:
         torch.testing.assert_close(module.weight.T, layer.weight, rtol=1e-14, atol=1e-15)
         torch.testing.assert_close(module.bias, layer.bias, rtol=1e-14, atol=1e-15)
@@ -116,11 +110,9 @@ def small_bench(workspace, monkeypatch):
     monkeypatch.setattr(experiments, "OTHERS", {})
     monkeypatch.setattr(sampling, "EXPERIMENTS", ("mnist",))
     monkeypatch.setattr(sampling, "CHAINS", (1, 10))
-    for module in (update, experiments, sampling):
+    for module, seconds in ((update, 0.0), (experiments, 0.0), (sampling, 0.0), (throughput, 0.05)):
         monkeypatch.setattr(module, "ROUNDS", 2)
-        monkeypatch.setattr(module, "SECONDS", 0.0)
-    monkeypatch.setattr(throughput, "ROUNDS", 1)
-    monkeypatch.setattr(throughput, "SECONDS", 0.05)
+        monkeypatch.setattr(module, "SECONDS", seconds)
     for name, value in {"N": 60, "SLICE": 5, "ROUNDS": 2, "MANY": 2500}.items():
         monkeypatch.setattr(parzen, name, value)
     return workspace
@@ -132,6 +124,7 @@ def test_table_1_s_other_models_are_timed_whether_or_not_a_run_is_listed(params)
     assert experiments.timed_experiments(replace(params, files=(own,))) == names
 
 
+@pytest.mark.slow
 def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
     assert main(["bench", "--device", "cpu"]) == 0
     assert "bench: mnist: " in capsys.readouterr().out
@@ -139,42 +132,32 @@ def test_bench_writes_numbers_that_the_page_shows(small_bench, capsys):
     page = (folder / "README.md").read_text()
     parts = benchmarks.read()
     assert parts["many_samples"]["samples"] == 2500
-    for table in (
-        benchmarks.times(parts, "update"),
-        benchmarks.times(parts, "parzen"),
-        benchmarks.ratios(parts, "update"),
-        benchmarks.ratios(parts, "parzen"),
-    ):
-        assert len(table.splitlines()) > 2
-        assert table in page
+    for name in ("update", "parzen"):
+        for table in (benchmarks.times(parts, name), benchmarks.ratios(parts, name)):
+            assert len(table.splitlines()) > 2
+            assert table in page
     (folder / "sampling.json").unlink()
     with pytest.raises(UserError, match=r"sampling\.json: no such file; run `make bench`"):
         benchmarks.read()
 
 
-def test_nothing_measured_is_one_line(workspace, capsys):
+def test_nothing_measured_and_an_absent_device_are_one_line(workspace, capsys, monkeypatch):
     assert main(["bench", "--page"]) == 2
     assert "nothing measured yet; run `make bench`" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_an_absent_device_is_one_line(capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["bench", "--device", "cuda"]) == 2
     assert "bench: device cuda: torch finds no CUDA device here" in capsys.readouterr().err
 
 
 def test_the_committed_page_is_that_of_the_committed_numbers(tmp_path, monkeypatch):
-    committed = ROOT / benchmarks.FOLDER
-    numbers = {path.name: path.read_text() for path in committed.glob("*.json")}
-    expected = (committed / "index.html").read_text()
+    shutil.copytree(ROOT / benchmarks.FOLDER, tmp_path / benchmarks.FOLDER)
     monkeypatch.chdir(tmp_path)
-    benchmarks.FOLDER.mkdir(parents=True)
-    for name, text in numbers.items():
-        (benchmarks.FOLDER / name).write_text(text)
+    page = benchmarks.FOLDER / "index.html"
+    committed = page.read_text()
+    page.unlink()
     benchmarks.benchmarks_page()
     picture = re.compile('data:image/png;base64,[^"]*')  # its bytes differ between machines
-    ours = (benchmarks.FOLDER / "index.html").read_text()
-    assert picture.sub("", ours) == picture.sub("", expected)
+    assert picture.sub("", page.read_text()) == picture.sub("", committed)
 
 
 @pytest.fixture
@@ -197,16 +180,13 @@ def test_bench_on_a_gpu_writes_each_part_that_the_page_then_shows(small_gpu_benc
     assert [row["experiment"] for row in found["experiments"]] == ["mnist"]
     ways = benchmarks.ways(found)
     assert ways.count("\n") == 7  # two above the six ways
-    fraction = found["update"]["gflop"] * 1e9 / found["update"]["seconds"]["plain"]["median"]
-    shown = f"{fraction / found['limits']['float32_flop_a_second']:.2f}"
+    rate = found["update"]["gflop"] * 1e9 / found["update"]["seconds"]["plain"]["median"]
     (plain,) = (line for line in ways.splitlines() if "a plain PyTorch loop" in line)
-    assert shown in plain
+    assert f"{rate / found['limits']['float32_flop_a_second']:.2f}" in plain
     for path in (ROOT / benchmarks.FOLDER).glob("*.json"):
         (benchmarks.FOLDER / path.name).write_text(path.read_text())
     benchmarks.benchmarks_page()
-    page = (benchmarks.FOLDER / "README.md").read_text()
-    assert ways in page
-    assert "Updates a second, all together" in page
+    assert ways in (benchmarks.FOLDER / "README.md").read_text()
 
 
 def test_what_time_does_not_reach_or_fails_on_a_gpu_is_noted(small_gpu_bench, monkeypatch):

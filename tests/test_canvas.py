@@ -5,12 +5,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from paper_repro.figures import canvas
-from paper_repro.figures.curves import whole_epochs
 from tests.conftest import ROOT
 
 DRAW = """
@@ -26,8 +23,7 @@ from paper_repro.figures import (
 x = np.linspace(-1, 1, 50)
 p = 0.5 + 0 * x
 canvas.save_note(Path("canvas.png"), "not run: there are no data")
-curve = pd.DataFrame({"epoch": [1, 2], "d_data": [0.6, 0.7], "d_samples": [0.4, 0.3],
-                      "value": [-1.3, -1.2]})
+curve = pd.DataFrame({"epoch": [1, 2], "d_data": 0.6, "d_samples": [0.4, 0.3], "value": -1.3})
 measured = pd.DataFrame({"epoch": [1, 2], "valid_nats": [3.0, 5.0]})
 curves.draw_curves({"one": (curve, measured)}, Path("curves.png"), title="t", paper_mean=4.0)
 followed = {"autocorrelation": {"0": 1.0, "1": 0.9, "10": 0.1},
@@ -38,28 +34,21 @@ panel = figure1.State("a", 1, 1, -1.3, p, p, figure1.arrow_feet())
 figure1.draw([panel, panel], 1.5 * p, x, Path("figure1.png"))
 ramp = torch.linspace(0, 1, 3 * 8 * 9).reshape(3, 8, 9)
 figure2.draw(ramp, "seed 0", Path("figure2.png"))
-ends = [
-    {"digit": 1, "draw": 0, "probability": 0.95, "sure": True},
-    {"digit": 5, "draw": 0, "probability": 0.5, "sure": False},
-]
+end = {"digit": 1, "draw": 0, "probability": 0.95}
+ends = [end | {"sure": sure} for sure in (True, False)]
 figure3.draw([torch.linspace(0, 1, 6 * 45).reshape(6, 45)], [ends], "seed 0", Path("figure3.png"))
 mark = forest.Mark("ours", "seed 0", 218.5, 216.6, 220.3, "seed", "218.5")
 forest.draw_forest([mark], Path("forest.png"), number=225.0, margin=5.5)
 rows = [{"samples": name, "fine": {"test_mean": mean}} for name, mean in (("a", 1), ("b", 2))]
-audit = {"curve": [{"n": 10, "test_mean": 1.0}, {"n": 20, "test_mean": 2.0}], "rows": rows}
+audit = {"curve": [{"n": 10 * n, "test_mean": n} for n in (1, 2)], "rows": rows}
 parzen_audit.draw(audit, Path("parzen_audit.png"))
-means = pd.DataFrame({"run": ["one", "one", "two", "two"], "grid": ["a", "b", "a", "b"],
-                      "nats": [217.0, 221.0, 219.0, 222.0]})
+means = pd.DataFrame({"run": list("aabb"), "grid": list("cdcd"), "nats": [217.0, 221, 219, 222]})
 sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
-both = pd.DataFrame({"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5.0, 4.0, 6.0],
-                     "experiment": ["one", "one", "two", "two"]})
-curves.draw_variants(both, Path("variants.png"))
+both = {"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5, 4, 6], "experiment": list("aabb")}
+curves.draw_variants(pd.DataFrame(both), Path("variants.png"))
 at_rates = {"rate": 0.1, "players": ["at once", "in turn"] * 2, "seed": 0, "epoch": [1, 1, 2, 2]}
-step_sizes.draw_step_sizes(
-    pd.DataFrame({**at_rates, "valid_nats": [1.0, 2.0, 3.0, 4.0]}),
-    pd.DataFrame({**at_rates, "d_data": 0.6, "d_samples": 0.4}),
-    Path("step_sizes.png"),
-)
+rates = pd.DataFrame({**at_rates, "valid_nats": [1.0, 2, 3, 4], "d_data": 0.6, "d_samples": 0.4})
+step_sizes.draw_step_sizes(rates, rates, Path("step_sizes.png"))
 film.draw({1: np.zeros((9, 70, 3)), 20: np.ones((9, 70, 3))}, Path("film.png"))
 """
 MODULES = {path.stem for path in (ROOT / "paper_repro/figures").glob("*.py")}
@@ -79,27 +68,10 @@ text.usetex: True
 backend: tkagg
 """
 SURROUNDINGS = {  # MPLBACKEND, and the matplotlibrc of the present folder
+    "clean": (None, None),
     "hostile": ("module://matplotlib_inline.backend_inline", HOSTILE.encode()),
     "damaged": ("nonsense", b"\xff\xfe: no text\n"),
 }
-
-
-# What takes long to import and draws nothing is imported once.
-BY_TURNS = """
-import os, sys
-import pandas, PIL.Image, pydantic, scipy.stats, sklearn.neural_network, torch
-import paper_repro.diagnostics.parzen_audit
-assert "matplotlib" not in sys.modules
-for folder, backend in {places!r}:
-    child = os.fork()
-    if not child:
-        os.chdir(folder)
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-        exec({draw!r})
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0, folder
-"""
 
 
 def python(folder, code, backend=None, settings=None):
@@ -114,32 +86,20 @@ def python(folder, code, backend=None, settings=None):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """All pictures by the surroundings that they were drawn in."""
-    places = []
-    for name, (backend, settings) in {"clean": (None, None), **SURROUNDINGS}.items():
-        places.append((str(tmp_path_factory.mktemp(name, numbered=False)), backend))
-        if settings is not None:
-            Path(places[-1][0], "matplotlibrc").write_bytes(settings)
-    python(tmp_path_factory.mktemp("none"), BY_TURNS.format(places=places, draw=DRAW))
-    return {
-        Path(folder).name: {
-            path.name: path.read_bytes() for path in Path(folder).glob("*.p[nd][gf]")
-        }
-        for folder, _ in places
-    }
-
-
 @pytest.mark.slow
-def test_no_setting_of_the_user_changes_a_picture(pictures):
-    """One test, because two processes would draw all of them twice."""
+def test_no_setting_of_the_user_changes_a_picture(tmp_path):
+    drawn = []
+    for name, surroundings in SURROUNDINGS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        python(folder, DRAW, *surroundings)
+        drawn.append({path.name: path.read_bytes() for path in folder.glob("*.p[nd][gf]")})
+    clean, *others = drawn
     pixels = {"canvas", "figure2", "figure3", "film", "strips"}
     vectors = {f"{name}.pdf" for name in DRAWN if name not in pixels}
-    assert pictures["clean"].keys() == {f"{name}.png" for name in DRAWN} | vectors
-    for surroundings in SURROUNDINGS:
-        for file, content in pictures["clean"].items():
-            assert pictures[surroundings][file] == content, (surroundings, file)
+    assert clean.keys() == {f"{name}.png" for name in DRAWN} | vectors
+    for other in others:
+        assert [name for name in clean if other[name] != clean[name]] == []
 
 
 @pytest.mark.slow
@@ -164,15 +124,3 @@ def test_only_the_canvas_imports_what_draws():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             assert not {n.split(".")[0] for n in names} & {"matplotlib", "seaborn"}, path
-
-
-@pytest.mark.parametrize("epochs", [[1], [1, 2], [5, 10, 12]])
-def test_ticks_stand_at_whole_epochs(epochs, tmp_path):
-    with canvas.drawing(tmp_path / "curve.png", 3, 3) as figure:
-        axes = figure.subplots()
-        axes.plot(epochs, epochs)
-        whole_epochs([axes])
-        low, high = axes.get_xlim()
-        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
-        assert shown
-        assert all(tick == round(tick) for tick in shown)

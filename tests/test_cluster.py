@@ -259,9 +259,8 @@ def enqueue(*jobs):
     """Let squeue list jobs of (number, key, stamp, state)."""
     lines = [f"{n} |{slurm._name(key, made)} |{state} |n1 |0 |" for n, key, made, state in jobs]
     # A site's own line, and the jobs of others: one whose name has a newline.
-    Path("queue").write_text(
-        "\n".join(["NOTICE: maintenance", *lines, "9 |a", "b |PENDING | |0 |"])
-    )
+    others = "NOTICE: maintenance", "9 |a", "b |PENDING | |0 |"
+    Path("queue").write_text("\n".join([*lines, *others]))
 
 
 def test_a_run_is_submitted_after_what_it_starts_from_with_all_that_a_job_needs(

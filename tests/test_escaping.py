@@ -1,8 +1,7 @@
 """Text of the user or of the machine shows as itself in every format, and as no more than text."""
 
-import copy
 import re
-import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -44,10 +43,9 @@ def spoiled(profile):
 
 def page(results, name="report.md.j2"):
     """Return a page of results, without pictures, with a release made on a machine so called."""
-    machine = {"device": HOSTILE, "torch": HOSTILE}
     release = read_release(results.profile)
     for run in release.runs:
-        run.device = run.torch = machine["device"]
+        run.device = run.torch = HOSTILE
     nothing = {"figure2": {}, "figure3": None, "forest": False, "curves": [], "others": {}}
     shown = values(results, release, nothing | {"samples": {}, "mixing": {}}) | {"walks": {}}
     return text(name, **shown, notes={"opening": "", "rest": ""}, explore=False)
@@ -61,10 +59,10 @@ def parsed(text):
 
 def shown(tokens):
     """Return the text of each paragraph, item and cell."""
-    inline = [token.children for token in tokens if token.type == "inline"]
     return [
-        "".join("\n" if part.type == "softbreak" else part.content for part in parts)
-        for parts in inline
+        "".join("\n" if part.type == "softbreak" else part.content for part in token.children)
+        for token in tokens
+        if token.type == "inline"
     ]
 
 
@@ -110,12 +108,11 @@ def test_names_show_as_themselves_on_every_page(profile, name, monkeypatch):
 def test_names_leave_the_readme_s_marks_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     results = spoiled("paper")
-    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    for file in ("params.yaml", "CITATION.cff"):
-        shutil.copy(ROOT / file, tmp_path)
-    shutil.copytree(ROOT / "reports/paper/runs", tmp_path / "reports/paper/runs")
+    (tmp_path / "reports/paper").mkdir(parents=True)
+    for name in ("profiles", "params.yaml", "CITATION.cff", "reports/paper/runs"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    write_record(tmp_path / "reports/paper/results.json", results.model_dump(mode="json"))
+    write_record(Path("reports/paper/results.json"), results.model_dump(mode="json"))
     old = (ROOT / "README.md").read_text(encoding="utf-8")
     filled = readme.filled(old)
     marks = re.compile(r"<!--.*?-->")
@@ -134,16 +131,13 @@ def test_latex_says_the_text_and_nothing_else(text):
     assert not set(bare) & set("\\{}_&%#$~^<>|`")
     assert "--" not in written
     assert known.sub(lambda found: commands[found[0]], written) == " ".join(text.split())
-
-
-def test_latex_has_no_sign_that_cannot_be_printed():
+    # No sign that cannot be printed.
     assert latex("a\0b\x1bc\N{NO-BREAK SPACE}d\N{ZERO WIDTH SPACE}e") == "abc de"
 
 
 def test_the_bibliography_s_braces_are_even_whatever_a_title_holds(tmp_path, monkeypatch):
     citation = YAML(typ="safe", pure=True).load(ROOT / "CITATION.cff")
-    spoilt = copy.deepcopy(citation) | {"title": "a } b {{ \\} c"}
-    YAML().dump(spoilt, tmp_path / "CITATION.cff")
+    YAML().dump(citation | {"title": "a } b {{ \\} c"}, tmp_path / "CITATION.cff")
     monkeypatch.chdir(tmp_path)
     assert (ROOT / ".nojekyll").is_file()
     assert "{{" not in bibliography()  # which Jekyll's Liquid would fill in

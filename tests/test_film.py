@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from paper_repro.core.dataset import displayed
 from paper_repro.core.errors import UserError
 from paper_repro.figures import sheet as sheets
 from paper_repro.figures.film import film
@@ -18,7 +17,7 @@ from paper_repro.training.train import train
 KEY = "quick-mnist-0"
 
 
-def test_a_film_has_its_frames_in_order(workspace, capsys):
+def test_a_film_has_a_frame_a_validation_and_without_frames_there_is_none(workspace):
     workspace.change(epochs=6, validate_every=2)
     train(KEY)
     film(KEY)
@@ -26,35 +25,18 @@ def test_a_film_has_its_frames_in_order(workspace, capsys):
     with Image.open(gif) as opened:
         assert opened.n_frames == 3
     assert (workspace.run.folder / "film.png").is_file()
-    assert str(gif) in capsys.readouterr().out
-
-
-def test_without_a_film_it_says_so(workspace):
-    train(KEY)
     for path in Path("checkpoints").rglob("epoch-*.png"):
         path.unlink()
-    with pytest.raises(
-        UserError, match=f"no film of {KEY} here: a generator's is drawn in training"
-    ):
+    with pytest.raises(UserError, match=f"no film of {KEY} here: a generator's is drawn in"):
         film(KEY)
 
 
 def test_a_frame_shows_samples_row_by_row(tmp_path):
     samples = torch.arange(40.0)[:, None].expand(40, 20) / 39  # each of one grey
     write_frame(tmp_path, 7, samples, "mnist", (4, 5))
-    with Image.open(tmp_path / "epoch-00007.png") as opened:
-        pixels = np.asarray(opened)[..., 0]
+    pixels = np.asarray(Image.open(tmp_path / "epoch-00007.png"))[..., 0]
     assert pixels.shape == (5 * 5 + 1, 8 * 6 + 1)  # a border of one pixel
     assert pixels[2::5, 2::6].ravel().tolist() == [round(255 * i / 39) for i in range(40)]
-
-
-def test_contrast_normalised_frames_are_shown_as_figure_2_shows_them(tmp_path):
-    samples = torch.linspace(-4, 2, 40 * 12).reshape(40, 12)
-    write_frame(tmp_path, 1, samples, "cifar10", (3, 2, 2))
-    with Image.open(tmp_path / "epoch-00001.png") as opened:
-        first = np.asarray(opened)[1:3, 1:3]
-    expected = displayed(samples, samples, "cifar10", (3, 2, 2))[0].permute(1, 2, 0)
-    assert first / 255 == pytest.approx(expected.numpy(), abs=1 / 255)
 
 
 def test_a_sheet_has_a_hundred_samples(workspace, monkeypatch):

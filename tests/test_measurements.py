@@ -9,6 +9,7 @@ from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS
 from paper_repro.evaluation.evaluate import over_folds
 from paper_repro.report.measurements import CONSECUTIVE, IN_TRAINING, by_default, measurements
 
+IMAGES = ("first_images", "all_images")
 GRID = {"0.1": -9.0, "0.2": -5.0, "0.3": -7.0}
 
 
@@ -29,10 +30,7 @@ def run(key="a", best=2, sets=(), chains=False, **evaluation):
     one = {"sigma": 0.2, "valid_mean": -4.0, "test_se": 1.0}
     by_grid = [
         {
-            grid: {
-                "first_images": one | {"test_mean": mean + 10 * i},
-                "all_images": one | {"test_mean": mean + 10 * i + 1},
-            }
+            grid: {name: one | {"test_mean": mean + 10 * i + j} for j, name in enumerate(IMAGES)}
             for i, grid in enumerate(AUTHORS_GRIDS)
         }
         for mean in sets
@@ -66,23 +64,19 @@ def test_folds_are_counted_and_their_mean_stands_before_them():
     folds = [estimate(mean, test_images=10 + i) for i, mean in enumerate((-3.0, -4.0, -8.0))]
     table = measurements([run(best=3, last=over_folds(folds))])
     whole, *each = table[table.sampling == CONSECUTIVE].itertuples()
-    assert pd.isna(whole.fold)
-    assert pd.isna(whole.sigma)
+    assert pd.isna([whole.fold, whole.sigma]).all()
     assert whole.test_mean == -5.0
     assert whole.test_se == pytest.approx(7**0.5 / 3**0.5)  # variance 7, divisor 2
-    assert [(row.fold, row.test_mean, row.test_images) for row in each] == [
-        (1, -3.0, 10),
-        (2, -4.0, 11),
-        (3, -8.0, 12),
-    ]
+    found = [(row.fold, row.test_mean, row.test_images) for row in each]
+    assert found == [(1, -3.0, 10), (2, -4.0, 11), (3, -8.0, 12)]
 
 
 @pytest.mark.parametrize(
     ("means", "ends"),
     [
         (GRID, False),
-        ({"0.1": -5.0, "0.2": -6.0, "0.3": -7.0}, True),
-        ({"0.1": -9.0, "0.2": -6.0, "0.3": -5.0}, True),
+        (GRID | {"0.1": -4.0}, True),
+        (GRID | {"0.3": -4.0}, True),
         ({"0.2": -5.0}, True),
     ],
 )
@@ -99,8 +93,7 @@ def test_sets_of_samples_have_a_row_by_grid_and_images():
     assert set(sets.epoch) == {3}
     means = sets.groupby(["grid", "images"]).test_mean.mean()
     for i, grid in enumerate(AUTHORS_GRIDS):
-        assert means[grid, "first_images"] == 2 + 10 * i
-        assert means[grid, "all_images"] == 3 + 10 * i
+        assert [means[grid, name] for name in IMAGES] == [2 + 10 * i, 3 + 10 * i]
     assert sets[by_default(sets)].test_mean.tolist() == [1.0, 3.0]
     assert sets.chain.isna().all()
 
@@ -115,8 +108,6 @@ def test_chains_of_each_run_and_runs_have_a_spread_each():
     by_run = chains.groupby("run").test_mean.agg(["mean", "std"])
     assert by_run["mean"].to_dict() == {"dbn-0": 2.0, "dbn-1": 8.0}
     assert by_run["std"].to_dict() == {"dbn-0": 2.0, "dbn-1": 1.0}
-    assert by_run["mean"].mean() == 5.0
-    assert by_run["mean"].std() == pytest.approx(18**0.5)
     evaluated = table[table["set"].isna() & by_default(table)]
     assert evaluated.set_index("run").chain.dropna().to_dict() == {"dbn-0": 0, "dbn-1": 0}
     apart = table[table.sampling == "thinned"]
