@@ -187,6 +187,13 @@ def cut_off(name, samples):
     put(name, Path(name).read_bytes()[:-500])
 
 
+SHAPE = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%s, 784)}"
+
+
+def header(content):
+    return b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content
+
+
 FAULTS = {
     "shape": ("a.npy", lambda x: save(x.reshape(1000, 56, 14)), r"shape \(1000, 56, 14\); must be"),
     "a number": ("a.npy", lambda x: save(np.float32(1)), r"shape \(\); must be \(n, 784\) or"),
@@ -207,6 +214,17 @@ FAULTS = {
     "two": ("a.npz", lambda x: np.savez("a", a=x, b=x), r"one array, not 2 \(there: a\.npy, b\."),
     "empty": ("f", lambda x: put("f/a.txt", b""), "no PNG in this folder"),
     "no picture": ("f", lambda x: put("f/a.png", b""), "can't be read"),
+    "pipe too": ("f", lambda x: (os.mkdir("f"), os.mkfifo("f/a.png")), "a folder, a pipe or a dev"),
+    "open brackets": ("a.npy", lambda x: put("a.npy", header(b"(" * 5000)), "can't be read"),
+    "negative": ("a.npy", lambda x: put("a.npy", header(SHAPE % b"-1000")), "can't be read"),
+    "too many": ("a.npy", lambda x: put("a.npy", header(SHAPE % (b"9" * 100))), "can't be read"),
+    "complex": (
+        "a.safetensors",
+        lambda x: save_file(
+            {"a": torch.from_numpy(x.reshape(1000, 784).astype("c8"))}, "a.safetensors"
+        ),
+        "must be numbers",
+    ),
 }
 
 

@@ -149,6 +149,15 @@ def test_nothing_measured_and_an_absent_device_are_one_line(workspace, capsys, m
     assert "bench: device cuda: torch finds no CUDA device here" in capsys.readouterr().err
 
 
+def test_numbers_that_were_edited_are_refused(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / benchmarks.FOLDER, tmp_path / benchmarks.FOLDER)
+    monkeypatch.chdir(tmp_path)
+    path = benchmarks.FOLDER / "experiments.json"
+    path.write_text(re.sub('"hours": [0-9.]*', '"hours": 0.5', path.read_text()))
+    with pytest.raises(UserError, match=r"experiments\.json: its content is not what its checksum"):
+        benchmarks.read()
+
+
 def test_the_committed_page_is_that_of_the_committed_numbers(tmp_path, monkeypatch):
     shutil.copytree(ROOT / benchmarks.FOLDER, tmp_path / benchmarks.FOLDER)
     monkeypatch.chdir(tmp_path)

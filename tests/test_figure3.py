@@ -65,24 +65,6 @@ def test_a_classifier_is_its_seed_s(digit_images):
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (torch.zeros(3).long(), r"shape \(3,\) for 4 images"),
-        (torch.tensor([0, 1, 2, 10]), "label 10 is no digit"),
-    ],
-)
-def test_bad_labels_and_no_images_are_refused(labels, message):
-    images = torch.rand(4, 6)
-    with pytest.raises(UserError, match="no images"):
-        train_classifier(images[:0], labels[:0], 0)
-    with pytest.raises(UserError, match=message):
-        train_classifier(images, labels, 0)
-    classifier = train_classifier(images, torch.arange(4), 0)
-    with pytest.raises(UserError, match=message):
-        classifier.accuracy(images, labels)
-
-
 # The rule and the line.
 
 
@@ -193,7 +175,3 @@ def test_bad_inputs_are_refused_and_leave_no_file(workspace):
     refused(workspace, "no such file")  # not trained
     train(workspace.key)
     refused(workspace, "no labels")
-    workspace.prepare(labels=np.zeros(60, np.uint8))
-    refused(workspace, "labels of shape")
-    workspace.prepare(labels=np.full(64, 10, np.uint8))
-    refused(workspace, "label 10 is no digit")

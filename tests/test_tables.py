@@ -2,10 +2,8 @@
 
 import pytest
 
-from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GSN_GRID
 from paper_repro.report import tables
 from paper_repro.report.collect import length_lacked
-from paper_repro.report.content import content
 from paper_repro.report.results import Fold, Results
 from paper_repro.report.templating import table, text
 from tests import rows
@@ -85,7 +83,3 @@ def test_a_run_is_interim_until_it_has_all_epochs(experiment, whole):
     assert length_lacked(experiment, short) == length_lacked(experiment, full + short) == whole
     assert length_lacked(experiment, full) is None
     assert length_lacked("mnist", short) is None
-
-
-def test_every_grid_of_sets_of_samples_has_its_words():
-    assert list(content("texts/grids.yaml")) == [*AUTHORS_GRIDS, FINE_GRID, GSN_GRID]
