@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-MARK ?= not slow
+MARK := not slow
 
 # All paths are relative to the repository's folder, whose own path may have spaces.
 ifneq ($(shell own="$(MAKEFILE_LIST)"; [ "$${own# }" -ef Makefile ] || echo elsewhere),)

@@ -155,6 +155,7 @@ def update(name, **values):
         (update("training.json", status="good"), "training.json: content: Input tag"),
         (update("training.json", seed=1), "training.json: the record of another run"),
         (update("evaluation.json", selected={}), "evaluation.json: ok.selected.Measured"),
+        (update("evaluation.json", more=1), "evaluation.json: ok.more: Extra inputs"),
         (update("evaluation.json", last={}), "yaml:evaluate@quick-mnist-0`"),
         (
             change("generator.json", lambda record: record.pop("files")),

@@ -78,6 +78,14 @@ def test_an_interrupted_run_gives_the_bytes_of_an_uninterrupted_one(family, monk
     assert outputs(family) == expected
 
 
+def test_normalised_images_which_its_units_cannot_take_are_refused(family, workspace, refused):
+    name = family.split("-")[1]
+    workspace.files["paper"]["experiments"][name] = RECIPES[name] | {"dataset": "cifar10"}
+    workspace.write()
+    said = refused("train", family)
+    assert re.search(rf"params\.yaml: experiments\.{name}\.dataset: .*contrast-normalised", said)
+
+
 def test_a_chain_is_measured_by_consecutive_steps_and_thinned(family):
     folder = trained(family)
     go(family, "evaluate")

@@ -63,6 +63,8 @@ def test_a_classifier_is_its_seed_s(digit_images):
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    with pytest.raises(UserError, match="no images"):
+        train_classifier(images[:0], labels[:0], 0)
 
 
 # The rule and the line.
@@ -163,7 +165,7 @@ def test_a_stand_in_is_named_in_the_picture(trained, drawn):
     assert texts == [["1", "5"], ["7", "9", "1"]]
 
 
-def refused(workspace, message, key=None):
+def bad(workspace, message, key=None):
     with pytest.raises(UserError, match=message):
         figure3(key or workspace.key)
     assert not (workspace.run.folder / "figure3.png").exists()
@@ -171,7 +173,7 @@ def refused(workspace, message, key=None):
 
 
 def test_bad_inputs_are_refused_and_leave_no_file(workspace):
-    refused(workspace, "no run quick-mnist-7", "quick-mnist-7")
-    refused(workspace, "no such file")  # not trained
+    bad(workspace, "no run quick-mnist-7", "quick-mnist-7")
+    bad(workspace, "no such file")  # not trained
     train(workspace.key)
-    refused(workspace, "no labels")
+    bad(workspace, "no labels")

@@ -1,5 +1,7 @@
 """The forest plot: every number stands where it belongs, and can be read."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
@@ -46,6 +48,19 @@ def test_marks_stand_at_their_means_beside_their_numbers_in_order_from_the_top(a
         assert labels[mark.label] == numbers[mark.text] == y
         found = [tuple(bar.get_segments()[0][:, 0]) for bar in errorbar.lines[2]]
         assert found == ([] if mark.low is None else [pytest.approx((mark.low, mark.high))])
+
+
+def test_a_retrained_model_far_to_the_left_is_an_arrow_at_the_edge_and_leaves_the_scale(axes):
+    far = Mark("Retrained", "one chain", -160.5, -161.0, -160.0, "retrained", "−160.5")
+    near = replace(far, label="thinned", mean=min(mark.mean for mark in MARKS) - 1, low=None)
+    before, drawn = axes().get_xlim(), axes([*MARKS, far, near])
+    assert len(drawn.containers) == len(MARKS) + 1
+    (arrow,) = [line for line in drawn.lines if line.get_marker() == "<"]
+    low, high = drawn.get_xlim()
+    assert low < arrow.get_xdata()[0] < near.mean
+    assert arrow.get_xdata()[0] - low < (high - low) / 20
+    assert high == pytest.approx(before[1], abs=5)
+    assert before[0] - low < before[1] - before[0]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,23 @@ from tests.conftest import ROOT
 
 REPORTS = ("paper", "stand-in", "benchmarks", "ablations")
 PAGES = [f"reports/{name}/index.html" for name in REPORTS]
+TEXTS = sorted((ROOT / "paper_repro/report/texts").glob("*.j2"))
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
 AXE = ROOT / ".venv/axe.min.js"  # `.ci/run` brings it: npm's axe-core
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
+def test_no_text_branches_within_a_sentence(path):
+    """A page's words can be read, and edited, in one go."""
+    text = path.read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if "{%" in line:
+            assert re.fullmatch(r"\{%.*%\}", line), line
+            assert line.count("{%") == 1, line
+    for put_in in re.findall(r"\{\{.*?\}\}", text, re.DOTALL):
+        assert not re.search(r"\bif\b|\belse\b|\bor\b", put_in), put_in
 
 
 @pytest.mark.parametrize("name", REPORTS)

@@ -11,7 +11,7 @@ from dvc.repo import Repo
 from paper_repro.core.errors import UserError
 from paper_repro.core.params import OWN, PAPER, params_path, profiles, read_params, read_yaml
 from paper_repro.core.recipe import recipe_of, recorded
-from paper_repro.core.runs import runs
+from paper_repro.core.runs import measure_key, runs
 from paper_repro.data.settings import data_size
 from paper_repro.diagnostics.mixing import MixingSettings
 from paper_repro.diagnostics.parzen_audit import AuditSettings
@@ -334,6 +334,7 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
         (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
         (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
         (("presentation", "protocol"), {"mnits": {}}, "protocol.mnits: nothing reads"),
+        (("experiments", "dbn", "dataset"), "mnits", "data.mnits: no such key, but paper-dbn"),
         # On this the published runs' weights depend.
         (("presentation", "protocol"), ..., "presentation.protocol: no such key, but runs are pub"),
     ],
@@ -342,6 +343,14 @@ def test_what_nothing_would_read_or_weights_need_is_refused(files, keys, value, 
     change(PAPERS, keys, value)
     with pytest.raises(UserError, match=rf"params\.yaml: .*{named}"):
         run_list(read_params())
+
+
+def test_a_variant_on_other_data_is_not_measured_by_its_base(files):
+    change(PAPERS, ("experiments", "dbn_tfd"), {"base": "dbn", "dataset": "tfd"})
+    change(PAPERS, ("seeds", "dbn_tfd"), [0])
+    found = runs(params := read_params())
+    keys = {key: measure_key(params, found[key]) for key in ("paper-dbn-0", "paper-dbn_tfd-0")}
+    assert keys == {"paper-dbn-0": "dbn", "paper-dbn_tfd-0": "tfd"}
 
 
 def test_epochs_hold_short_last_batches(params):

@@ -3,7 +3,6 @@
 Most is tested within this process; damage in one of its own, as it is in use.
 """
 
-import errno
 import io
 import re
 
@@ -19,15 +18,6 @@ from paper_repro.data.prepare import split_tfd
 from paper_repro.data.tfd import Tfd, parse_tfd, read_tfd, structure_problem
 
 N, LABELLED = 16, 6
-
-
-def test_a_full_temporary_folder_is_named(monkeypatch):
-    def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(tfd.tempfile, "NamedTemporaryFile", full)
-    with pytest.raises(UserError, match="No space left on device; set TMPDIR elsewhere"):
-        parse_tfd(b"", "TFD_48x48.mat")
 
 
 def small_variables():

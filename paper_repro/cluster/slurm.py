@@ -96,9 +96,9 @@ def queue() -> dict[str, Job]:
     ours = re.escape(_name("KEY", "STAMP")).replace("KEY", r"([\w-]+)").replace("STAMP", r"(\w+)")
     found: dict[str, Job] = {}
     for line in answer.splitlines():  # among them a site's own, and those of other jobs
-        if match := re.match(rf"(\d+) *\|{ours} *\|(\w+) *\|([^|]*)\| *(\d*)", line.strip()):
+        if match := re.match(rf"(\d+) *\|{ours} *\|([^|]*)\|([^|]*)\| *(\d*)", line.strip()):
             number, key, stamp, state, node, restarts = match.groups()
-            job = Job(number, key, stamp, state, node.strip(), int(restarts or 0))
+            job = Job(number, key, stamp, state.strip(), node.strip(), int(restarts or 0))
             if key not in found or int(found[key].number) < int(number):
                 found[key] = job
     return found

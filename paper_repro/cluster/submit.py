@@ -35,7 +35,7 @@ PASSED_ON = (
 )
 FLAGS = ("--exclusive", "-H/--hold")
 SHARED = "a GPU trains several small runs faster together than in turn: --per-gpu, see CLUSTER.md"
-MOST = 10_000  # of anything that is counted here
+MOST = 10_000  # slots or cores: each slot takes memory before anything runs
 BUSY = (
     "another `paper_repro submit` is at work in this folder ({holder}); wait until it has ended, "
     "or end it with Ctrl-C"

@@ -100,4 +100,4 @@ def read_circumstances(run: Run, stage: str, kind: TypeAdapter[C]) -> C | None:
 def measured_by(run: Run) -> list[str]:
     """Return the stages that measured a run and recorded it."""
     folder = circumstances_path(run, "train").parent
-    return sorted(path.stem for path in folder.glob("*.json") if path.stem != "train")
+    return sorted(path.stem for path in folder.glob("[!.]*.json") if path.stem != "train")

@@ -79,8 +79,8 @@ def profiles() -> list[str]:
     for name in found:  # it becomes part of files, stages and commands
         if not re.fullmatch(r"[a-z0-9_][a-z0-9_-]*", name) or name in (PAPER, "benchmarks"):
             raise UserError(
-                f"{PROFILES}: {name!r}: a profile's name is of a to z, 0 to 9, _ and -, which is "
-                f"not the first, and neither {PAPER} nor benchmarks; rename it"
+                f"{PROFILES}: {name!r}: a profile's name may hold a to z, 0 to 9, _ and -, not "
+                f"begin with -, and not be {PAPER} or benchmarks; rename it"
             )
     return [PAPER, *found]
 
@@ -111,7 +111,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: no such file in {Path.cwd()}; run from the repository's root"
         ) from None
-    except (YAMLError, TypeError, ValueError, RecursionError) as error:  # a date, a huge number
+    except TypeError:  # a date, a set
+        raise UserError(
+            f"{path}: holds a value that is no number, text, list or mapping; put it in quotes"
+        ) from None
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a huge number
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold a mapping of parameter groups")

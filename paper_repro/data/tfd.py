@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from paper_repro.core.errors import UserError
+from paper_repro.core.files import write_bytes
 
 UNLABELLED, TRAIN, VALID, TEST = range(4)  # the codes in `folds`
 FOLDS = 5
@@ -175,8 +176,8 @@ def read_tfd(stream: BinaryIO, name: str) -> Tfd:
     return Tfd(np.ascontiguousarray(images), np.ascontiguousarray(folds))
 
 
-def _read_path(path: str, name: str) -> Tfd:
-    with Path(path).open("rb") as stream:
+def _read_path(path: Path, name: str) -> Tfd:
+    with path.open("rb") as stream:
         return read_tfd(stream, name)
 
 
@@ -193,17 +194,13 @@ def parse_tfd(content: bytes, name: str) -> Tfd:
     if a fold has no training, validation or test image.
     """
     own_process = ProcessPoolExecutor(1, get_context("spawn"))
-    try:
-        with tempfile.NamedTemporaryFile() as file, own_process:
-            file.write(content)
-            file.flush()
-            return own_process.submit(_read_path, file.name, name).result()
-    except BrokenProcessPool:
-        raise _damaged(name, "reading it ends the process, if not for lack of memory") from None
-    except OSError as error:
-        raise UserError(
-            f"{tempfile.gettempdir()}: {error.strerror}; set TMPDIR elsewhere"
-        ) from None
+    with tempfile.TemporaryDirectory() as folder, own_process:
+        path = Path(folder, "tfd.mat")
+        write_bytes(path, content)
+        try:
+            return own_process.submit(_read_path, path, name).result()
+        except BrokenProcessPool:
+            raise _damaged(name, "reading it ended the process, or memory ran out") from None
 
 
 def deviation(content: bytes, name: str) -> str | None:

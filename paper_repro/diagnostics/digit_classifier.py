@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from sklearn.neural_network import MLPClassifier
 
+from paper_repro.core.errors import UserError
 from paper_repro.core.random_streams import stream_seed
 
 CLASSES = 10
@@ -28,14 +29,17 @@ class Classifier:
 
     def accuracy(self, images: torch.Tensor, labels: torch.Tensor) -> float:
         """Return the share of images, (n, d), that it calls by their labels, (n,)."""
+        _require_some(images)
         return (self.probabilities(images).argmax(1) == labels).double().mean().item()
 
 
 def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> Classifier:
     """Train on images (n, d) in [0, 1] and the digits that they show, (n,).
 
-    A digit without images is allowed: its probability becomes small.
+    A digit without images is allowed: its probability becomes small. A `UserError` if there is no
+    image.
     """
+    _require_some(images)
     network = MLPClassifier(
         (HIDDEN,),
         batch_size=min(BATCH, len(images)),
@@ -44,3 +48,8 @@ def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> C
     for _ in range(EPOCHS):  # `fit` would warn that a fixed number of epochs has not converged
         network.partial_fit(images.numpy(), labels.numpy(), classes=range(CLASSES))
     return Classifier(network)
+
+
+def _require_some(images: torch.Tensor) -> None:
+    if not len(images):
+        raise UserError("classifier: no images; use more in the group data of the parameters")

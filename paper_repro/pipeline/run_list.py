@@ -39,7 +39,10 @@ def run_list_path(profile: str) -> Path:
 def _require_effect(params: Params) -> None:
     """Raise a `UserError` for an entry that nothing would ever read."""
     experiments = {name for file in params.files for name in file.values.get("experiments", {})}
-    datasets = set(TITLES) | {run.dataset for run in runs(params).values()}
+    used = {run.dataset: key for key, run in runs(params).items()}
+    for name in used.keys() - params.group("data").keys():
+        raise UserError(f"{params.own.path}: data.{name}: no such key, but {used[name]} is of it")
+    datasets = set(TITLES) | used.keys()
     known = {
         ("data",): datasets,
         ("measure",): datasets | experiments,

@@ -216,7 +216,7 @@ class Row(Closed):
 
     @property
     def by_grid(self) -> dict[str, list[float]]:
-        """By grid of σ that all have, the mean over sets of samples of each measured seed."""
+        """For each grid of σ that all measured seeds have, their means over sets of samples."""
         sets = [seed.sets.grids for seed in self.seeds if seed.sets]
         return {
             grid: [one[grid]["first_images"] for one in sets]

@@ -1,11 +1,13 @@
 """``paper_repro verify``: recompute the published numbers from the published weights, untrained."""
 
 import math
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 
 import numpy as np
 import pandas as pd
@@ -91,8 +93,15 @@ def _compared(key: str, indices: range) -> tuple[str, str | None]:
     )
 
 
+def _end_with_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
+
+
 def _alone() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one ends it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
 
 
@@ -101,11 +110,11 @@ def _all_compared(sets: dict[str, range]) -> Iterator[tuple[str, str | None]]:
     if len(sets) == 1 or torch.get_num_threads() == 1:
         yield from (_compared(key, indices) for key, indices in sets.items())
         return
-    processes = min(len(sets), torch.get_num_threads())
+    processes, others = min(len(sets), torch.get_num_threads()), active_children()
     with ProcessPoolExecutor(processes, get_context("spawn"), _alone) as pool:
-        # The walks of chains, listed last, take longest: they begin first.
-        found = {key: pool.submit(_compared, key, sets[key]) for key in reversed(sets)}
         try:
+            # The walks of chains, listed last, take longest: they begin first.
+            found = {key: pool.submit(_compared, key, sets[key]) for key in reversed(sets)}
             yield from (found[key].result() for key in sets)
         except BrokenProcessPool:
             raise UserError(
@@ -114,7 +123,8 @@ def _all_compared(sets: dict[str, range]) -> Iterator[tuple[str, str | None]]:
             ) from None
         except BaseException:
             for child in active_children():  # else they are awaited
-                child.terminate()
+                if child not in others:
+                    child.terminate()
             raise
 
 
