@@ -9,8 +9,8 @@ import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.errors import Interrupted, UserError
-from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
+from paper_repro.core.records import write_record
 from paper_repro.core.runs import runs
 from paper_repro.forecast import duration as estimate
 from paper_repro.forecast import plan as planning
@@ -86,12 +86,12 @@ def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(worksp
     assert "about 29.0 min on" in on_this  # 28 updates, and a minute for what follows
     here = provenance.hardware(torch.device("cpu"))
     row = {"experiment": "mnist", "seconds_an_update": {"median": 120.0}}
-    write_json(FOLDER / "experiments.json", {"rows": [row]})
-    write_json(FOLDER / "summary.json", {"provenance": here})
+    write_record(FOLDER / "experiments.json", {"rows": [row]})
+    write_record(FOLDER / "summary.json", {"provenance": here})
     assert "about 57.0 min on" in planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
     assert planning._training(params, listed, {"mnist"})[0] == on_this  # a recipe of one's own
-    write_json(FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
+    write_record(FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
     assert planning._training(params, listed, set())[0] == on_this
 
 
