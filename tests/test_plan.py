@@ -31,7 +31,7 @@ def planned(workspace, monkeypatch, capsys):
         status = {"status": "not run", "reason": "absent", "todo": "wait"}
         if there:
             status = {"status": "ok", "canonical": True, "stand_in": None, "sha256": {}}
-        write_json(Path("data/raw/mnist/status.json"), {"dataset": "mnist"} | status)
+        write_record(Path("data/raw/mnist/status.json"), {"dataset": "mnist"} | status)
         found = dict.fromkeys(changed, False)
         monkeypatch.setattr(planning, "changed_stages", lambda target: found)
         planning.plan("quick")
