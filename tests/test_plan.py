@@ -9,6 +9,7 @@ import torch
 
 from paper_repro.core import provenance
 from paper_repro.core.errors import Interrupted, UserError
+from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.core.runs import runs
@@ -31,7 +32,7 @@ def planned(workspace, monkeypatch, capsys):
         status = {"status": "not run", "reason": "absent", "todo": "wait"}
         if there:
             status = {"status": "ok", "canonical": True, "stand_in": None, "sha256": {}}
-        write_record(Path("data/raw/mnist/status.json"), {"dataset": "mnist"} | status)
+        write_json(Path("data/raw/mnist/status.json"), {"dataset": "mnist"} | status)
         found = dict.fromkeys(changed, False)
         monkeypatch.setattr(planning, "changed_stages", lambda target: found)
         planning.plan("quick")

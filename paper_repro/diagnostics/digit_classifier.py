@@ -4,12 +4,15 @@ It enters no likelihood.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from sklearn.neural_network import MLPClassifier
 
 from paper_repro.core.errors import UserError
 from paper_repro.core.random_streams import stream_seed
+
+if TYPE_CHECKING:  # it takes a second, and who reads records that this made needs none
+    from sklearn.neural_network import MLPClassifier
 
 CLASSES = 10
 HIDDEN = 256  # units
@@ -21,7 +24,7 @@ EPOCHS = 10  # seconds; figure3.json has the accuracy that they reach
 class Classifier:
     """A network of one hidden layer over pixels in [0, 1]."""
 
-    network: MLPClassifier
+    network: "MLPClassifier"
 
     def probabilities(self, images: torch.Tensor) -> torch.Tensor:
         """Return each digit's probability, (n, 10), for images (n, d) in [0, 1]."""
@@ -39,6 +42,8 @@ def train_classifier(images: torch.Tensor, labels: torch.Tensor, seed: int) -> C
     A digit without images is allowed: its probability becomes small. A `UserError` if there is no
     image.
     """
+    from sklearn.neural_network import MLPClassifier
+
     _require_some(images)
     network = MLPClassifier(
         (HIDDEN,),

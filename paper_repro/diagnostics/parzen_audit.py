@@ -14,9 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.measure import ParzenSettings
@@ -84,6 +81,11 @@ def references(
     train: torch.Tensor, n: int, chosen: AuditSettings, seed: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield samples of what is no model of ours, (n, d) each, by name; `train` are (m, d)."""
+    # Imported here, because who reads an audit's record should not wait for it.
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
     order = torch.randperm(len(train), generator=stream_rng(seed, "audit/images"))
     yield "training images", train[order[:n]]
     images, state = train.numpy(), stream_seed(seed, "audit/fits") % 2**32
