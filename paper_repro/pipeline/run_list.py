@@ -36,13 +36,9 @@ def run_list_path(profile: str) -> Path:
     return pipeline_path(profile).with_name("runs.yaml")
 
 
-def _require_effect(params: Params) -> None:
+def _require_effect(params: Params, datasets: set[str]) -> None:
     """Raise a `UserError` for an entry that nothing would ever read."""
     experiments = {name for file in params.files for name in file.values.get("experiments", {})}
-    used = {run.dataset: key for key, run in runs(params).items()}
-    for name in used.keys() - params.group("data").keys():
-        raise UserError(f"{params.own.path}: data.{name}: no such key, but {used[name]} is of it")
-    datasets = set(TITLES) | used.keys()
     known = {
         ("data",): datasets,
         ("measure",): datasets | experiments,
@@ -64,9 +60,10 @@ def run_list(params: Params) -> str:
     Written out, because DVC can't look anything up: the base of a variant, the data set, the
     measure's entry, the model that a run starts from, the code of its family.
     """
-    _require_effect(params)
-    profile, own = params.profile, params.own
-    shown, listed = presentation(params), runs(params)
+    profile, own, listed = params.profile, params.own, runs(params)
+    used = {run.dataset for run in listed.values()}
+    _require_effect(params, used | set(TITLES))
+    shown = presentation(params)
     families = {key: family_in(params, run.experiment) for key, run in listed.items()}
     walked = [
         key
@@ -87,6 +84,8 @@ def run_list(params: Params) -> str:
             "weights": str(weights_path(run) if key in shown.published else model_path(key)),
             "record": str(walk_path(run) if key in walked else run.folder / "training.json"),
         }
+        if not own.has(("data", run.dataset)):
+            raise UserError(f"{own.path}: data.{run.dataset}: no such key, but {key} is of it")
         for name in (run.experiment, entries[key]["base"]):
             if not own.has(("experiments", name)):
                 raise UserError(
@@ -124,7 +123,7 @@ def run_list(params: Params) -> str:
                 "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{name}",
             }
             for name, size in params.group("data").items()
-            if name in {run.dataset for run in listed.values()}
+            if name in used
         },
         "runs": entries,
         "independent": {  # a study's page shows one run of each experiment

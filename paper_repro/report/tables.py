@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.core.titles import title
-from paper_repro.diagnostics.sample_sets import GRIDS as GRIDS
+from paper_repro.diagnostics.sample_sets import GRIDS
 from paper_repro.evaluation.trained_run import WalkChoice
 from paper_repro.report import escaping
 from paper_repro.report.content import content
