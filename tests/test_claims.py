@@ -334,3 +334,9 @@ def test_groups_show_every_claim_once(verdicts):
     assert list(shown) == [HOLDS, OPEN, OURS]
     assert sum(map(len, shown.values())) == len(found)
     assert {claim["word"] for claim in shown[OURS]} == {"yes"}
+
+
+def test_a_number_that_is_not_whole_gives_way_to_what_it_needs(verdicts):
+    shown = grouped(list(verdicts(row([219.0])).values()))
+    (best,) = (claim for claim in shown[OPEN] if "deep GSN is best" in claim["claim"])
+    assert best["summary"].endswith("214 ± 1.1: needs three seeds of the protocol")

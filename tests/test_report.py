@@ -228,7 +228,7 @@ def test_the_readme_s_numbers_are_current(monkeypatch):
 
 def test_committed_results_agree_with_their_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    for profile in sorted(path.parent.name for path in Path("reports").glob("*/results.json")):
+    for profile in ("ablations", "paper", "stand-in"):
         for row, seed in read_results(profile).seeds:
             folder = Path("reports", profile, "runs", seed.run)
             metrics = json.loads((folder / "metrics.json").read_text())

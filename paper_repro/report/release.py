@@ -94,7 +94,7 @@ def against_release(profile: str, rows: list[Row]) -> list[AgainstRelease]:
 
 
 def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
-    """Return each run, and each experiment's mean, beside the release's.
+    """Return each run, and each experiment's mean over several, beside the release's.
 
     A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats;
     else it is within the spread of the release's own reruns or not, if that is known. A mean is the
@@ -116,7 +116,8 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
         counted = {seed.run for seed in row.counted}
         if len(counted) < len(row.seeds):  # the mean is over the runs of ten chains
             theirs = {name: run for name, run in theirs.items() if name in counted}
-        if row.mean is not None and theirs:
+        alone = [line.name for line in found] == list(theirs) and len(found) == 1
+        if row.mean is not None and theirs and not alone:
             kinds = [line.kind for line in found if line.name in counted]
             same = kinds == ["same"] * len(theirs)
             numbers = [run.number for run in theirs.values()]

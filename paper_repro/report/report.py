@@ -67,9 +67,9 @@ def _claim(claim: Claim) -> dict[str, Any]:
     question = about.get("question", False)
     word = ANSWERS.get(claim.verdict, claim.verdict) if question else claim.verdict
     kind, sign, group = BADGES.get(claim.verdict, ("open", "○", OPEN))
-    shown = words["number"]
+    shown = "" if "–" in words["number"] else words["number"]  # as `filled` shows what is missing
     if all(value is None for value in claim.values.values()):
-        shown = words["note"] = ""
+        words["note"] = ""
     if group is OPEN:
         shown = "; ".join(filter(None, (shown.rstrip("."), f"needs {about['needs']}")))
     badge = f'<span class="badge {kind}">{sign} {word}</span>'

@@ -84,8 +84,10 @@ def both(row: Row) -> str:
 
 def extent(row: Row) -> str:
     """Return how long the runs were trained, of how long if they stopped short."""
-    whole = f" of {row.length:,}" if row.length else ""
-    return f"{row.seeds[0].epochs:,}{whole} epochs"
+    epochs = row.seeds[0].epochs
+    if row.length:
+        return f"{epochs:,} of {row.length:,} epochs"
+    return f"{epochs:,} epochs" if epochs > 1 else "1 epoch"
 
 
 def status(row: Row) -> str:
@@ -100,7 +102,12 @@ def status(row: Row) -> str:
 
 def table1(results: Results) -> Markdown:
     """Return the paper's Table 1 with our numbers, and the release's where this is another."""
-    released = {line.name: line.released for line in results.against_release}
+    before = {line.name: line.released for line in results.against_release}
+    released = {
+        row.experiment: before.get(row.experiment, before.get(row.seeds[0].run))
+        for row in results.rows
+        if row.seeds
+    }
     lines = []
     for dataset in PAPER:
         for model in TABLE1:
