@@ -228,7 +228,8 @@ def test_the_readme_s_numbers_are_current(monkeypatch):
 
 def test_committed_results_agree_with_their_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    for profile in ("ablations", "paper", "stand-in"):
+    reports = {path.parent.name for path in Path("reports").glob("*/results.json")}
+    for profile in sorted(reports - {"quick"}):  # quick's is not committed, and may be half made
         for row, seed in read_results(profile).seeds:
             folder = Path("reports", profile, "runs", seed.run)
             metrics = json.loads((folder / "metrics.json").read_text())
