@@ -183,7 +183,7 @@ def small_gpu_bench(small_bench, monkeypatch):
 
 def test_bench_on_a_gpu_writes_each_part_that_the_page_then_shows(small_gpu_bench, capsys):
     assert main(["bench", "--gpu", "--device", "cpu"]) == 0
-    found = benchmarks.gpu()
+    found = benchmarks.part("gpu")
     assert found["skipped"] == {}
     assert found["processes"] == {"1": 10, "2": 15, "5": 30}
     assert [row["experiment"] for row in found["experiments"]] == ["mnist"]
@@ -205,7 +205,7 @@ def test_what_time_does_not_reach_or_fails_on_a_gpu_is_noted(small_gpu_bench, mo
     monkeypatch.setattr(gpu, "update", failing)
     monkeypatch.setattr(gpu, "SECONDS", 40)
     gpu.bench_gpu(CPU)
-    found = benchmarks.gpu()
+    found = benchmarks.part("gpu")
     assert set(found["skipped"]) == {"update", "processes", "compiled"}
     assert found["skipped"]["update"] == "no room"
     assert re.fullmatch(r"\d+ s were left, it needs 60", found["skipped"]["processes"])

@@ -16,7 +16,7 @@ from paper_repro.report.published import PAPER, margin
 from paper_repro.report.report import HOLDS, OPEN, OURS, grouped
 from paper_repro.report.results import Estimate, Published, Sets
 from paper_repro.report.run_files import RunFiles
-from paper_repro.report.verdict import explore, judge
+from paper_repro.report.verdict import judge
 from tests import rows
 
 END = {"deviation_from_half": 0.003, "total_variation": 0.0127, "deviation_from_optimal_d": 0.1}
@@ -62,7 +62,8 @@ def row(means, comparable=True, experiment="mnist", exploration=False, at_02=Non
     made.comparable, paper = comparable, PAPER[experiment].mean
     if means and comparable:
         judged = judge(means, paper, margin(experiment))
-        made.verdict = explore(means, paper, 5) if exploration else judged
+        kind = "exploration" if exploration else judged.kind
+        made.verdict = judged.model_copy(update={"kind": kind})
     return made
 
 
@@ -152,10 +153,10 @@ def test_a_run_that_bears_everything_out(verdicts):
     expected = {
         "table1_mnist": ("reproduced", {"mean": 225.0}),
         "table1_tfd": ("not run", {"mean": None}),
-        "best_of_table1_mnist": ("holds", {"distance": 11.0, "low": 9.826, "high": 12.174, "n": 5}),
+        "best_of_table1_mnist": ("holds", {"distance": 11.0, "low": 9.826, "high": 12.174}),
         "above_retrained_mnist": ("not measured", {"dbn": None}),
         "second_of_table1_tfd": ("not run", {"mean": None}),
-        "no_memorisation": ("holds", {"copies": 0.005, "n": 1, "p_value": 0.0044}),
+        "no_memorisation": ("holds", {"copies": 0.005, "p_value": 0.0044}),
         "stronger_gradients": ("holds", {"least": 3.0, "first_least": 4.0, "first_most": 4.0}),
         "one_half_in_one_dimension": ("holds", {"farthest": 0.003, "total_variation": 0.0127}),
         "smooth_interpolation": ("holds", {"finer": 9.5, "first": 4.6}),
@@ -197,13 +198,13 @@ def test_exploration_ranks_nothing(verdicts):
 def test_a_claim_on_curves_is_judged_by_its_worst_seed_and_shows_that_one(verdicts):
     found = verdicts(curve=CURVE | {"d_data": [0.9, 0.7, 0.61]}, seed=2)
     worst = found["discriminator_at_one_half"]
-    assert (worst.run, worst.verdict) == ("paper-mnist-2", "does not hold")
+    assert (worst.file, worst.verdict) == ("runs/paper-mnist-2/curve.csv", "does not hold")
     assert worst.values["d_data"] == 0.61
     found = verdicts(curve=CURVE | {"g_grad_norm_minimax": [4.0, 1.0, None]}, seed=1)
     worst = found["stronger_gradients"]
-    assert (worst.run, worst.verdict) == ("paper-mnist-1", "does not hold")
+    assert (worst.file, worst.verdict) == ("runs/paper-mnist-1/curve.csv", "does not hold")
     assert worst.values["least"] == worst.values["first_least"] == 0.5
-    assert (worst.values["first_most"], worst.values["n"]) == (4.0, 5)
+    assert worst.values["first_most"] == 4.0
 
 
 @pytest.mark.parametrize(
@@ -260,8 +261,8 @@ def test_d_is_one_half_at_the_end_of_figure_1(verdicts, farthest, reduced, verdi
 
 def test_copies_in_the_samples_of_one_generator_fail_the_claim_for_all(verdicts):
     found = verdicts(samples=(HONEST, None, COPIES))["no_memorisation"]
-    assert (found.verdict, found.run) == ("does not hold", "paper-mnist-2")
-    assert (found.values["least"], found.values["copies"], found.values["n"]) == (0.005, 0.02, 2)
+    assert (found.verdict, found.values["copies"]) == ("does not hold", 0.02)
+    assert found.file == "runs/paper-mnist-2/sample_checks.json"
 
 
 def test_samples_are_those_of_the_run_that_was_examined(verdicts):

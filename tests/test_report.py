@@ -362,6 +362,21 @@ def test_a_seed_outside_the_protocol_that_diverged_is_none_of_its_seeds(
         assert collect("quick").row("mnist").verdict.finished == finished
 
 
+def test_runs_that_the_protocol_does_not_judge_give_no_verdict(reported, workspace, monkeypatch):
+    monkeypatch.setattr(collecting, "comparable", lambda *_: True)
+    others = {"protocol": {"mnist": {"epochs": 2, "seeds": [5]}}}
+    for seeds in ([0, 1], [0]):
+        workspace.list(mnist=seeds)
+        workspace.files["quick"]["presentation"] = others
+        workspace.write()
+        report("quick")
+        verdict = read_results("quick").row("mnist").verdict
+        assert (verdict.kind, verdict.answer) == ("exploration", None)
+        page = (workspace.folder / "reports/quick/README.md").read_text()
+        assert "Not decided by these runs" in page
+        assert ("The 90 % interval of that difference" in page) == (len(seeds) > 1)
+
+
 def test_an_experiment_of_the_user_s_own_is_no_released_recipe(workspace):
     workspace.files["paper"]["experiments"]["mine"] = workspace.experiment
     workspace.list(mine=[0])

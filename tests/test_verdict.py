@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from paper_repro.report.published import margin
-from paper_repro.report.verdict import answer, distance_interval, explore, judge, mean_interval
+from paper_repro.report.verdict import answer, distance_interval, judge, mean_interval
 
 PAPER, MARGIN = 225.0, 5.5
 
@@ -62,7 +62,7 @@ def spread(centre, sd):
 def test_five_seeds_have_an_answer(centre, sd, expected):
     verdict = judge(spread(centre, sd), PAPER, MARGIN)
     assert verdict.answer == expected
-    assert (verdict.kind, verdict.finished, verdict.planned) == (expected, 5, 5)
+    assert (verdict.kind, verdict.finished) == (expected, 5)
     assert verdict.distance == pytest.approx(centre - 225)
     low, high = verdict.interval
     assert low < verdict.distance < high
@@ -89,12 +89,6 @@ def test_a_seed_that_diverged_counts_and_is_told():
     verdict = judge(means[:4], PAPER, MARGIN, diverged=1)
     assert (verdict.answer, verdict.finished) == ("reproduced", 5)
     assert judge([225.0, 225.1], PAPER, MARGIN, diverged=3).answer == "inconclusive"
-
-
-def test_runs_that_no_protocol_names_have_no_verdict():
-    verdict = explore([218.3, 217.1, 219.9, 218.7], PAPER, 5)
-    assert (verdict.kind, verdict.answer, verdict.planned) == ("exploration", None, 5)
-    assert verdict.distance == pytest.approx(-6.5)
 
 
 @pytest.mark.parametrize("seed_sd", [0.7, 1.0, 1.2])

@@ -37,14 +37,8 @@ def part(name: str) -> Any:
     return read_record(path, PART, again) if path.is_file() else None
 
 
-def gpu() -> dict[str, Any] | None:
-    """Return what ``paper_repro bench --gpu`` measured; None if nothing yet."""
-    found: dict[str, Any] | None = part("gpu")
-    return found
-
-
 def ways(found: dict[str, Any]) -> Markdown:
-    """Return how fast MNIST's update is on a GPU, by the way to make it; `found` as `gpu`'s."""
+    """Return how fast MNIST's update is on a GPU, by the way to make it; `found` is part "gpu"."""
     update, limit = found["update"], found["limits"]["float32_flop_a_second"]
     timed = {name: spread["median"] for name, spread in update["seconds"].items()}
     if "compiled" in found:
@@ -100,19 +94,13 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
     }
 
 
-def epoch_seconds() -> dict[str, float]:
-    """Return what an epoch of each experiment's training takes."""
-    rows = (part("experiments") or {}).get("rows", [])
-    return {row["experiment"]: row["hours"] * 3600 / row["epochs"] for row in rows}
-
-
 def benchmarks_page() -> None:
     """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()
     if parts is None:
         raise UserError(f"{FOLDER}: nothing measured yet; run `make bench`")
     errors = parts["parzen"]["largest_error_nats"]
-    on_gpu = gpu()
+    on_gpu = part("gpu")
     shown = text(
         "benchmarks.md.j2",
         parts=parts,

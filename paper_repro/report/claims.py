@@ -57,7 +57,7 @@ def _judged_row(row: Row | None) -> dict[str, Any]:
 
 def _of(run: RunFiles, name: str) -> dict[str, Any]:
     """Return where one of a run's numbers is from, seen from the page."""
-    return {"run": run.run.key, "file": f"runs/{run.run.key}/{name}"}
+    return {"file": f"runs/{run.run.key}/{name}"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Evidence:
         error = 0.0 if experiment == "mnist" else other.se
         interval = distance_interval(numbers, other.mean, error)
         low, high = interval or (None, None)
-        values = {"distance": row.mean - other.mean, "low": low, "high": high, "n": len(numbers)}
+        values = {"distance": row.mean - other.mean, "low": low, "high": high}
         if not row.comparable:
             verdict = "not comparable"
         elif row.verdict.kind == "exploration":
@@ -187,12 +187,11 @@ def second_of_table1_tfd(evidence: Evidence) -> dict[str, Any]:
 
 
 def no_memorisation(evidence: Evidence) -> dict[str, Any]:
-    """Return the share of copies among the samples of the run that has most, beside the least."""
+    """Return the share of copies among the samples of the run that has most."""
     found = evidence.looked_at
     run = max(found, key=lambda one: found[one]["memorisation"]["copies"])
     most = found[run]["memorisation"]
-    least = min(one["memorisation"]["copies"] for one in found.values())
-    values = dict(most) | {"samples": found[run]["samples"], "least": least, "n": len(found)}
+    values = dict(most) | {"samples": found[run]["samples"]}
     return _holds(most["copies"] <= most["copies_allowed"]) | {"values": values} | _of(run, SAMPLES)
 
 
@@ -210,7 +209,7 @@ def stronger_gradients(evidence: Evidence) -> dict[str, Any]:
         return {"verdict": "not measured"} | _of(run, "curve.csv")
     first = [ratios(other).iloc[0] for other in evidence.runs]
     values = {"least": found.min(), "epochs": len(found)}
-    values |= {"first_least": min(first), "first_most": max(first), "n": len(first)}
+    values |= {"first_least": min(first), "first_most": max(first)}
     return _holds(bool(found.min() > 1)) | {"values": values} | _of(run, "curve.csv")
 
 

@@ -16,7 +16,7 @@ from paper_repro.diagnostics.parzen_audit import AUDIT, Audit
 from paper_repro.figures.figure1 import FIGURE1
 from paper_repro.figures.mixing import MIXING
 from paper_repro.pipeline.presentation import ABLATIONS, presentation, report_stage, reported
-from paper_repro.report.benchmarks import epoch_seconds, sampling_seconds
+from paper_repro.report.benchmarks import sampling_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.measurements import (
     CONSECUTIVE,
@@ -47,7 +47,7 @@ from paper_repro.report.results import (
     results_path,
 )
 from paper_repro.report.run_files import RunFiles
-from paper_repro.report.verdict import answer, distance_interval, explore, judge, mean_interval
+from paper_repro.report.verdict import answer, distance_interval, judge, mean_interval
 
 C = TypeVar("C", bound=Closed)
 FEWEST_OF_TREND = 10  # validation estimates that a straight line is fitted to
@@ -151,7 +151,6 @@ class Collected:
             seed=run.seed,
             epochs=training["epochs"],
             updates=training["updates"],
-            parameters=training["parameters"],
             best_epoch=epoch,
             selected=which,
             sigma=found.sigma.dropna().tolist(),
@@ -189,13 +188,16 @@ class Collected:
         if row.length:
             return Verdict(kind="interim")
         if model in OTHERS:
-            return _documented(model, trained[0].parameters)
+            documented = (released_recipe(model, model) or {}).get("documented", {})
+            as_documented = documented.items() <= trained[0].parameters.items()
+            return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
         if row.paper is None:
             return Verdict(kind="no published number")
         row.margin = margin(name)
         numbers = [seed.number for seed in row.seeds]
         if protocol and not any(judged):
-            return explore(numbers, row.paper.mean, len(protocol.seeds))
+            found = judge(numbers, row.paper.mean, row.margin)
+            return found.model_copy(update={"kind": "exploration"})
         diverged = sum(
             files.record["status"] == "diverged"
             and (protocol is None or files.run.seed in protocol.seeds)
@@ -203,7 +205,7 @@ class Collected:
         )
         row.verdict = judge(numbers, row.paper.mean, row.margin, diverged=diverged)
         row.alternatives = _alternatives(row, row.paper.mean, row.margin)
-        return row.verdict.model_copy(update={"grid_decides": bool(row.opposite)})
+        return row.verdict
 
     def changed(self, files: RunFiles) -> list[str]:
         """Return in what a run, and the one that it is stacked on, differ from the released one."""
@@ -253,32 +255,24 @@ class Collected:
 
     def mixing(self) -> list[Mixes]:
         """Return how the samples of those runs follow each other that were followed."""
-        timed = self.params.profile == "paper"  # by its recipes alone
-        steps, epochs = (sampling_seconds(), epoch_seconds()) if timed else ({}, {})
-        found = []
-        for name in self.shown.mixing:
-            files = next(files for files in self.listed if files.run.experiment == name)
-            if files.trained:
-                whole = epochs[name] * files.training["epochs"] if name in epochs else None
-                found.append(
-                    Mixes(
-                        run=files.run.key,
-                        experiment=name,
-                        measured=files.measured("mixing.json", MIXING),
-                        seconds_a_step=steps.get(name, {}),
-                        seconds_to_train=whole,
-                    )
-                )
-        return found
+        steps = sampling_seconds() if self.params.profile == "paper" else {}  # by its recipes alone
+        first = {files.run.experiment: files for files in reversed(self.listed)}
+        return [
+            Mixes(
+                run=first[name].run.key,
+                experiment=name,
+                measured=first[name].measured("mixing.json", MIXING),
+                seconds_a_step=steps.get(name, {}),
+            )
+            for name in self.shown.mixing
+            if first[name].trained
+        ]
 
     def audit(self) -> Audit | None:
         """Return the audit of the measure, if there is one of these runs."""
-        for files in self.listed:
-            if files.has("parzen_audit.json"):
-                found = read_record(files.run.folder / "parzen_audit.json", AUDIT)
-                if found["status"] == "ok":
-                    return found
-        return None
+        name = "parzen_audit.json"
+        found = (f.measured(name, AUDIT) for f in self.listed if f.trained and f.has(name))
+        return next(found, None)
 
 
 def _as(model: type[C], rows: pd.DataFrame) -> list[C]:
@@ -320,13 +314,6 @@ def length_lacked(experiment: str, seeds: list[Seed]) -> int | None:
     """Return how many epochs a recipe has where a run has fewer; None where none has."""
     length: int = (released_recipe(experiment, experiment) or {}).get("length", 0)
     return length if any(seed.epochs < length for seed in seeds) else None
-
-
-def _documented(model: str, parameters: dict[str, Any]) -> Verdict:
-    """Return by what recipe another model of Table 1 is."""
-    documented = (released_recipe(model, model) or {}).get("documented", {})
-    as_documented = documented.items() <= parameters.items()
-    return Verdict(kind="documented recipe" if as_documented else "adapted recipe")
 
 
 def _failed(files: RunFiles) -> Failed:

@@ -38,7 +38,6 @@ def filled(old: str) -> str:
         "unlisted": [name for name, found in seeds.items() if not found],
         "mnist_seeds": seeds["mnist"],
         "training_images": reference["test_mean"] if reference else None,
-        "here": "reports/paper/",
         "rule": "reports/paper/README.md#the-rule-for-verdicts",
     }
     return f"{before}{BEGIN}\n\n{text('readme.md.j2', **shown)}\n{END}{after}"

@@ -97,9 +97,10 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     """Return each run, and each experiment's mean over several, beside the release's.
 
     A run is the same if seed, recipe and data are and the number differs by less than `SAME` nats;
-    else it is within the spread of the release's own reruns or not, if that is known. A mean is the
-    same if it is of the same runs. Else it agrees if Welch's 90 % interval of the difference lies
-    within the margin of the rule for numbers, differs if it lies outside, and is undecided else.
+    else it is within the spread of the release's own reruns or not, if that is known. A mean is
+    compared with that of the release's runs by the same recipe, on the same data. It is the same if
+    it is of the same runs. Else it agrees if Welch's 90 % interval of the difference lies within
+    the margin of the rule for numbers, differs if it lies outside, and is undecided else.
     """
     published = read_release(profile)
     if published is None:
@@ -107,17 +108,17 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
     lines: list[AgainstRelease] = []
     for row in rows:
         recipes = {seed.recipe_sha256 for seed in row.seeds}
-        # The same run of other data is another entry; one of this recipe comes before it.
-        listed = [run for run in published.runs if run.experiment == row.experiment]
-        listed.sort(key=lambda run: run.recipe_sha256 in recipes)
-        theirs = {run.run: run for run in listed}
+        theirs = {
+            run.run: run
+            for run in published.runs
+            if run.experiment == row.experiment and run.recipe_sha256 in recipes
+        }
         found = [_run(seed, theirs.get(seed.run)) for seed in row.seeds]
         lines += found
         counted = {seed.run for seed in row.counted}
         if len(counted) < len(row.seeds):  # the mean is over the runs of ten chains
             theirs = {name: run for name, run in theirs.items() if name in counted}
-        alone = [line.name for line in found] == list(theirs) and len(found) == 1
-        if row.mean is not None and theirs and not alone:
+        if row.mean is not None and theirs and len(theirs.keys() | counted) > 1:
             kinds = [line.kind for line in found if line.name in counted]
             same = kinds == ["same"] * len(theirs)
             numbers = [run.number for run in theirs.values()]
@@ -126,8 +127,8 @@ def compared(profile: str, rows: list[Row]) -> list[AgainstRelease]:
 
 
 def _run(seed: Seed, theirs: ReleasedRun | None) -> AgainstRelease:
-    """Return a run beside the release's of the same name, if that is of the same recipe."""
-    if theirs is None or theirs.recipe_sha256 != seed.recipe_sha256:
+    """Return a run beside the release's of the same name and recipe."""
+    if theirs is None:
         return AgainstRelease(name=seed.run, ours=seed.number, released=None, kind="no counterpart")
     distance = seed.number - theirs.number
     kind: Kind = "same" if abs(distance) < SAME else "another number"
@@ -143,7 +144,7 @@ def _mean(row: Row, mean: float, released: list[float], *, same: bool) -> Agains
     """Return an experiment's mean beside that of the release's runs, maybe of the same ones."""
     interval, kind = None, "same" if same else "undecided"
     if not same:
-        interval = welch_interval([seed.number for seed in row.seeds], released)
+        interval = welch_interval([seed.number for seed in row.counted], released)
     if interval and row.experiment in PAPER:
         kind = KINDS[answer(interval, margin(row.experiment))]
     theirs = statistics.fmean(released)

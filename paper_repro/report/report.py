@@ -37,7 +37,7 @@ from paper_repro.report.results import Claim, Release, Results, Row, json_schema
 from paper_repro.report.run_files import RunFiles, run_files
 from paper_repro.report.step_sizes import compared, step_sizes
 from paper_repro.report.templating import notes, text, write_page
-from paper_repro.report.verdict import ROUNDING, SEEDS, explore, judge
+from paper_repro.report.verdict import ROUNDING, SEEDS, judge
 
 FIRST_LENGTH, WINDOW = 1500, 100  # epochs, see reports/paper/protocol.md; and those of a mean
 
@@ -174,16 +174,15 @@ def drawings(results: Results, listed: dict[str, RunFiles]) -> dict[str, Callabl
     if results.mixing:
         mixing = {tables.model_of(results, m.experiment): m.measured for m in results.mixing}
         found["mixing"] = partial(draw_mixing, mixing)
-    for row in rows:
-        means = [
-            {"run": seed.run, "grid": GRIDS[grid].short, "nats": by["first_images"]}
-            for seed in row.seeds
-            if seed.sets and not row.other_model
-            for grid, by in seed.sets.grids.items()
-        ]
-        if means:
-            points, theirs = pd.DataFrame(means), _comparable_mean(row)
-            found["sigma_grids"] = partial(draw_grids, points, number=theirs, margin=row.margin)
+    means = [
+        {"run": seed.run, "grid": GRIDS[grid].short, "nats": by["first_images"]}
+        for seed in (mnist.seeds if mnist else [])
+        if seed.sets
+        for grid, by in seed.sets.grids.items()
+    ]
+    if mnist and means:
+        points, theirs = pd.DataFrame(means), _comparable_mean(mnist)
+        found["sigma_grids"] = partial(draw_grids, points, number=theirs, margin=mnist.margin)
     if results.audit:
         found["parzen_audit"] = partial(draw_audit, results.audit)
     return found
@@ -233,7 +232,7 @@ def draw(results: Results, listed: dict[str, RunFiles], folder: Path) -> dict[st
     kept = {folder / f"{name}{form}" for name in drawn for form in (".png", ".pdf")}
     for stale in set(folder.iterdir()) - kept:
         stale.unlink()
-    return shown | {"forest": "forest" in drawn}
+    return shown | {name: name in drawn for name in ("forest", "sigma_grids")}
 
 
 def _first(
@@ -272,20 +271,15 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "unstated": [one["topic"] for one in deviations if "not stated" in one["text"]],
         "bibliography": Markdown(textwrap.indent(bibliography(), "    ")),
         # The rule for verdicts, and where it is seen from the page.
-        "protocol": presentation(read_params(results.profile)).protocol,
-        "last": {
-            row.experiment: explore([s.last_test_mean for s in row.seeds], row.paper.mean)
-            for row in results.own
-            if row.verdict.kind == "exploration" and row.paper
-        },
+        "exploratory": any(row.verdict.kind == "exploration" for row in results.own),
         "margins": {name: f"{margin(name):g}" for name in PAPER},
         "rounding": ROUNDING,
         "seeds": SEEDS,
-        "here": "",
         "rule": "#the-rule-for-verdicts",
         "shorter": _at_first_length(mnist, results.profile),
         # Other grids of σ, and MNIST's mean by the authors'.
         "sets": any(seed.sets for _, seed in results.seeds),
+        "grids": GRIDS,
         "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
         "by_fine_grid": means.get(FINE_GRID),
         # How the other models of Table 1 were sampled, and how far their chains differ.

@@ -17,13 +17,14 @@ from paper_repro.core.params import read_params
 from paper_repro.core.records import DataRecord, read_record
 from paper_repro.core.runs import repro, runs
 from paper_repro.diagnostics.parzen_audit import Audit
-from paper_repro.diagnostics.sample_sets import PROTOCOL_GRIDS
+from paper_repro.diagnostics.sample_sets import GRIDS, PROTOCOL_GRIDS
 from paper_repro.figures.figure1 import Figure1
 from paper_repro.figures.mixing import Mixing
 from paper_repro.pipeline.presentation import report_stage
 
 M = TypeVar("M", bound=BaseModel)
 Answer = Literal["reproduced", "not reproduced", "inconclusive"]
+Unanswered = Literal["not run", "diverged", "not comparable", "exploration", "interim"]
 Status = Literal["ok", "not run", "diverged"]
 
 
@@ -111,7 +112,6 @@ class Seed(Closed):
     last_test_mean: float
     last_test_se: float
     thinned: Estimate | None
-    parameters: dict[str, int]
     recipe_sha256: str
     weights_sha256: str | None
     sets: Sets | None
@@ -121,29 +121,16 @@ class Seed(Closed):
 class Verdict(Closed):
     """What is said of a number by the rule that the page prints.
 
-    `distance` is ours minus the paper's, `interval` its 90 % interval. `finished` of `planned`
-    seeds are trained or have diverged. `grid_decides` says that another grid of σ would have the
-    opposite answer.
+    `distance` is ours minus the paper's, `interval` its 90 % interval. `finished` seeds are trained
+    or have diverged.
     """
 
     kind: (
-        Answer
-        | Literal[
-            "not run",
-            "diverged",
-            "not comparable",
-            "no published number",
-            "exploration",
-            "interim",
-            "adapted recipe",
-            "documented recipe",
-        ]
+        Answer | Unanswered | Literal["no published number", "adapted recipe", "documented recipe"]
     )
     distance: float | None = None
     interval: tuple[float, float] | None = None
     finished: int = 0
-    planned: int | None = None
-    grid_decides: bool = False
 
     @property
     def answer(self) -> Answer | None:
@@ -225,12 +212,12 @@ class Row(Closed):
         }
 
     @property
-    def opposite(self) -> list[Alternative]:
+    def opposite(self) -> list[str]:
         """The grids of σ, among those that the protocol names, by which the answer would turn."""
         turned = {"reproduced": "not reproduced", "not reproduced": "reproduced"}
         said = turned.get(self.verdict.kind)
         named = [other for other in self.alternatives if other.grid in PROTOCOL_GRIDS]
-        return [other for other in named if said and other.answer == said]
+        return [GRIDS[other.grid].short for other in named if said and other.answer == said]
 
     @property
     def listed(self) -> bool:
@@ -241,28 +228,16 @@ class Row(Closed):
 class Claim(Closed):
     """A statement of the paper, or a question of ours, as measured; its text is in claims.yaml.
 
-    `run` is the one that the numbers are of, if they are one run's; `file` is where they are from,
-    seen from the report's folder.
+    `file` is where the numbers are from, seen from the report's folder.
     """
 
     id: str
-    verdict: Literal[
-        "reproduced",
-        "not reproduced",
-        "inconclusive",
-        "exploration",
-        "interim",
-        "holds",
-        "does not hold",
-        "undecided",
-        "too few seeds",
-        "not comparable",
-        "not measured",
-        "not run",
-        "diverged",
-    ]
+    verdict: (
+        Answer
+        | Unanswered
+        | Literal["holds", "does not hold", "undecided", "too few seeds", "not measured"]
+    )
     values: dict[str, float | int | None] = {}
-    run: str | None = None
     file: str = "results.json"
 
 
@@ -296,15 +271,13 @@ class Variant(Closed):
 class Mixes(Closed):
     """How the samples of a run follow each other; what that costs, if it was timed.
 
-    `seconds_a_step` is for one chain and for many together, by their number. `seconds_to_train` are
-    those of the whole training by the time of an update, on the same machine.
+    `seconds_a_step` is for one chain and for many together, by their number.
     """
 
     run: str
     experiment: str
     measured: Mixing
     seconds_a_step: dict[str, float]
-    seconds_to_train: float | None
 
 
 class Inputs(Closed):

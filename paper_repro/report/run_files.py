@@ -22,7 +22,7 @@ from paper_repro.evaluation.evaluate import EVALUATION, Evaluation, metrics
 from paper_repro.evaluation.trained_run import WEIGHTS, measure_of
 from paper_repro.figures.figure2 import FIGURE2
 from paper_repro.figures.figure3 import FIGURE3
-from paper_repro.pipeline.presentation import checked_runs, presentation, report_stage
+from paper_repro.pipeline.presentation import ABLATIONS, checked_runs, presentation, report_stage
 from paper_repro.pipeline.run_list import run_list_path
 
 STAGES = {"evaluation.json": "evaluate", "generator.json": "weights"}  # else as the file
@@ -182,7 +182,8 @@ def run_files(params: Params) -> list[RunFiles]:
     for key, run in listed.items():
         due = DIAGNOSED if key in diagnosed else CHECKED if key in checked else frozenset()
         independent = family_in(params, run.experiment).independent
-        due |= {"figure2.json"} if independent else set()
+        drawn = independent and (params.profile != ABLATIONS or key == first[run.experiment])
+        due |= {"figure2.json"} if drawn else set()
         due |= {"walk.json"} if measure_of(params, run).walk else set()
         published = key in shown.published
         found.append(RunFiles(run, published, due, chains=not independent, locked=locked))

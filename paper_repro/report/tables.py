@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from paper_repro.core.titles import title
-from paper_repro.diagnostics.sample_sets import GRIDS
 from paper_repro.evaluation.trained_run import WalkChoice
 from paper_repro.report import escaping
 from paper_repro.report.content import content
@@ -198,11 +197,6 @@ def _keys(values: Mapping[Any, Any], place: str = "") -> dict[str, str]:
 def machine(run: ReleasedRun) -> str:
     """Return what a published run was trained on: of a CPU, with the threads that sum."""
     return f"{run.device}, {run.threads} threads" if run.device.startswith("CPU") else run.device
-
-
-def opposite(row: Row) -> list[str]:
-    """Return the protocol's grids of σ by which a verdict would be the opposite one."""
-    return [GRIDS[other.grid].short for other in row.opposite]
 
 
 def time(found: Mixes, steps: float, chains: int = 1) -> str:

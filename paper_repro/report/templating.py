@@ -47,7 +47,6 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         "printed": nats.printed,
         "signed": nats.signed,
         "between": nats.between,
-        "value": lambda value: f"{value:.4f}".replace("-", "−"),
         "duration": nats.duration,
         "commit": nats.commit,
         "title_of": tables.title_of,

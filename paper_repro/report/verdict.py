@@ -73,13 +73,4 @@ def judge(means: Sequence[float], number: float, margin: float, *, diverged: int
         told = interval if len(means) >= FEWEST else None
         kind = answer(told, margin) if told else "inconclusive"
     distance = statistics.fmean(means) - number
-    return Verdict(
-        kind=kind, distance=distance, interval=interval, finished=finished, planned=SEEDS
-    )
-
-
-def explore(means: Sequence[float], number: float, seeds: int | None = None) -> Verdict:
-    """Return what is said of runs that no protocol judges, one of so many `seeds`."""
-    interval = distance_interval(means, number)
-    distance = statistics.fmean(means) - number
-    return Verdict(kind="exploration", distance=distance, interval=interval, planned=seeds)
+    return Verdict(kind=kind, distance=distance, interval=interval, finished=finished)
