@@ -12,10 +12,6 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def softplus(x):
-    return np.logaddexp(0, x)
-
-
 def maxout_forward(h, pieces):
     """Unit j is the maximum over columns j*pieces ... j*pieces+pieces-1; also which won."""
     n, columns = h.shape

@@ -80,34 +80,6 @@ def tiny(*sizes):
     return dbn.Rbm(*(torch.randn(size, generator=draw) for size in (sizes, *sizes)))
 
 
-def test_an_update_is_on_average_the_gradient_of_the_likelihood(float64):
-    """With chains at equilibrium."""
-    machine = tiny(3, 2)
-    parameters = list(vars(machine).values())
-    data = torch.tensor([[1.0, 0, 1]])
-    v, h = binary(3), binary(2)
-
-    def log_likelihood(*parameters):
-        joint = -energy(v, h, *parameters)  # (8, 4)
-        log_p = torch.logsumexp(joint, 1) - torch.logsumexp(joint.flatten(), 0)
-        return log_p[(v == data).all(1)].squeeze()
-
-    expected = torch.func.grad(log_likelihood, (0, 1, 2))(*parameters)
-    joint = torch.softmax(-energy(v, h, *parameters).flatten(), 0).reshape(8, 4)
-    found = [torch.zeros_like(parameter) for parameter in parameters]
-    for j, state in enumerate(h):
-        p_visible = machine.visible(state[None])[0]
-        for one in v:
-            p = joint[:, j].sum() * torch.where(one > 0, p_visible, 1 - p_visible).prod()
-            moved = copy.deepcopy(machine)
-            # 0 is under any probability, 1 under none: this makes the chain's image `one`.
-            moved.update(data, state[None], 1.0, (1 - one)[None], torch.ones(1, 2))
-            for total, new, old in zip(found, vars(moved).values(), parameters, strict=True):
-                total += p * (new - old)
-    for ours, exact in zip(found, expected, strict=True):
-        torch.testing.assert_close(ours, exact)
-
-
 def test_the_gap_of_free_energy_is_its_definition(float64):
     """F(v) = −log Σ_h exp(−E(v, h)), by the list of all h."""
     machine = tiny(3, 2)

@@ -18,6 +18,7 @@ from paper_repro.data import places
 from paper_repro.data.catalogue import CIFAR10, Hash
 from paper_repro.data.cifar10 import BATCHES, BINARY, FILES, PYTHON, RECORD, parse_batch
 from paper_repro.data.fetch import fetch_sources
+from paper_repro.data.prepare import split_cifar10
 from tests.small import ROOT
 
 
@@ -145,6 +146,13 @@ def test_a_damaged_form_is_named_with_both_hashes_and_nothing_is_written(root, f
     ):
         fetch()
     assert not Path("data").exists()
+
+
+def test_the_last_training_batch_is_for_validation():
+    found = split_cifar10(KEPT).parts
+    *train, valid, test = map(parse_batch, KEPT.values())
+    expected = {"train": np.concatenate(train), "valid": valid, "test": test}
+    assert all(np.array_equal(found[part], images) for part, images in expected.items())
 
 
 def test_each_damaged_file_is_named_an_archive_beside_an_intact_folder_too(root, capsys):

@@ -64,9 +64,3 @@ def test_without_data_every_stage_passes_on_why(workspace):
     pictures = {path.name: path.stat().st_size for path in workspace.run.folder.glob("*.png")}
     assert {"figure2.png", "figure3.png"} <= pictures.keys()
     assert min(pictures.values()) > 1000
-
-
-def test_a_damaged_record_of_the_data_is_named(workspace, refused):
-    path = processed_folder("quick", "mnist") / "dataset.json"
-    path.write_text('{"name": "mnist"}')
-    assert f"{path}: status: Field required" in refused("train", workspace.key)

@@ -200,12 +200,6 @@ def test_an_edit_while_queued_is_refused_and_a_dependent_cancelled(nodes, lab, c
     assert f"jobs/{FIRST}.log" in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_a_wrong_partition_is_sbatch_s_own_line(nodes, lab, refused):
-    said = refused("submit", TARGET, "--sbatch=--partition=nope")
-    assert "sbatch: error: invalid partition specified: nope" in said
-
-
 def stamp(key):
     """What a job of a run trains by now."""
     return read_state(key).stamp

@@ -1,6 +1,5 @@
 import json
 import re
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from paper_repro.data import fallbacks
 from paper_repro.diagnostics.digit_classifier import Classifier, train_classifier
 from paper_repro.evaluation.trained_run import open_run
 from paper_repro.figures import figure3 as module
-from paper_repro.figures.figure3 import DRAWS, IMAGES, choose, figure3, interpolate
+from paper_repro.figures.figure3 import DRAWS, choose, figure3
 from paper_repro.gan.model import recipe
 from paper_repro.gan.model.noise import draw_noise
 from paper_repro.training.train import train
@@ -82,17 +81,6 @@ def test_the_end_is_the_first_sure_draw_or_the_most_probable(of_4, draw, sure):
     probabilities[:, 4] = torch.tensor(of_4, dtype=torch.float64)
     expected = {"digit": 4, "draw": draw, "probability": of_4[draw], "sure": sure}
     assert choose(probabilities, 4) == expected
-
-
-def test_the_line_has_equal_steps_and_exact_ends():
-    ends = torch.tensor([[0.1, -1.0], [1.3, 1.0], [0.3, 7.0]])
-    points = interpolate(ends)
-    assert points.shape == (2 * (IMAGES - 1) + 1, 2)
-    assert torch.equal(points[[0, 10, 20]], ends)
-    for segment, (start, end) in enumerate(pairwise(ends)):
-        for step in range(11):
-            expected = start + (end - start) * step / 10
-            torch.testing.assert_close(points[10 * segment + step], expected)
 
 
 @pytest.mark.parametrize(("n", "channels"), [(6, 3), (7, 1), (3, 1)])

@@ -88,11 +88,3 @@ def test_the_band_is_the_paper_s_number_plus_or_minus_the_margin(axes, margin):
     lines = [part.get_segments()[0] for part in drawn.collections if part not in bands]
     upright = {line[0, 0] for line in lines if line[0, 0] == line[1, 0]}  # else an interval
     assert upright == {225.0}
-
-
-def test_one_seed_alone_can_be_drawn_and_bytes_repeat(axes, tmp_path):
-    pictures = []
-    for _ in range(2):
-        axes(MARKS[:1] + MARKS[2:3])
-        pictures.append((tmp_path / "forest.png").read_bytes())
-    assert pictures[0] == pictures[1]

@@ -353,13 +353,6 @@ def test_a_variant_on_other_data_is_not_measured_by_its_base(files):
     assert keys == {"paper-dbn-0": "dbn", "paper-dbn_tfd-0": "tfd"}
 
 
-def test_epochs_hold_short_last_batches(params):
-    e = recipe.experiment(params, "mnist")
-    assert [e.updates_per_epoch(n) for n in (50_000, 50_001)] == [500, 501]
-    k2 = e.model_copy(update={"update": "alternating", "k": 2})
-    assert k2.updates_per_epoch(50_100) == 251
-
-
 def test_a_record_s_recipe_is_read_by_the_same_rules(params, tmp_path):
     values = recipe.experiment(params, "mnist").model_dump(mode="json")
     assert recorded(values, tmp_path) == recipe_of(params, "mnist")

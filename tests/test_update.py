@@ -8,6 +8,7 @@ from paper_repro.gan.noise_and_masks import draw_masks
 from paper_repro.gan.update import GRADIENT_NORMS, Trainer
 from tests import reference
 from tests.small import small_experiment, small_values
+from tests.test_joint_update import data
 
 STEPS = 100
 
@@ -21,10 +22,6 @@ def relative(ours, theirs):
         np.abs(a.detach().numpy() - b).max() / np.abs(b).max()
         for a, b in zip(ours, theirs, strict=True)
     )
-
-
-def data(n=200, d=20):
-    return torch.rand(n, d, generator=stream_rng(5, "data"))
 
 
 class Start:
@@ -99,17 +96,6 @@ def test_alternating_update_is_algorithm_1(float64, k):
         g_grad, _ = reference.joint_gradients(g, d, x.numpy()[:10], z, both, 5)
         g, g_v = reference.momentum_step(g, g_v, g_grad, 0.1, 0.5)
     assert start.difference(g, d) < 1e-9
-
-
-def test_a_short_last_batch_is_a_mean_over_its_own_examples(float64):
-    start = Start(small_experiment())
-    g, d = start.parameters
-    start.trainer.update(data()[:3], 0.1, 0.5)
-    z, m = start.noise(3), start.masks(6)
-    g_grad, d_grad = reference.joint_gradients(g, d, data()[:3].numpy(), z, m, 5)
-    g, _ = reference.momentum_step(g, zeros(g), g_grad, 0.1, 0.5)
-    d, _ = reference.momentum_step(d, zeros(d), d_grad, 0.1, 0.5)
-    assert start.difference(g, d) < 1e-12
 
 
 @pytest.mark.parametrize("update", ["simultaneous", "alternating"])

@@ -89,16 +89,3 @@ def test_a_seed_that_diverged_counts_and_is_told():
     verdict = judge(means[:4], PAPER, MARGIN, diverged=1)
     assert (verdict.answer, verdict.finished) == ("reproduced", 5)
     assert judge([225.0, 225.1], PAPER, MARGIN, diverged=3).answer == "inconclusive"
-
-
-@pytest.mark.parametrize("seed_sd", [0.7, 1.0, 1.2])
-@pytest.mark.parametrize(("gap", "expected"), [(0.0, "reproduced"), (11.0, "not reproduced")])
-def test_the_rule_is_right_in_19_of_20_cases(seed_sd, gap, expected):
-    """By simulation: five seeds of ten sets each, the paper's number one rounded run more."""
-    draw, right, times = np.random.default_rng(0), 0, 1000
-    for _ in range(times):
-        paper = round(225 + draw.uniform(-0.5, 0.5) + math.hypot(seed_sd, 1) * draw.normal())
-        sd = math.hypot(seed_sd, 1 / math.sqrt(10))
-        seeds = (225 - gap + sd * draw.standard_normal(5)).tolist()
-        right += judge(seeds, paper, MARGIN).answer == expected
-    assert right >= 0.95 * times
