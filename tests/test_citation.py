@@ -48,7 +48,7 @@ def results(monkeypatch):
         (lambda c: "", "must hold a mapping"),
         (lambda c: "a: [", "not valid YAML"),
         (lambda c: c.replace("license: MIT\n", ""), "license: no such key"),
-        (lambda c: c.replace("date-released: 2", "date-released: soon 2"), "must be a date"),
+        (lambda c: c.replace('date-released: "2', 'date-released: "soon 2'), "must be a date"),
         (lambda c: c.replace("arXiv:1406.2661", "arXiv:1"), "none is arXiv:1406.2661"),
     ],
 )

@@ -5,18 +5,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 
-from paper_repro.core import provenance
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.files import write_json
 from paper_repro.core.params import read_params
-from paper_repro.core.records import write_record
 from paper_repro.core.runs import runs
 from paper_repro.forecast import duration as estimate
 from paper_repro.forecast import plan as planning
 from paper_repro.forecast import stages
-from paper_repro.report.benchmarks import FOLDER
+from paper_repro.report import release as releasing
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.loop import Loop
 from paper_repro.training.train import train
@@ -75,25 +72,22 @@ def test_absent_data_is_no_promise_that_nothing_follows(planned, workspace, monk
     assert "if the data can be had" in planned(ALL)
 
 
-def test_an_experiment_is_timed_once_and_not_where_the_benchmarks_know_it(workspace, monkeypatch):
-    workspace.list("paper", mnist=[0, 1])
-    workspace.prepare(profile="paper")
+def test_an_experiment_is_timed_once_and_not_where_the_release_of_its_recipe_knows_it(
+    workspace, monkeypatch
+):
+    workspace.list(mnist=[0, 1])
     timed = []
     monkeypatch.setattr(estimate, "seconds_per_update", lambda *_: timed.append("mnist") or 60.0)
-    params = read_params()
+    params = read_params("quick")
     listed = list(runs(params).values())
-    on_this = planning._training(params, listed, set())[0]
+    told, _ = planning._training(params, listed, set())
     assert timed == ["mnist"]
-    assert "about 29.0 min on" in on_this  # 28 updates, and a minute for what follows
-    here = provenance.hardware(torch.device("cpu"))
-    row = {"experiment": "mnist", "seconds_an_update": {"median": 120.0}}
-    write_record(FOLDER / "experiments.json", {"rows": [row]})
-    write_record(FOLDER / "summary.json", {"provenance": here})
-    assert "about 57.0 min on" in planning._training(params, listed, set())[0]
+    assert "about 29.0 min on" in told  # 28 updates, and a minute for what follows
+    release = SimpleNamespace(runs=[SimpleNamespace(experiment="mnist", seconds=1400.0)])
+    monkeypatch.setattr(releasing, "read_release", lambda profile: release)
+    assert "about 47.7 min on" in planning._training(params, listed, set())[0]
     assert timed == ["mnist"]
-    assert planning._training(params, listed, {"mnist"})[0] == on_this  # a recipe of one's own
-    write_record(FOLDER / "summary.json", {"provenance": here | {"device": "another"}})
-    assert planning._training(params, listed, set())[0] == on_this
+    assert planning._training(params, listed, {"mnist"})[0] == told  # a recipe of one's own
 
 
 @pytest.fixture

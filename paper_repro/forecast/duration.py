@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from paper_repro.core import provenance
 from paper_repro.core.dataset import Dataset
 from paper_repro.core.families import Family
 from paper_repro.core.files import sha256_file
@@ -47,24 +46,6 @@ def present_checkpoint(
         known = below.stat()
         start = _sha256(below, known.st_mtime_ns, known.st_size)
     return checkpoint_file(run, recipe, dataset, device, code, start)
-
-
-def benchmarked(device: torch.device) -> dict[str, float]:
-    """Return what ``make bench`` measured, if on such a device: an update's seconds by experiment.
-
-    Raises
-    ------
-    UserError
-        If its numbers are damaged.
-    """
-    from paper_repro.report.benchmarks import part  # all of the report, which a job doesn't need
-
-    summary, experiments = part("summary"), part("experiments")
-    here = provenance.hardware(device)
-    if not summary or not experiments or not here.items() <= summary["provenance"].items():
-        return {}
-    rows = experiments["rows"]
-    return {row["experiment"]: row["seconds_an_update"]["median"] for row in rows}
 
 
 def trial_training(

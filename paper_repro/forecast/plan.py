@@ -73,7 +73,7 @@ def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, d
 
     Parameters
     ----------
-    edited : experiments of which ``make bench`` may have timed another recipe.
+    edited : experiments whose released runs may be of another recipe.
     """
     # Imported here, because a repro with nothing to train should not wait for torch.
     from paper_repro.core import provenance
@@ -87,7 +87,8 @@ def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, d
     from paper_repro.training.train import stage_modules
 
     parts, seconds = [], dict[str, float]()
-    release = read_release(params.profile)
+    # The paper's released runs were made on many machines, some in hours.
+    release = read_release(params.profile) if params.profile != PAPER else None
     released = {run.experiment: run.seconds for run in reversed(release.runs if release else [])}
     rates: dict[str, float] = {}  # by experiment, of which runs differ by their seeds
     for run in runs:
@@ -107,16 +108,12 @@ def _training(params: Params, runs: list[Run], edited: set[str]) -> tuple[str, d
             checkpoint = duration.present_checkpoint(run, recipe, dataset, device, code)
             left = max(left - checkpoint.updates(), 0)
         if left and run.experiment not in rates:
-            if params.profile == PAPER:  # a variant left out there is of its base's size
-                known = duration.benchmarked(device)
-                rate = known.get(run.experiment, known.get(params.base(run.experiment)))
-            else:
-                took = released.get(run.experiment)
-                rate = took / all_updates if took is not None else None
-            if rate is None or run.experiment in edited:
+            took = released.get(run.experiment)
+            if took is None or run.experiment in edited:
                 _tell(f"timing a few updates of {run.experiment}")
-                rate = duration.seconds_per_update(recipe, family, shape, device)
-            rates[run.experiment] = rate
+                rates[run.experiment] = duration.seconds_per_update(recipe, family, shape, device)
+            else:
+                rates[run.experiment] = took / all_updates
         seconds[f"train@{run.key}"] = left * rates.get(run.experiment, 0.0)
         # A stand-in may have fewer images than the data set.
         count = f"{'' if dataset else 'up to '}{left:,}"

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import SingleQuotedScalarString as Quoted
 
 from paper_repro.core.errors import UserError
-from paper_repro.core.files import read_text
+from paper_repro.core.params import read_yaml
 from paper_repro.report.content import content
 from paper_repro.report.escaping import latex
 from paper_repro.report.results import Results
@@ -35,14 +34,7 @@ def read_citation() -> dict[str, Any]:
     UserError
         If it is absent, no YAML, or lacks what is cited.
     """
-    try:
-        found: Any = YAML(typ="safe", pure=True).load(read_text(CITATION))
-    except FileNotFoundError:
-        raise UserError(f"{CITATION}: no such file; restore it with git") from None
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{CITATION}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{CITATION}: must hold a mapping; restore it with git")
+    found = read_yaml(CITATION)
     missing = [name for name in NEEDED if name not in found]
     if missing:
         raise UserError(f"{CITATION}: {missing[0]}: no such key; restore it with git")
