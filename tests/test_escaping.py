@@ -46,7 +46,14 @@ def page(results, name="report.md.j2"):
     release = read_release(results.profile)
     for run in release.runs:
         run.device = run.torch = HOSTILE
-    nothing = {"figure2": {}, "figure3": None, "forest": False, "curves": [], "others": {}}
+    nothing = {
+        "figure2": {},
+        "figure3": None,
+        "forest": False,
+        "sigma_grids": False,
+        "curves": [],
+        "others": {},
+    }
     shown = values(results, release, nothing | {"samples": {}, "mixing": {}}) | {"walks": {}}
     return text(name, **shown, notes={"opening": "", "rest": ""}, explore=False)
 

@@ -26,6 +26,8 @@ from paper_repro.training import checkpoint
 from paper_repro.training.interrupt import on_signals
 from paper_repro.training.train import train
 from tests.small import ROOT, python
+from tests.test_cluster import held_elsewhere
+from tests.test_training import checkpoints, outputs
 
 KEY = "quick-mnist-0"
 OURS = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -48,15 +50,6 @@ def sent(process, number):
 
 def left():
     return [path for path in Path().rglob(".*.tmp*") if path.is_file()]
-
-
-def saved():
-    return sorted(Path("checkpoints").rglob("*.safetensors"))
-
-
-def outputs(workspace):
-    paths = [model_path(KEY), *(workspace.run.folder / f"{n}.csv" for n in ("curve", "validation"))]
-    return [path.read_bytes() for path in paths]
 
 
 # Temporary files.
@@ -86,7 +79,7 @@ def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace
     workspace.change(epochs=60, validate_every=1)
     train(KEY)
     expected = outputs(workspace)
-    for path in (*saved(), model_path(KEY)):
+    for path in (*checkpoints(), model_path(KEY)):
         path.unlink()
     code = (  # a process that has imported everything, once, and makes those to be killed
         "import importlib, os, sys\n"
@@ -117,22 +110,10 @@ def test_kills_at_random_moments_leave_nothing_behind_and_lose_no_byte(workspace
 
 
 def test_a_second_process_is_told_who_trains_the_run(workspace):
-    workspace.change(epochs=1000000)
-    first = started("-m", "paper_repro", "train", KEY, stderr=subprocess.PIPE)
-    try:
-        lock, until = Path("checkpoints", KEY, "lock"), time.monotonic() + 60
-        while not (lock.is_file() and lock.read_text()) and time.monotonic() < until:
-            time.sleep(0.01)
-        with pytest.raises(UserError, match=rf"process {first.pid} on .* is training this run"):
-            train(KEY)
-    finally:
-        first.terminate()
-        said = first.communicate()[1]
-    assert first.returncode == 130
-    assert "the same command goes on from there" in said or "nothing is lost" in said
-    for path in saved():
-        path.unlink()  # it may stand at any epoch
-    workspace.change(epochs=2)
+    told = "process {} on .* is training this run"
+    lock = held_elsewhere(f"checkpoints/{KEY}/lock")
+    with lock as other, pytest.raises(UserError, match=told.format(other)):
+        train(KEY)
     train(KEY)  # a lock is gone with its process
 
 
@@ -169,7 +150,7 @@ def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspac
     workspace.change(epochs=3, validate_every=1)
     train(KEY)
     expected = outputs(workspace)
-    saved()[0].unlink()
+    checkpoints()[0].unlink()
     validate = family.validate
     for epoch in (1, 2, 3):
 
@@ -194,7 +175,7 @@ def test_a_signal_during_a_validation_ends_it_at_once_and_costs_no_byte(workspac
 def resealed(workspace):
     """Call with a change to the tensors and the record of a trained run's checkpoint."""
     train(KEY)
-    (path,) = saved()
+    (path,) = checkpoints()
 
     def change(how):
         tensors, record = load_tensors(path)
@@ -209,7 +190,7 @@ def test_every_damage_to_a_checkpoint_is_noticed(workspace):
     workspace.list(mnist=[0, 1])
     train(KEY)
     train("quick-mnist-1")
-    path, theirs = saved()
+    path, theirs = checkpoints()
     content = path.read_bytes()
     save_tensors(Path("other"), {"x": torch.zeros(1)}, {"no": "checkpoint"})
     cases = [content[: len(content) // 2], bytes(99)]
