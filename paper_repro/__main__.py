@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     of["job"].add_argument("expected", metavar="stamp", help="of the recipe, data and code")
     of["circumstances"].add_argument("profile", nargs="?", default="paper")
     of["bench"].add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    flag("bench", "--gpu", "only training on a GPU: five minutes")
+    flag("bench", "--gpu", "only training on a GPU")
     flag("bench", "--page", "only write the page anew")
     flag("readme", "--check", "only say whether it is current")
     return parser

@@ -184,7 +184,7 @@ def small_gpu_bench(small_bench, monkeypatch):
 def test_bench_on_a_gpu_writes_each_part_that_the_page_then_shows(small_gpu_bench, capsys):
     assert main(["bench", "--gpu", "--device", "cpu"]) == 0
     found = benchmarks.part("gpu")
-    assert found["skipped"] == {}
+    assert found["failed"] == {}
     assert found["processes"] == {"1": 10, "2": 15, "5": 30}
     assert [row["experiment"] for row in found["experiments"]] == ["mnist"]
     ways = benchmarks.ways(found)
@@ -198,15 +198,12 @@ def test_bench_on_a_gpu_writes_each_part_that_the_page_then_shows(small_gpu_benc
     assert ways in (benchmarks.FOLDER / "README.md").read_text()
 
 
-def test_what_time_does_not_reach_or_fails_on_a_gpu_is_noted(small_gpu_bench, monkeypatch):
+def test_what_fails_on_a_gpu_is_noted_and_the_rest_measured(small_gpu_bench, monkeypatch):
     def failing(device):
         raise RuntimeError("no room\nat all")
 
     monkeypatch.setattr(gpu, "update", failing)
-    monkeypatch.setattr(gpu, "SECONDS", 40)
     gpu.bench_gpu(CPU)
     found = benchmarks.part("gpu")
-    assert set(found["skipped"]) == {"update", "processes", "compiled"}
-    assert found["skipped"]["update"] == "no room"
-    assert re.fullmatch(r"\d+ s were left, it needs 60", found["skipped"]["processes"])
-    assert found["experiments"] == []  # the time is kept for what comes after
+    assert found["failed"] == {"update": "no room"}
+    assert {"limits", "processes", "experiments", "compiled"} <= found.keys()
