@@ -94,6 +94,13 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
     }
 
 
+def training_seconds(experiment: str, epochs: int) -> float | None:
+    """Return what so many epochs of an experiment take by the time of an update, if timed."""
+    rows = (part("experiments") or {}).get("rows", [])
+    hours = {row["experiment"]: row["hours"] / row["epochs"] for row in rows}
+    return hours[experiment] * 3600 * epochs if experiment in hours else None
+
+
 def benchmarks_page() -> None:
     """Write the page beside the numbers (`UserError` if there are none)."""
     parts = read()

@@ -6,7 +6,7 @@ from pathlib import Path
 from paper_repro.core.errors import UserError
 from paper_repro.core.files import read_text, write_text
 from paper_repro.core.params import read_params
-from paper_repro.report import benchmarks
+from paper_repro.report import benchmarks, tables
 from paper_repro.report.release import read_release
 from paper_repro.report.report import values
 from paper_repro.report.results import read_listed_results
@@ -34,6 +34,11 @@ def filled(old: str) -> str:
         "costs": costs,
         "machine": measured["summary"]["provenance"]["device"] if measured else "not measured",
         "listed": sum(map(len, seeds.values())),
+        "seconds": sum(
+            len(seeds[row.experiment]) * tables.run_seconds(row, costs[row.experiment])
+            for row in results.rows
+            if row.experiment in costs
+        ),
         "seeds_listed": ", ".join(f"{name} {len(found)}" for name, found in seeds.items() if found),
         "unlisted": [name for name, found in seeds.items() if not found],
         "mnist_seeds": seeds["mnist"],

@@ -4,7 +4,6 @@ import html
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from paper_repro.core.files import write_json, write_text
 from paper_repro.core.params import read_params
 from paper_repro.core.records import write_record
 from paper_repro.diagnostics.sample_checks import SAMPLE_CHECKS
-from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GRIDS, GSN_GRID
+from paper_repro.diagnostics.sample_sets import AUTHORS_GRIDS, FINE_GRID, GRIDS
 from paper_repro.evaluation.trained_run import WALK
 from paper_repro.figures.chains import draw_mixing
 from paper_repro.figures.curves import draw_curves, draw_gradients, draw_variants
@@ -251,7 +250,6 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
     claims, deviations = grouped(results.claims), content("deviations.yaml")
     mnist, audit = results.row("mnist"), results.audit
     chains = {row.experiment: s.sets for row, s in results.seeds if row.other_model and s.sets}
-    gsn = chains.get("deep_gsn")
     means = {grid: fmean(found) for grid, found in (mnist.by_grid if mnist else {}).items()}
     measures = [made.parameters["parzen"] for made in results.inputs.values()]
     released = release.runs if release else []
@@ -282,13 +280,9 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "grids": GRIDS,
         "by_grids": [means[grid] for grid in AUTHORS_GRIDS if means],
         "by_fine_grid": means.get(FINE_GRID),
+        "numbers": [seed.number for seed in mnist.seeds] if mnist else [],
         # How the other models of Table 1 were sampled, and how far their chains differ.
         "chains": chains,
-        "worth": sorted(
-            (m.measured["efficiency"] for m in results.mixing if m.experiment in chains),
-            key=itemgetter("ess_least"),
-        ),
-        "gsn_at_its_sigma": gsn.grids[GSN_GRID]["first_images"] if gsn else None,
         "retrained": any(row.other_model and row.mean for row in results.rows if row.comparable),
         "mixed": results.mixing[0].measured["settings"] if results.mixing else None,
         "thinned": next((m["thinned"] for m in measures if m.get("thinned")), None),

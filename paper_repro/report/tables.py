@@ -17,7 +17,7 @@ from paper_repro.report.content import content
 from paper_repro.report.escaping import Markdown, code
 from paper_repro.report.formatting import duration, number, printed, signed
 from paper_repro.report.published import ADVERSARIAL, PAPER, TABLE1
-from paper_repro.report.results import Mixes, Release, ReleasedRun, Results, Row, Seed
+from paper_repro.report.results import Mixes, ReleasedRun, Results, Row, Seed
 
 MODELS = {model.experiment: model.name for model in TABLE1}
 CHOSEN = {"best": "best on validation", "last": "last"}
@@ -107,12 +107,14 @@ def table1(results: Results) -> Markdown:
         for row in results.rows
         if row.seeds
     }
-    lines = []
+    lines, whole = [], any(row.comparable for row in results.rows)
     for dataset in PAPER:
         for model in TABLE1:
             own = model is ADVERSARIAL
             name = dataset if own else model.experiment
             row = results.row(name) if own or dataset == "mnist" else None
+            if row is None and not whole:
+                continue
             line = {
                 "Model": model.name,
                 "Data": row.data if row else title(dataset),
@@ -247,19 +249,16 @@ def data(results: Results) -> Markdown:
     )
 
 
-def a_run(row: Row, cost: Mapping[str, Any]) -> str:
+def run_seconds(row: Row, cost: Mapping[str, Any]) -> float:
     """Return what a run takes by the time of an update: one of ours or, without, by its recipe."""
     epochs = row.seeds[0].epochs if row.seeds else cost["epochs"]
-    whole = extent(row) if row.seeds else f"{epochs:,} epochs"
-    return f"{duration(cost['hours'] * 3600 * (epochs / cost['epochs']))}, {whole}"
+    return float(cost["hours"] * 3600 * epochs / cost["epochs"])
 
 
-def took(row: Row, release: Release | None) -> str:
-    """Return how long the trainings of an experiment took that are released, as a range."""
-    runs = release.runs if release else []
-    times = sorted(run.seconds for run in runs if run.experiment == row.experiment)
-    ends = dict.fromkeys(duration(seconds) for seconds in (*times[:1], *times[-1:]))
-    return " to ".join(ends) or "–"
+def a_run(row: Row, cost: Mapping[str, Any]) -> str:
+    """Return `run_seconds` as shown, with the length."""
+    whole = extent(row) if row.seeds else f"{cost['epochs']:,} epochs"
+    return f"{duration(run_seconds(row, cost))}, {whole}"
 
 
 def measured_by(row: Row) -> str:
