@@ -43,4 +43,5 @@ def draw_mixing(measured: Mapping[str, Mixing], path: Path) -> None:
         apart = sorted(set(scored.every))
         right.set_xticks(apart, map(str, apart))
         right.minorticks_off()
-        sns.move_legend(left, "best", title=None)
+        left.get_legend().remove()
+        figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
