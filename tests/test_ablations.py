@@ -138,15 +138,15 @@ def test_runs_at_other_rates_end_at_the_same_sum_by_the_same_schedule(rate):
 
 def test_step_sizes_are_compared_by_their_last_five_estimates():
     ways = {
-        ("at once", 0.1): range(10),
-        ("in turn", 0.1): [0] * 9 + [5],
-        ("at once", 0.05): [1] * 5,
+        ("simultaneous", 0.1): range(10),
+        ("alternating", 0.1): [0] * 9 + [5],
+        ("simultaneous", 0.05): [1] * 5,
     }
     measured = pd.DataFrame(
         [(*way, 0, *line) for way, nats in ways.items() for line in enumerate(nats, 1)],
-        columns=["players", "rate", "seed", "epoch", "valid_nats"],
+        columns=["update", "rate", "seed", "epoch", "valid_nats"],
     )
     assert compared(measured) == [
-        {"rate": 0.1, "seed": 0, "at once": 7.0, "in turn": 1.0, "epochs": 10},
-        {"rate": 0.05, "seed": 0, "at once": 1.0, "in turn": None, "epochs": 5},
+        {"rate": 0.1, "seed": 0, "simultaneous": 7.0, "alternating": 1.0, "epochs": 10},
+        {"rate": 0.05, "seed": 0, "simultaneous": 1.0, "alternating": None, "epochs": 5},
     ]

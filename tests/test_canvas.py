@@ -46,7 +46,7 @@ means = pd.DataFrame({"run": list("aabb"), "grid": list("cdcd"), "nats": [217.0,
 sample_sets.draw_grids(means, Path("sample_sets.png"), number=225.0, margin=5.5)
 both = {"epoch": [1, 2, 1, 2], "valid_nats": [3.0, 5, 4, 6], "experiment": list("aabb")}
 curves.draw_variants(pd.DataFrame(both), Path("variants.png"))
-at_rates = {"rate": 0.1, "players": ["at once", "in turn"] * 2, "seed": 0, "epoch": [1, 1, 2, 2]}
+at_rates = {"rate": 0.1, "update": [*step_sizes.UPDATES * 2], "seed": 0, "epoch": [1, 1, 2, 2]}
 rates = pd.DataFrame({**at_rates, "valid_nats": [1.0, 2, 3, 4], "d_data": 0.6, "d_samples": 0.4})
 step_sizes.draw_step_sizes(rates, rates, Path("step_sizes.png"))
 film.draw({1: np.zeros((9, 70, 3)), 20: np.ones((9, 70, 3))}, Path("film.png"))

@@ -8,7 +8,7 @@ import pandas as pd
 from paper_repro.figures.canvas import drawing, sns
 from paper_repro.figures.curves import means_of_d
 
-PLAYERS = {"simultaneous": "at once", "alternating": "in turn"}  # by a recipe's `update`
+UPDATES = ["simultaneous", "alternating"]  # in a recipe, `update`
 
 
 def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> None:
@@ -18,18 +18,18 @@ def draw_step_sizes(measured: pd.DataFrame, curve: pd.DataFrame, path: Path) -> 
 
     Parameters
     ----------
-    measured : with columns ``rate``, ``players``, ``seed``, ``epoch`` and ``valid_nats``.
+    measured : with columns ``rate``, ``update``, ``seed``, ``epoch`` and ``valid_nats``.
     curve : with ``d_data`` and ``d_samples`` instead of the nats.
     """
     rates = sorted(set(measured.rate), reverse=True)
-    d = means_of_d(curve, "rate", "players", "seed")
+    d = means_of_d(curve, "rate", "update", "seed")
     with drawing(path, 2.5 + 2.8 * len(rates), 5) as figure:
         panels = figure.subplots(2, len(rates), sharey="row", squeeze=False)
         for rate, (above, below) in zip(rates, panels.T, strict=True):
             lines: dict[str, Any] = {
                 "x": "epoch",
-                "hue": "players",
-                "hue_order": list(PLAYERS.values()),
+                "hue": "update",
+                "hue_order": UPDATES,
                 "units": "seed",
                 "estimator": None,
             }

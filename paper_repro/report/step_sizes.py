@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from paper_repro.figures.step_sizes import PLAYERS
+from paper_repro.figures.step_sizes import UPDATES
 from paper_repro.report.collect import LAST
 from paper_repro.report.run_files import RunFiles
 
@@ -13,11 +13,11 @@ from paper_repro.report.run_files import RunFiles
 def step_sizes(
     runs: Sequence[RunFiles], name: Literal["curve.csv", "validation.csv"]
 ) -> pd.DataFrame:
-    """Return one of the tables of all runs, with columns ``rate``, ``players`` and ``seed``."""
+    """Return one of the tables of all runs, with columns ``rate``, ``update`` and ``seed``."""
     tables = [
         run.table(name).assign(
             rate=run.parameters["sgd"]["learning_rate"],
-            players=PLAYERS[run.parameters["update"]],
+            update=run.parameters["update"],
             seed=run.run.seed,
         )
         for run in runs
@@ -30,10 +30,10 @@ def compared(measured: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
     None of an update that was not trained.
     """
-    last = measured.groupby(["rate", "seed", "players"]).valid_nats.apply(
+    last = measured.groupby(["rate", "seed", "update"]).valid_nats.apply(
         lambda nats: nats.tail(LAST).mean()
     )
-    table = last.unstack("players").reindex(columns=list(PLAYERS.values()))
+    table = last.unstack("update").reindex(columns=UPDATES)
     table["epochs"] = measured.groupby(["rate", "seed"]).epoch.max()
     table = table.sort_index(level="rate", ascending=False, sort_remaining=False).reset_index()
     return table.astype(object).where(table.notna(), None).to_dict("records")
