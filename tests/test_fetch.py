@@ -504,8 +504,7 @@ def matlab(images=12, unlabelled=7):
     folds = np.zeros((images, 5), np.uint8)
     folds[unlabelled:] = np.arange(images - unlabelled)[:, None] % 3 + 1
     faces = np.random.default_rng(images).integers(0, 256, (images, 48, 48), np.uint8)
-    labels = np.full((images, 1), -1, np.int16)
-    return mat(images=faces, labs_ex=labels, labs_id=labels, folds=folds)
+    return mat(images=faces, folds=folds)
 
 
 @pytest.fixture

@@ -332,7 +332,9 @@ def test_a_damaged_parameter_file_is_one_line(tmp_path, text):
     ("keys", "value", "named"),
     [
         (("data", "mnits"), {"train": 1}, "data.mnits: nothing reads this; possible are cifar10"),
+        (("data", "mnist"), 3, "data.mnist: must be a mapping, not 3"),
         (("measure", "mnits"), {}, "measure.mnits: nothing reads this"),
+        (("presentation", "step_sizes"), ["mnits"], "experiments.mnits: no such key"),
         (("presentation", "protocol"), {"mnits": {}}, "protocol.mnits: nothing reads"),
         (("experiments", "dbn", "dataset"), "mnits", "data.mnits: no such key, but paper-dbn"),
         # On this the published runs' weights depend.

@@ -25,14 +25,7 @@ def small_variables():
     folds = np.zeros((N, 5), np.uint8)
     for fold in range(5):
         folds[:LABELLED, fold] = draw.permutation([1, 1, 1, 2, 3, 3])
-    labels = np.full((N, 1), -1, np.int16)
-    labels[:LABELLED, 0] = 1 + np.arange(LABELLED)
-    return {
-        "images": draw.integers(0, 256, (N, 48, 48), np.uint8),
-        "labs_ex": labels,
-        "labs_id": np.full((N, 1), -1, np.int16),
-        "folds": folds,
-    }
+    return {"images": draw.integers(0, 256, (N, 48, 48), np.uint8), "folds": folds}
 
 
 VARIABLES = small_variables()
@@ -75,14 +68,10 @@ def test_a_process_of_its_own_reads_the_same():
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_images_may_be_last_values_in_a_row_and_other_variables_are_passed_over(compressed):
-    changed = {
-        "images": VARIABLES["images"].transpose(1, 2, 0),
-        "labs_ex": VARIABLES["labs_ex"].T.astype(float),
-        "labs_id": VARIABLES["labs_id"][:, 0],
-    }
-    others = {"a": "text", "b": {"field": np.arange(3)}, "c": np.array([1, "x"], object)}
-    same(mat(compressed, **changed, **others, d=np.eye(3) * 1j))
+def test_images_may_be_last_and_other_variables_are_passed_over(compressed):
+    images = VARIABLES["images"].transpose(1, 2, 0)
+    others = {"a": "text", "b": {"field": np.arange(3)}, "labs_ex": np.array([1, "x"], object)}
+    same(mat(compressed, images=images, **others, d=np.eye(3) * 1j))
 
 
 def test_parts_are_those_of_the_fold():
@@ -125,14 +114,14 @@ PIXELS = "expected whole numbers from 0 to 255"
     ("changed", "message"),
     [
         ({"images": None}, "lacks images;"),
-        ({"labs_id": None, "folds": None}, "lacks labs_id, folds;"),
+        ({"images": None, "folds": None}, "lacks images, folds;"),
         ({"images": IMAGES * 1j}, "images: must be a full array of real numbers"),
         ({"folds": scipy.sparse.csc_array(VARIABLES["folds"])}, "folds: must be a full array"),
-        ({"labs_ex": np.array([1, "x"], object)}, "labs_ex: must be a full array"),
+        ({"folds": np.array([1, "x"], object)}, "folds: must be a full array"),
         ({"images": IMAGES[:, :47]}, "images: shape 16 x 47 x 48, expected N x 48 x 48"),
         ({"images": IMAGES[..., None]}, "images: shape 16 x 48 x 48 x 1"),
         ({"images": IMAGES[:0]}, "images: shape 0 x 48 x 48"),
-        ({"images": IMAGES[:9]}, "labs_ex: shape 16 x 1, expected 9 x 1"),
+        ({"images": IMAGES[:9]}, "folds: shape 16 x 5, expected 9 x 5"),
         (put("images", 3, np.nan, "f8"), f"images: holds NaN; {PIXELS}"),
         (put("images", 3, np.inf, "f8"), f"to inf; {PIXELS}"),
         (put("images", 3, 0.5, "f4"), f"values from 0 to 255 with fractions; {PIXELS}"),
@@ -140,11 +129,6 @@ PIXELS = "expected whole numbers from 0 to 255"
         (put("images", 3, 256, "f8"), f"values from 0 to 256; {PIXELS}"),
         (put("images", 3, 2**64 - 1, "u8"), f"values from 0 to 1.84467e+19; {PIXELS}"),
         ({"images": IMAGES / 255}, "images: scaled to values from 0 to 1; expected whole"),
-        (put("labs_ex", 3, 0), "labs_ex: holds 0, expected 1 to 7, or -1"),
-        (put("labs_ex", 3, 8), "labs_ex: values from -1 to 8"),
-        (put("labs_ex", 3, -2), "labs_ex: values from -2 to 6"),
-        ({"labs_ex": np.ones((4, 4))}, "labs_ex: shape 4 x 4, expected 16 x 1"),
-        (put("labs_id", 3, 0.5, "f8"), "labs_id: values from -1 to 0.5 with fractions"),
         ({"folds": VARIABLES["folds"].T}, "folds: shape 5 x 16, expected 16 x 5"),
         (put("folds", 3, 4), "folds: values from 0 to 4; expected whole numbers from 0 to 3"),
         (put("folds", 3, -1, "i1"), "folds: values from -1 to 3"),
@@ -242,7 +226,7 @@ def test_any_damage_is_an_error_or_harmless(place, how, new):
 @given(
     st.sampled_from(["f4", "f8", "u8", "i8"]),
     st.binary(min_size=8, max_size=8),
-    st.sampled_from(["labs_ex", "labs_id", "images"]),
+    st.sampled_from(["folds", "images"]),
 )
 def test_any_number_is_an_error_or_harmless(kind, raw, name):
     """Signalling NaNs and the like must not be warnings."""

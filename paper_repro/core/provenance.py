@@ -12,7 +12,6 @@ import platform
 import re
 import resource
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -162,10 +161,7 @@ def versions() -> dict[str, str]:
     """Return the versions that decide numbers."""
     found = {"python": platform.python_version(), "platform": platform.system()}
     for name in ("paper_repro", "torch", "numpy", "scipy", "scikit-learn"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
+        found[name] = metadata.version(name)
     return found
 
 
@@ -183,9 +179,3 @@ def environment(device: torch.device, *modules: str) -> Environment:
     if device.type == "cuda":
         made["gpu"] = gpu(device)
     return cast("Environment", made)
-
-
-def measurement(started: float, *modules: str) -> dict[str, Any]:
-    """Return the circumstances of a measuring stage, begun at a `time.monotonic`, on the CPU."""
-    spent = time.monotonic() - started
-    return {**environment(torch.device("cpu"), *modules), "seconds": spent}

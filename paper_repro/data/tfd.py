@@ -23,7 +23,7 @@ UNLABELLED, TRAIN, VALID, TEST = range(4)  # the codes in `folds`
 FOLDS = 5
 SIDE = 48
 WHITE = 255
-VARIABLES = ("images", "labs_ex", "labs_id", "folds")
+VARIABLES = ("images", "folds")
 OFFICIAL_UNLABELLED = 98_058
 OFFICIAL_LABELLED = 4_178
 LARGEST = 1 << 17  # images: bounds the memory; the official file has 102,236
@@ -93,11 +93,6 @@ def _load(stream: BinaryIO, name: str) -> dict[str, npt.NDArray[Any]]:
     return {variable: found[variable] for variable in VARIABLES}
 
 
-def _is_column(shape: tuple[int, ...], n: int) -> bool:
-    """Return whether it is the shape of n values in a row or a column."""
-    return math.prod(shape) == n and n in shape
-
-
 def _image_count(shape: tuple[int, ...]) -> int:
     """Return how many images an array of this shape holds; 0 if it is none of images."""
     if len(shape) == 3 and (SIDE, SIDE) in (shape[1:], shape[:2]):
@@ -112,8 +107,6 @@ def _check_shapes(found: dict[str, npt.NDArray[Any]], name: str) -> None:
     for variable, fits, expected in (
         ("images", n > 0, "N x 48 x 48 or 48 x 48 x N"),
         ("images", n <= LARGEST, f"{LARGEST:,} images at most"),
-        ("labs_ex", _is_column(shapes["labs_ex"], n), f"{n} x 1, one value an image"),
-        ("labs_id", _is_column(shapes["labs_id"], n), f"{n} x 1, one value an image"),
         ("folds", shapes["folds"] == (n, FOLDS), f"{n} x {FOLDS}, a row an image, a column a fold"),
     ):
         if not fits:
@@ -121,14 +114,9 @@ def _check_shapes(found: dict[str, npt.NDArray[Any]], name: str) -> None:
             raise UserError(f"{name}: {variable}: shape {sizes}, expected {expected}")
 
 
-def _whole_numbers(
-    found: npt.NDArray[Any], where: str, lowest: int, highest: int
-) -> npt.NDArray[Any]:
-    """Return an array as bytes, if `lowest` is 0, else as 32-bit integers.
-
-    A `UserError` if not all of its values are whole numbers from `lowest` to `highest`.
-    """
-    expected = f"expected whole numbers from {lowest} to {highest}"
+def _whole_numbers(found: npt.NDArray[Any], where: str, highest: int) -> npt.NDArray[np.uint8]:
+    """Return an array as bytes (`UserError` unless all are whole numbers from 0 to `highest`)."""
+    expected = f"expected whole numbers from 0 to {highest}"
     with np.errstate(invalid="ignore"):
         bottom, top = float(found.min()), float(found.max())
         if math.isnan(bottom):
@@ -138,8 +126,8 @@ def _whole_numbers(
                 f"{where}: scaled to values from 0 to 1; {expected}, as in the original"
             )
         fractions = ""
-        if lowest <= bottom and top <= highest:
-            whole: npt.NDArray[Any] = found.astype(np.int32 if lowest else np.uint8, copy=False)
+        if bottom >= 0 and top <= highest:
+            whole = found.astype(np.uint8, copy=False)
             if found.dtype.kind != "f" or (whole == found).all():
                 return whole
             fractions = " with fractions"
@@ -165,12 +153,9 @@ def read_tfd(stream: BinaryIO, name: str) -> Tfd:
     _require_level_5(stream, name)
     found = _load(stream, name)
     _check_shapes(found, name)
-    if not _whole_numbers(found["labs_ex"], f"{name}: labs_ex", -1, 7).all():
-        raise UserError(f"{name}: labs_ex: holds 0, expected 1 to 7, or -1 for unlabelled")
-    _whole_numbers(found["labs_id"], f"{name}: labs_id", -(2**31), 2**31 - 1)
-    folds = _whole_numbers(found["folds"], f"{name}: folds", UNLABELLED, TEST)
+    folds = _whole_numbers(found["folds"], f"{name}: folds", TEST)
     _check_folds(folds, f"{name}: folds")
-    images = _whole_numbers(found["images"], f"{name}: images", 0, WHITE)
+    images = _whole_numbers(found["images"], f"{name}: images", WHITE)
     if images.shape[1:] != (SIDE, SIDE):
         images = images.transpose(2, 0, 1)
     return Tfd(np.ascontiguousarray(images), np.ascontiguousarray(folds))
@@ -185,9 +170,8 @@ def parse_tfd(content: bytes, name: str) -> Tfd:
     """Return the images and the folds of ``TFD_48x48.mat``, which errors call by `name`.
 
     Its variables, numbers of any type: ``images`` N x 48 x 48 or 48 x 48 x N (rows before columns),
-    whole from 0 to 255; ``labs_ex``, the expressions, 1 to 7 or -1, and ``labs_id``, the people, N
-    values each; ``folds`` N x 5 of the codes. 48 x 48 x 48 is read as image first. Other variables
-    are passed over. N is at most `LARGEST`.
+    whole from 0 to 255; ``folds`` N x 5 of the codes. 48 x 48 x 48 is read as image first. Other
+    variables, such as the labels, are passed over. N is at most `LARGEST`.
 
     A `UserError` if the file is of another format, damaged or truncated, or if a variable is
     missing or not as above; if an image is unlabelled in some folds only, if none is unlabelled, or

@@ -16,12 +16,11 @@ import torch
 from pydantic import Field
 
 from paper_repro.core.float32_matmul import fast_float32
-from paper_repro.core.measure import ParzenSettings
 from paper_repro.core.params import Count, Model
 from paper_repro.core.random_streams import stream_rng, stream_seed
 from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
 from paper_repro.evaluation.trained_run import open_shown
-from paper_repro.gan.model.sampler import GeneratorSampler, generator_of
+from paper_repro.gan.model.sampler import generator_of
 from paper_repro.parzen.bandwidth import estimate
 
 RIDGE = 1e-3  # added to variances: many pixels are always black
@@ -117,49 +116,6 @@ def references(
     yield "a mixture of Gaussians", torch.from_numpy(mixture.sample(n)[0]).float()
 
 
-def measure(
-    sampler: GeneratorSampler,
-    train: torch.Tensor,
-    valid: torch.Tensor,
-    test: torch.Tensor,
-    parameters: ParzenSettings,
-    chosen: AuditSettings,
-    seed: int,
-) -> dict[str, Any]:
-    """Return all of the audit's numbers, in nats, on images, (…, d).
-
-    Parameters
-    ----------
-    parameters : how the run itself is measured.
-    """
-    n, sigmas = parameters.samples, parameters.sigmas()
-    fine = parameters.model_copy(update={"sigma_points": chosen.fine_sigma_points}).sigmas()
-    valid = valid[: parameters.sigma_images]
-
-    def of(samples: torch.Tensor, grid: list[float]) -> dict[str, float]:
-        return estimate(lambda: samples, grid, valid, test).numbers()
-
-    first = ("ours", sampler.sample(n, seed, "evaluation"))
-    rows = [
-        {"samples": name, "n": len(samples), **of(samples, sigmas), "fine": of(samples, fine)}
-        for name, samples in itertools.chain([first], references(train, n, chosen, seed))
-    ]
-
-    def curve_point(count: int) -> dict[str, float]:
-        drawn = functools.partial(sampler.blocks, count, seed, "audit/curve")
-        return estimate(drawn, fine, valid, test).numbers()
-
-    return {
-        "rows": rows,
-        "curve": [{"n": count, **curve_point(count)} for count in chosen.samples],
-        "draws": [
-            of(sampler.sample(n, seed, f"audit/draw/{index}"), sigmas)
-            for index in range(chosen.draws)
-        ],
-        "sigma_grid": sigmas,
-    }
-
-
 @fast_float32()
 def parzen_audit(key: str) -> None:
     """Audit the measure on a run, or write that it was not run (`UserError` on bad inputs)."""
@@ -169,16 +125,38 @@ def parzen_audit(key: str) -> None:
     run, dataset = trained.run, trained.dataset()
     chosen = trained.params.parse(AuditSettings, "parzen_audit")
     train, valid, test = (dataset.load(part) for part in ("train", *dataset.folds[0]))
-    sampler = generator_of(trained.sampler(), key)
-    measured = measure(sampler, train, valid, test, trained.measure(), chosen, run.seed)
+    parameters, seed = trained.measure(), run.seed
+    sampler, sigmas = generator_of(trained.sampler(), key), parameters.sigmas()
+    fine = parameters.model_copy(update={"sigma_points": chosen.fine_sigma_points}).sigmas()
+    n, valid = parameters.samples, valid[: parameters.sigma_images]
+
+    def of(samples: torch.Tensor, grid: list[float]) -> dict[str, float]:
+        return estimate(lambda: samples, grid, valid, test).numbers()
+
+    def curve_point(count: int) -> dict[str, float]:
+        drawn = functools.partial(sampler.blocks, count, seed, "audit/curve")
+        return estimate(drawn, fine, valid, test).numbers()
+
+    first = ("ours", sampler.sample(n, seed, "evaluation"))
+    rows: list[dict[str, Any]] = [
+        {"samples": name, "n": len(samples), **of(samples, sigmas), "fine": of(samples, fine)}
+        for name, samples in itertools.chain([first], references(train, n, chosen, seed))
+    ]
+    curve = [{"n": count, **curve_point(count)} for count in chosen.samples]
+    draws = [
+        of(sampler.sample(n, seed, f"audit/draw/{index}"), sigmas) for index in range(chosen.draws)
+    ]
     trained.write_circumstances("parzen_audit", __name__)
     record = {
         "status": "ok",
         "run": run.key,
         "stand_in": dataset.stand_in,
-        **measured,
+        "rows": rows,
+        "curve": curve,
+        "draws": draws,
+        "sigma_grid": sigmas,
         "settings": chosen.model_dump(mode="json"),
     }
     write_record(run.folder / "parzen_audit.json", record)
-    for row in measured["rows"]:
+    for row in rows:
         print(f"{key}: {row['samples']}: {row['test_mean']:.1f} nats")

@@ -109,7 +109,8 @@ class TrainedRun:
 
     def write_circumstances(self, stage: str, own: str) -> None:
         """Write those of a stage, whose module is `own`, since the run was opened."""
-        made = provenance.measurement(self.opened, own, self.code)
+        made: dict[str, Any] = {**provenance.environment(torch.device("cpu"), own, self.code)}
+        made["seconds"] = time.monotonic() - self.opened
         write_circumstances(self.run, stage, made)
 
     @property

@@ -1,13 +1,10 @@
 """Stage ``mixing@<run>``: how a run's samples follow each other, in numbers and in pictures."""
 
-import time
 from typing import Any, Literal
 
 import torch
 
 from paper_repro.baselines.chain import Efficiency, efficiency, principal_directions
-from paper_repro.core import provenance
-from paper_repro.core.circumstances import write_circumstances
 from paper_repro.core.errors import UserError
 from paper_repro.core.float32_matmul import fast_float32
 from paper_repro.core.records import Closed, Sealed, or_not_run, write_record
@@ -71,7 +68,7 @@ def mixing(key: str) -> None:
     trained = open_shown(key, "mixing.json", "mixing.png", draw_note=save_note)
     if trained is None:
         return
-    started, run, dataset = time.monotonic(), trained.run, trained.dataset()
+    run, dataset = trained.run, trained.dataset()
     settings, measure = trained.params.parse(MixingSettings, "mixing"), trained.measure()
     if measure.samples % settings.chains:
         raise UserError(
@@ -117,7 +114,6 @@ def mixing(key: str) -> None:
     }
     rows = [consecutive[0, :STRIP], apart[max(settings.thinning)][0, :STRIP]]
     draw_strips(rows, dataset.shape, run.folder / "mixing.png")
-    made = provenance.measurement(started, __name__, trained.code)
-    write_circumstances(run, "mixing", made)
+    trained.write_circumstances("mixing", __name__)
     write_record(run.folder / "mixing.json", record, run.folder / "mixing.png")
     print(f"{key}: {found['draws']:,} draws are worth {found['ess_least']:,.0f} independent ones")

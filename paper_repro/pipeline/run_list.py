@@ -101,6 +101,8 @@ def run_list(params: Params) -> str:
         for name in getattr(shown, group):
             if name not in first:
                 raise UserError(f"{own.path}: presentation.{group}: no run of {name} is listed")
+    for name in shown.step_sizes:  # not all need be run
+        params.group("experiments", name)
     for key in shown.published:
         if key not in listed:
             raise UserError(f"{own.path}: presentation.published: {key} is not listed")
@@ -120,9 +122,10 @@ def run_list(params: Params) -> str:
         "prepare": {
             f"{profile}-{name}": {
                 "dataset": name,
-                "raw": f"data/{'stand-in' if size.get('stand_in') else 'raw'}/{name}",
+                "raw": f"data/{'stand-in' if params.group('data', name).get('stand_in') else 'raw'}"
+                f"/{name}",
             }
-            for name, size in params.group("data").items()
+            for name in params.group("data")
             if name in used
         },
         "runs": entries,
