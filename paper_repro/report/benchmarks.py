@@ -94,11 +94,9 @@ def sampling_seconds() -> dict[str, dict[str, float]]:
     }
 
 
-def training_seconds(experiment: str, epochs: int) -> float | None:
-    """Return what so many epochs of an experiment take by the time of an update, if timed."""
-    rows = (part("experiments") or {}).get("rows", [])
-    hours = {row["experiment"]: row["hours"] / row["epochs"] for row in rows}
-    return hours[experiment] * 3600 * epochs if experiment in hours else None
+def costs() -> dict[str, dict[str, Any]]:
+    """Return what each experiment's training costs by the time of an update, as far as timed."""
+    return {row["experiment"]: row for row in (part("experiments") or {}).get("rows", [])}
 
 
 def benchmarks_page() -> None:

@@ -16,7 +16,7 @@ from paper_repro.diagnostics.parzen_audit import AUDIT, Audit
 from paper_repro.figures.figure1 import FIGURE1
 from paper_repro.figures.mixing import MIXING
 from paper_repro.pipeline.presentation import ABLATIONS, presentation, report_stage, reported
-from paper_repro.report.benchmarks import sampling_seconds, training_seconds
+from paper_repro.report.benchmarks import sampling_seconds
 from paper_repro.report.claims import ledger
 from paper_repro.report.measurements import (
     CONSECUTIVE,
@@ -255,8 +255,7 @@ class Collected:
 
     def mixing(self) -> list[Mixes]:
         """Return how the samples of those runs follow each other that were followed."""
-        timed = self.params.profile == "paper"  # by its recipes alone
-        steps = sampling_seconds() if timed else {}
+        steps = sampling_seconds() if self.params.profile == "paper" else {}  # by its recipes alone
         first = {files.run.experiment: files for files in reversed(self.listed)}
         return [
             Mixes(
@@ -264,7 +263,6 @@ class Collected:
                 experiment=name,
                 measured=f.measured("mixing.json", MIXING),
                 seconds_a_step=steps.get(name, {}),
-                seconds_to_train=training_seconds(name, f.training["epochs"]) if timed else None,
             )
             for name in self.shown.mixing
             if (f := first[name]).trained

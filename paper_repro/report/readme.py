@@ -23,21 +23,17 @@ def filled(old: str) -> str:
     if not found or not closed:
         raise UserError(f"{README}: the markers {BEGIN} and {END} are missing; restore them")
     results, measured = read_listed_results("paper"), benchmarks.read()
-    costs = {
-        row["experiment"]: row for row in (measured["experiments"]["rows"] if measured else [])
-    }
     mnist, seeds = results.row("mnist"), read_params().group("seeds")
     shown = values(results, read_release("paper"), {})
     reference = shown["audit_rows"].get("training images")
     shown |= {
         "first": mnist.seeds[0].run if mnist and mnist.seeds else None,
-        "costs": costs,
         "machine": measured["summary"]["provenance"]["device"] if measured else "not measured",
         "listed": sum(map(len, seeds.values())),
         "seconds": sum(
-            len(seeds[row.experiment]) * tables.run_seconds(row, costs[row.experiment])
+            len(seeds[row.experiment]) * tables.run_seconds(row, shown["costs"][row.experiment])
             for row in results.rows
-            if row.experiment in costs
+            if row.experiment in shown["costs"]
         ),
         "seeds_listed": ", ".join(f"{name} {len(found)}" for name, found in seeds.items() if found),
         "unlisted": [name for name, found in seeds.items() if not found],

@@ -24,6 +24,7 @@ from paper_repro.figures.sample_sets import draw_grids
 from paper_repro.figures.step_sizes import draw_step_sizes
 from paper_repro.pipeline.presentation import ABLATIONS, presentation
 from paper_repro.report import tables
+from paper_repro.report.benchmarks import costs
 from paper_repro.report.citation import bibliography, metadata
 from paper_repro.report.claims import NUMBERS
 from paper_repro.report.collect import collect
@@ -262,6 +263,7 @@ def values(results: Results, release: Release | None, pictures: dict[str, Any]) 
         "pictures": pictures,
         "claims": {name: group for name, group in claims.items() if name != OURS},
         "own_questions": claims.get(OURS, []),
+        "costs": costs() if results.profile == "paper" else {},  # of its recipes alone
         "comparable": any(row.comparable for row in results.rows),
         "same": SAME,
         "context": CONTEXT,

@@ -271,15 +271,13 @@ class Variant(Closed):
 class Mixes(Closed):
     """How the samples of a run follow each other; what that costs, if it was timed.
 
-    `seconds_a_step` is for one chain and for many together, by their number. `seconds_to_train` are
-    those of the whole training by the time of an update, on the same machine.
+    `seconds_a_step` is for one chain and for many together, by their number.
     """
 
     run: str
     experiment: str
     measured: Mixing
     seconds_a_step: dict[str, float]
-    seconds_to_train: float | None
 
 
 class Inputs(Closed):
