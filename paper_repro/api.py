@@ -222,7 +222,10 @@ def score(
     if isinstance(samples, str | Path):
         where, given = str(samples), open_samples(Path(samples))
     elif not isinstance(samples, torch.Tensor):
-        given = np.asarray(samples)
+        try:
+            given = np.asarray(samples)
+        except ValueError as error:
+            raise UserError(f"samples: not an array ({error})") from error
     used, divided = _usable(where, given, dataset.shape, settings.samples)
     valid, test = (dataset.load(part) for part in dataset.folds[0])
     found = measure(

@@ -26,6 +26,7 @@ from paper_repro.core.records import write_record
 from paper_repro.core.runs import read_run
 from paper_repro.figures import canvas
 from paper_repro.figures.canvas import save_note
+from paper_repro.figures.figure1 import Panel
 from paper_repro.gan.update import Trainer
 from paper_repro.pipeline.run_list import write_run_lists
 from paper_repro.report import report as reporting
@@ -210,18 +211,8 @@ class Workspace:
         """Put down what the stage figure1 leaves for the report."""
         folder = self.folder / "reports" / profile
         folder.mkdir(parents=True, exist_ok=True)
-        panel = {
-            "panel": "a",
-            "discriminator_steps": 1,
-            "generator_steps": 1,
-            "value": -1.25,
-            "total_variation": 0.5,
-            "deviation_from_optimal_d": 0.1,
-            "deviation_from_half": 0.2,
-            "mean_d_on_data": 0.5,
-            "mean_d_on_samples": 0.5,
-            "mean_of_p_g": 0.0,
-        }
+        steps = {"panel": "a", "discriminator_steps": 1, "generator_steps": 1}
+        panel = dict.fromkeys(Panel.__annotations__, 0.5) | steps
         figure1 = {"panels": [panel], "arrows": {}, "support": 0.01, "settings": {}}
         save_note(folder / "figure1.png", "figure 1")
         write_record(folder / "figure1.json", figure1, folder / "figure1.png")

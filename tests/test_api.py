@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from paper_repro.diagnostics.sample_checks import memorisation
 from paper_repro.diagnostics.sample_sets import grids
 from paper_repro.parzen.bandwidth import estimate
 from paper_repro.sample_files import open_samples
-from tests.small import ROOT
+from tests.small import ROOT, python
 
 RUN = ROOT / "reports/paper/runs/paper-mnist-4"
 CHAINS = ("paper-dbn-0", "paper-stacked_cae-0", "paper-deep_gsn-0")
@@ -57,7 +56,7 @@ def images():
 
 def test_importing_the_package_loads_neither_torch_nor_numpy():
     code = "import sys, paper_repro; assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    assert python("-c", code, cwd=ROOT).returncode == 0
     assert all(hasattr(paper_repro, name) for name in paper_repro.__all__)
     assert not hasattr(paper_repro, "lod")
 
@@ -97,9 +96,6 @@ class Recording:
     """A file of many samples, sorted by class, that says what was read of it."""
 
     shape = (10**6, 784)
-
-    def __len__(self):
-        return self.shape[0]
 
     def __getitem__(self, rows):
         self.rows = rows
@@ -243,6 +239,8 @@ def test_what_cannot_be_scored_is_one_line_and_a_failure(checkout, images, fault
 def test_without_data_a_score_and_a_chain_say_how_to_get_them(checkout, images):
     with pytest.raises(paper_repro.UserError, match="scored on mnist only"):
         paper_repro.score(images, "tfd")
+    with pytest.raises(paper_repro.UserError, match="samples: not an array"):
+        paper_repro.score([[0.5] * 784, [0.5] * 3])
     folder = processed_folder("paper", "mnist")
     write_not_run(folder, "mnist", "no network", "ask again")
     with pytest.raises(paper_repro.UserError, match="mnist: no network; ask again"):
@@ -291,9 +289,9 @@ def readme():
 
 
 def test_readme_s_examples_run(checkout, capsys):
-    python, shell = readme()
+    commands, shell = readme()
     there = {}
-    exec(python, there)
+    exec(commands, there)
     assert there["images"].shape == (10_000, 784)
     assert "Adversarial nets" in capsys.readouterr().out
     np.save("samples.npy", there["images"])

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from ruamel.yaml import YAML
 from paper_repro.pipeline.run_list import write_run_lists
 from tests import golden
 from tests.carry import GOLDEN, differences, record
-from tests.small import ROOT
+from tests.small import ROOT, python
 
 PROFILE = "ablations"
 LOCK = Path("profiles", PROFILE, "dvc.lock")
@@ -129,13 +127,9 @@ def test_every_stage_of_a_run_is_among_the_golden_computations():
 def test_the_code_here_gives_the_bytes_of_the_last_carry(tmp_path):
     """Of two experiments, on a machine of a kind that is known."""
     copy(tmp_path, "params.yaml", "dvc.yaml", "CITATION.cff", "profiles", "paper_repro")
-    done = subprocess.run(
-        [sys.executable, golden.__file__, "mnist", "dbn"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
+    own = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = python(golden.__file__, "mnist", "dbn", cwd=tmp_path, env=own)
+    assert done.returncode == 0, done.stderr
     kind, found = json.loads(done.stdout)
     known = json.loads(GOLDEN.read_text()).get(kind)
     if known is None:

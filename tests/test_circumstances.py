@@ -24,9 +24,8 @@ from paper_repro.core.errors import Interrupted
 from paper_repro.evaluation.evaluate import evaluate
 from paper_repro.training import loop
 from paper_repro.training.train import train
-from tests.conftest import ROOT
+from tests.conftest import AUDIT, ROOT
 from tests.small import collect
-from tests.test_parzen_audit import SMALL
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -71,7 +70,7 @@ def move(monkeypatch):
 
 
 def test_a_rerun_elsewhere_changes_no_file_but_the_circumstances(workspace, monkeypatch):
-    workspace.files["paper"]["parzen_audit"] = {**SMALL, "samples": list(SMALL["samples"])}
+    workspace.files["paper"]["parzen_audit"] = AUDIT
     workspace.files["quick"]["parzen_audit"] = {}
     workspace.files["quick"]["mixing"]["chains"] = 5  # a divisor of the samples
     workspace.prepare(labels=np.arange(64, dtype=np.uint8) % 10)

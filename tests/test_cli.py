@@ -56,11 +56,11 @@ def test_a_missing_damaged_or_foreign_model_is_named(workspace, refused):
 def test_without_data_every_stage_passes_on_why(workspace):
     write_not_run(processed_folder("quick", "mnist"), "mnist", "no $MNIST", "bring it")
     named = {"train": "training", "evaluate": "evaluation", "weights": "generator"}
-    for stage in (*named, "figure2", "figure3", "sample_checks", "parzen_audit"):
+    for stage in (*named, "figure2", "figure3", "sample_checks", "parzen_audit", "mixing"):
         assert main([stage, workspace.key]) == 0
         record = workspace.run.folder / f"{named.get(stage, stage)}.json"
         found = json.loads(record.read_text())
         assert (found["status"], found["reason"]) == ("not run", "no $MNIST"), stage
     pictures = {path.name: path.stat().st_size for path in workspace.run.folder.glob("*.png")}
-    assert {"figure2.png", "figure3.png"} <= pictures.keys()
+    assert {"figure2.png", "figure3.png", "mixing.png"} <= pictures.keys()
     assert min(pictures.values()) > 1000

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from paper_repro.__main__ import main
-from paper_repro.core.dataset import processed_folder, write_not_run
 from paper_repro.core.errors import Interrupted, UserError
 from paper_repro.core.families import Family
 from paper_repro.core.runs import model_path, read_run
@@ -172,15 +171,6 @@ def test_a_generator_s_draws_are_worth_their_number(workspace):
     assert found["efficiency"]["rhat"] < 1.02
     assert max(abs(rho) for lag, rho in found["autocorrelation"].items() if lag != "0") < 0.1
     assert found["burn_in"] == 1
-
-
-def test_without_data_every_stage_says_so(family):
-    write_not_run(processed_folder("quick", "mnist"), "mnist", "no images", "put them there")
-    go(family, "train", "evaluate", "mixing")
-    folder = read_run(family)[1].folder
-    for name in ("training.json", "evaluation.json", "mixing.json"):
-        assert json.loads((folder / name).read_text())["status"] == "not run"
-    assert (folder / "mixing.png").is_file()
 
 
 def test_weights_that_are_published_draw_the_same_samples(family):

@@ -78,13 +78,12 @@ def test_a_retrained_model_s_bar_is_over_runs_or_over_the_images_of_a_single_one
     assert one_chain.text == text
 
 
-@pytest.mark.parametrize("margin", [None, 5.5])
-def test_the_band_is_the_paper_s_number_plus_or_minus_the_margin(axes, margin):
-    drawn = axes(margin=margin)
+def test_the_band_is_the_paper_s_number_plus_or_minus_the_margin(axes):
+    drawn = axes()
     bands = [part for part in drawn.collections if isinstance(part, PolyCollection)]
     edges = {tuple(band.get_paths()[0].get_extents().intervalx) for band in bands}
-    assert edges == (set() if margin is None else {(219.5, 230.5)})
-    assert ("5.5 nats" in drawn.get_xlabel()) == (margin is not None)
+    assert edges == {(219.5, 230.5)}
+    assert "5.5 nats" in drawn.get_xlabel()
     lines = [part.get_segments()[0] for part in drawn.collections if part not in bands]
     upright = {line[0, 0] for line in lines if line[0, 0] == line[1, 0]}  # else an interval
     assert upright == {225.0}

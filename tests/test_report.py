@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -224,6 +225,9 @@ def test_the_readme_s_numbers_are_current(monkeypatch):
     monkeypatch.chdir(ROOT)
     text = readme.README.read_text(encoding="utf-8")
     assert readme.filled(text) == text
+    seeds = {"cifar10_fc": [0]}
+    monkeypatch.setattr(readme, "read_params", lambda: SimpleNamespace(group=lambda name: seeds))
+    assert "trains 1 runs (cifar10_fc 1)" in readme.filled(text)
 
 
 def test_committed_results_agree_with_their_runs(monkeypatch):
@@ -410,6 +414,11 @@ def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, report
     write_record(path, results)
     assert main(["readme", "--check"]) == 2
     assert "run `make readme`" in capsys.readouterr().err
+    assert main(["readme"]) == 0
+    text = Path("README.md").read_bytes()
+    Path("README.md").write_bytes(text.replace(b"\n", b"\r\n"))
+    assert main(["readme", "--check"]) == 2
+    assert "its line endings" in capsys.readouterr().err
 
 
 def test_the_trend_is_the_slope_of_the_last_third():

@@ -4,8 +4,10 @@ import pytest
 
 from paper_repro.report import tables
 from paper_repro.report.collect import length_lacked
+from paper_repro.report.published import PAPER
 from paper_repro.report.results import Fold, Results
 from paper_repro.report.templating import table, text
+from paper_repro.report.verdict import judge
 from tests import rows
 
 
@@ -19,6 +21,14 @@ def test_a_table_in_a_text_is_a_line_a_column():
     rows = "\na: 1: 2\nb:\n\na: x | y\nb: **z**\n\n"
     assert table(rows) == "| a | b |\n| --- | --- |\n| 1: 2 |  |\n| x \\| y | **z** |\n"
     assert table("\n\n").strip() == ""
+
+
+def test_a_single_seed_of_five_that_did_not_diverge_has_a_headline_without_an_interval():
+    verdict = judge([225.0], 225.0, 5.5, diverged=4)
+    row = rows.row(seeds=[rows.seed(number=225.0, epochs=9)], verdict=verdict, paper=PAPER["mnist"])
+    shown = text("headline.md.j2", row=row, rule="#rule", seeds=5, by_grids=[], shorter=None)
+    assert "These runs cannot tell." in shown
+    assert "interval of that difference" not in shown
 
 
 def results_of(*seeds, **values):

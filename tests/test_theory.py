@@ -111,11 +111,6 @@ FAMILY = [moved(MIXTURE, shift, scale) for shift in (-1.0, 0.0, 1.0) for scale i
 FAMILY += [(part.model_copy(update={"weight": 1.0}),) for part in MIXTURE]
 
 
-def test_the_criterion_is_minus_log_4_at_equality():
-    p = density(MIXTURE, X)
-    assert criterion(p, p, X) == pytest.approx(-LOG4, abs=1e-9)
-
-
 @pytest.mark.parametrize("p_g", FAMILY)
 def test_the_criterion_is_twice_jsd_less_log_4_and_least_at_the_data_alone(p_g):
     p, q = density(MIXTURE, X), density(p_g, X)

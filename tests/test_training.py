@@ -1,7 +1,5 @@
 import math
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +23,7 @@ from paper_repro.training import checkpoint, loop
 from paper_repro.training import train as training
 from paper_repro.training.interrupt import Stop
 from paper_repro.training.train import train
-from tests.small import ROOT
+from tests.small import ROOT, python
 
 KEY = "quick-mnist-0"
 UPDATES = 7  # of an epoch: 64 images in batches of 10, the last of 4
@@ -445,8 +443,7 @@ before = peak()
 CheckpointFile(Path(sys.argv[1]), "r" * 16, "c" * 16).save(tensors, torch.zeros(9), Progress())
 print(peak() - before)
 """
-    command = [sys.executable, "-c", script, str(tmp_path)]
-    grown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    grown = python("-c", script, str(tmp_path), cwd=ROOT)
     assert int(grown.stdout) < 100  # MiB
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) > 3 * 8000 * 4000 * 4
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -165,21 +167,11 @@ def test_the_update_runs_on_a_gpu_and_agrees_with_the_cpu(float64, update):
         tensor.copy_(cpu.state()[name])
     for trainer in (cpu, gpu):
         device = trainer.generator.parameters[0].device
-        trainer.draws = FixedDraws(noise.to(device), [m.to(device) for m in masks])
+        z, drawn = noise.to(device), [mask.to(device) for mask in masks]
+        trainer.draws = SimpleNamespace(
+            noise=lambda n, z=z: z[:n], masks=lambda n, drawn=drawn: [mask[:n] for mask in drawn]
+        )
         for step in range(20):
             trainer.update(data()[step * 5 :][:10].to(device), 0.1, 0.5)
     for name, tensor in gpu.state().items():
         torch.testing.assert_close(tensor.cpu(), cpu.state()[name], rtol=1e-9, atol=1e-12)
-
-
-class FixedDraws:
-    """The same noise and masks at every update."""
-
-    def __init__(self, z, drawn):
-        self.z, self.drawn = z, drawn
-
-    def noise(self, n):
-        return self.z[:n]
-
-    def masks(self, n):
-        return [mask[:n] for mask in self.drawn]

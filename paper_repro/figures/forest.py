@@ -34,7 +34,7 @@ class Mark:
     text: str  # the numbers, as printed at the right
 
 
-def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: float | None) -> None:
+def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: float) -> None:
     """Draw one line a mark in the order given, under the heading of its group.
 
     Retrained models far to the left of all else are arrows at the edge: a chain that does not mix
@@ -56,8 +56,7 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
             # The band stops at a heading.
             edges = (top + 0.5, top + len(members) + 0.5)
             axes.vlines(number, *edges, color="black", linestyle=":", linewidth=1)
-            if margin is not None:
-                axes.fill_betweenx(edges, number - margin, number + margin, color="0.9", lw=0)
+            axes.fill_betweenx(edges, number - margin, number + margin, color="0.9", lw=0)
             for y, mark in enumerate(members, start=1):
                 names[top + y] = mark.label
                 _draw(axes, mark, top + y, left)
@@ -68,8 +67,8 @@ def draw_forest(marks: Sequence[Mark], path: Path, *, number: float, margin: flo
         axes.tick_params("y", length=0)
         for label, name in zip(axes.get_yticklabels(), names.values(), strict=True):
             label.set_fontweight("bold" if name in dict(groups) else "normal")
-        shaded = "" if margin is None else f"\nshaded: within {margin:g} nats of the paper’s"
-        axes.set_xlabel(f"log-likelihood of test images, nats{shaded}")
+        shaded = f"shaded: within {margin:g} nats of the paper’s"
+        axes.set_xlabel(f"log-likelihood of test images, nats\n{shaded}")
         axes.spines["left"].set_visible(False)
 
 

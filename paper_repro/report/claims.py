@@ -133,6 +133,7 @@ def best_of_table1_mnist(evidence: Evidence) -> dict[str, Any]:
         "low_at_theirs": low,
         "high_at_theirs": high,
         "least_distance": min(by_grid, default=None),
+        "chain_sd": gsn.chain_sd if (gsn := evidence.rows.get("deep_gsn")) else None,
     }
     return found | {"values": found["values"] | theirs}
 
@@ -191,7 +192,18 @@ def no_memorisation(evidence: Evidence) -> dict[str, Any]:
     found = evidence.looked_at
     run = max(found, key=lambda one: found[one]["memorisation"]["copies"])
     most = found[run]["memorisation"]
-    values = dict(most) | {"samples": found[run]["samples"]}
+    tests = [one["memorisation"] for one in found.values()]
+    nearer = [one["nearer_probability"] for one in tests]
+    bound = 0.05 / len(tests)  # Bonferroni's
+    values = dict(most) | {
+        "samples": found[run]["samples"],
+        "nearer_least": min(nearer),
+        "nearer_most": max(nearer),
+        "generators": len(tests),
+        "detected": sum(
+            p > 0.5 and one["p_value"] < bound for p, one in zip(nearer, tests, strict=True)
+        ),
+    }
     return _holds(most["copies"] <= most["copies_allowed"]) | {"values": values} | _of(run, SAMPLES)
 
 

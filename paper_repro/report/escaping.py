@@ -30,6 +30,7 @@ COMMANDS = {
     "±": r"$\pm$",
     "−": "$-$",
     "–": "--",
+    "σ": r"$\sigma$",
 }
 SPECIAL = re.compile(rf"-(?=-)|[{re.escape(''.join(COMMANDS.keys() - {'-'}))}]")
 

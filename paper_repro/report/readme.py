@@ -31,13 +31,14 @@ def filled(old: str) -> str:
         "machine": measured["summary"]["provenance"]["device"] if measured else "not measured",
         "listed": sum(map(len, seeds.values())),
         "seconds": sum(
-            len(seeds[row.experiment]) * tables.run_seconds(row, shown["costs"][row.experiment])
+            len(seeds.get(row.experiment, []))
+            * tables.run_seconds(row, shown["costs"][row.experiment])
             for row in results.rows
             if row.experiment in shown["costs"]
         ),
         "seeds_listed": ", ".join(f"{name} {len(found)}" for name, found in seeds.items() if found),
         "unlisted": [name for name, found in seeds.items() if not found],
-        "mnist_seeds": seeds["mnist"],
+        "mnist_seeds": seeds.get("mnist", []),
         "training_images": reference["test_mean"] if reference else None,
         "rule": "reports/paper/README.md#the-rule-for-verdicts",
     }
@@ -49,11 +50,8 @@ def readme(*, check: bool = False) -> None:
     old = read_text(README)
     new = filled(old)
     if check and old != new:
-        first = next(
-            line
-            for line in difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0)
-            if line[0] in "+-" and not line.startswith(("+++", "---"))
-        )
+        lines = difflib.ndiff(old.splitlines(), new.splitlines())
+        first = next((line for line in lines if line[0] in "+-"), "its line endings")
         raise UserError(f"{README}: not current ({first[:100]}…); run `make readme`")
     if not check:
         write_text(README, new)

@@ -94,6 +94,8 @@ def status(row: Row) -> str:
     parts: list[str] = [row.verdict.kind]
     if row.verdict.distance is not None:
         parts.append(signed(row.verdict.distance))
+    if row.opposite:
+        parts.append("depends on the grid of σ")
     if row.length:
         parts.append(extent(row))
     return ", ".join(parts)

@@ -7,7 +7,7 @@ import base64
 import functools
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,18 +42,12 @@ def environment(form: Literal["HTML", "Markdown", "text"]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    named: list[Callable[..., Any]] = [nats.printed, nats.signed, nats.between, nats.duration]
+    named += [nats.commit, tables.title_of, escaping.code, escaping.latex, table]
+    templates.filters |= {function.__name__: function for function in named}
     templates.filters |= {
         "nats": nats.number,
-        "printed": nats.printed,
-        "signed": nats.signed,
-        "between": nats.between,
-        "duration": nats.duration,
-        "commit": nats.commit,
-        "title_of": tables.title_of,
-        "code": escaping.code,
-        "latex": escaping.latex,
         "braced": lambda text: f"{{{text}}}",
-        "table": table,
     }
     templates.globals |= {"repro": repro, "tables": tables}
     return templates
@@ -110,7 +104,7 @@ class _Page(RendererHTML):
 
     def link_open(self, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
         place = str(tokens[i].attrs["href"])
-        tokens[i].attrSet("href", re.sub(r"README\.md$", "index.html", place))
+        tokens[i].attrSet("href", re.sub(r"README\.md(?=#|$)", "index.html", place))
         return self.renderToken(tokens, i, options, env)
 
     def table_open(self, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
