@@ -339,5 +339,5 @@ def test_groups_show_every_claim_once(verdicts):
 
 def test_a_number_that_is_not_whole_gives_way_to_what_it_needs(verdicts):
     shown = grouped(list(verdicts(row([219.0])).values()))
-    (best,) = (claim for claim in shown[OPEN] if "deep GSN is best" in claim["claim"])
+    (best,) = (claim for claim in shown[OPEN] if "deep GSN's is best" in claim["claim"])
     assert best["summary"].endswith("214 ± 1.1: needs three seeds of the protocol")
