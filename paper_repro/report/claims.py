@@ -25,7 +25,7 @@ OTHERS_TFD = [model.tfd for model in TABLE1 if model is not ADVERSARIAL]
 LEAST_SHRINKING = 5.0
 NEAR_HALF = 0.1
 NEAR_VALUE = 0.1  # nats
-NEAR_HALF_IN_TOY = 0.02  # section 4's bound for a D that was trained
+NEAR_HALF_IN_TOY = 0.02
 # The numbers that the texts of claims.yaml name.
 NUMBERS = {
     "ours": ADVERSARIAL,
