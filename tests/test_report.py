@@ -402,6 +402,12 @@ def test_a_changed_paper_run_is_not_held_against_the_paper(workspace):
     assert {"batch_size", "data.train", "parzen.samples"} <= set(row.changed)
 
 
+def test_what_is_followed_but_has_no_run_any_more_is_left_out(reported, workspace):
+    workspace.files["quick"]["presentation"] = {"mixing": ["dbn"]}
+    workspace.write()
+    assert collect("quick").mixing == []
+
+
 def test_a_changed_number_in_the_readme_is_noticed(tmp_path, monkeypatch, reported, capsys):
     path, results = tmp_path / "reports/paper/results.json", reported | {"profile": "paper"}
     results["inputs"] = {}

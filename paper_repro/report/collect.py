@@ -265,7 +265,7 @@ class Collected:
                 seconds_a_step=steps.get(name, {}),
             )
             for name in self.shown.mixing
-            if (f := first[name]).trained
+            if (f := first.get(name)) and f.trained
         ]
 
     def audit(self) -> Audit | None:
