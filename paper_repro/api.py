@@ -225,7 +225,7 @@ def score(
         try:
             given = np.asarray(samples)
         except ValueError as error:
-            raise UserError(f"samples: not an array ({error})") from error
+            raise UserError(f"{where}: not an array ({error})") from error
     used, divided = _usable(where, given, dataset.shape, settings.samples)
     valid, test = (dataset.load(part) for part in dataset.folds[0])
     found = measure(

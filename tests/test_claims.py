@@ -265,6 +265,19 @@ def test_copies_in_the_samples_of_one_generator_fail_the_claim_for_all(verdicts)
     assert found.file == "runs/paper-mnist-2/sample_checks.json"
 
 
+def test_a_generator_nearer_to_training_images_than_chance_is_counted_among_all(verdicts):
+    def nearness(probability, p_value):
+        found = {"nearer_probability": probability, "p_value": p_value}
+        return HONEST | {"memorisation": MEMORISATION | found}
+
+    # The bound for two is 0.025; one that is farther is none of them, whatever its p-value.
+    found = verdicts(samples=(nearness(0.511, 0.02), nearness(0.48, 0.001)))["no_memorisation"]
+    values = {"nearer_least": 0.48, "nearer_most": 0.511, "generators": 2, "detected": 1}
+    assert found.values | values == found.values
+    found = verdicts(samples=(nearness(0.511, 0.03), nearness(0.51, 0.03)))["no_memorisation"]
+    assert found.values["detected"] == 0
+
+
 def test_samples_are_those_of_the_run_that_was_examined(verdicts):
     found = verdicts(samples=(None, finer(4.6, 7.5)))["smooth_interpolation"]
     assert found.values["finer"] == 7.5

@@ -1,5 +1,6 @@
 """The committed pages: links, lengths, accessibility; a browser has no complaints."""
 
+import functools
 import html
 import json
 import re
@@ -35,6 +36,7 @@ def test_no_text_branches_within_a_sentence(path):
         assert not re.search(r"\bif\b|\belse\b|\bor\b", put_in), put_in
 
 
+@functools.cache
 def headings_and_links(path):
     page = rendered(path.read_text(encoding="utf-8"), path.parent)
     return set(re.findall(r' id="([^"]+)"', page)), re.findall(r' href="([^"]+)"', page)

@@ -193,15 +193,15 @@ def no_memorisation(evidence: Evidence) -> dict[str, Any]:
     run = max(found, key=lambda one: found[one]["memorisation"]["copies"])
     most = found[run]["memorisation"]
     tests = [one["memorisation"] for one in found.values()]
-    nearer = [one["nearer_probability"] for one in tests]
     bound = 0.05 / len(tests)  # Bonferroni's
+    nearer = [one["nearer_probability"] for one in tests]
     values = dict(most) | {
         "samples": found[run]["samples"],
         "nearer_least": min(nearer),
         "nearer_most": max(nearer),
         "generators": len(tests),
         "detected": sum(
-            p > 0.5 and one["p_value"] < bound for p, one in zip(nearer, tests, strict=True)
+            one["nearer_probability"] > 0.5 and one["p_value"] < bound for one in tests
         ),
     }
     return _holds(most["copies"] <= most["copies_allowed"]) | {"values": values} | _of(run, SAMPLES)
